@@ -1,0 +1,4 @@
+//! What the parts of the testbench share: bus events, memory, port timing.
+#![warn(missing_docs)]
+
+pub mod event;

@@ -1,0 +1,2 @@
+//! See Cargo.toml.
+#![warn(missing_docs)]

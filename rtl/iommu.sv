@@ -1,0 +1,203 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// RISC-V IOMMU: the IO bridge (device traffic) beside the IOMMU core
+// (translation, queues, registers). All handshakes are valid/ready: a payload
+// moves in the cycle in which both are high, valid never waits for ready, and
+// no output depends on an input of the same cycle.
+
+module iommu #(
+    parameter int unsigned DevIdW   = 8,   // s_dev and m_dev transaction id, bits
+    parameter int unsigned DevDataW = 64,  // s_dev and m_dev data, bits
+    parameter int unsigned MemIdW   = 6,   // m_mem transaction id, bits
+    parameter int unsigned NumVec   = 16   // interrupt vectors: 1, 2, 4, 8 or 16
+) (
+    input  logic                              clk_i,  // clock
+    input  logic                              rst_ni,  // asynchronous reset, active low
+    input  logic [63:0]                       cfg_caps_i,  // mask of capabilities; sampled at reset, tie to ones for synthesis
+    input  logic                              ats_timeout_i,  // tick of the ATS invalidation timer
+
+    // s_reg: AXI4-Lite, register page
+    input  logic                              s_reg_awvalid_i,
+    output logic                              s_reg_awready_o,
+    input  logic [11:0]                       s_reg_awaddr_i,
+    input  logic [2:0]                        s_reg_awprot_i,
+    input  logic                              s_reg_wvalid_i,
+    output logic                              s_reg_wready_o,
+    input  logic [63:0]                       s_reg_wdata_i,
+    input  logic [7:0]                        s_reg_wstrb_i,
+    output logic                              s_reg_bvalid_o,
+    input  logic                              s_reg_bready_i,
+    output logic [1:0]                        s_reg_bresp_o,
+    input  logic                              s_reg_arvalid_i,
+    output logic                              s_reg_arready_o,
+    input  logic [11:0]                       s_reg_araddr_i,
+    input  logic [2:0]                        s_reg_arprot_i,
+    output logic                              s_reg_rvalid_o,
+    input  logic                              s_reg_rready_i,
+    output logic [63:0]                       s_reg_rdata_o,
+    output logic [1:0]                        s_reg_rresp_o,
+
+    // s_dev: AXI4 subordinate, device traffic
+    input  logic                              s_dev_awvalid_i,
+    output logic                              s_dev_awready_o,
+    input  logic [DevIdW-1:0]                 s_dev_awid_i,
+    input  logic [63:0]                       s_dev_awaddr_i,
+    input  logic [7:0]                        s_dev_awlen_i,
+    input  logic [2:0]                        s_dev_awsize_i,
+    input  logic [1:0]                        s_dev_awburst_i,
+    input  logic                              s_dev_awlock_i,
+    input  logic [3:0]                        s_dev_awcache_i,
+    input  logic [2:0]                        s_dev_awprot_i,
+    input  logic [3:0]                        s_dev_awqos_i,
+    input  logic [3:0]                        s_dev_awregion_i,
+    input  logic [5:0]                        s_dev_awatop_i,
+    input  logic [23:0]                       s_dev_awmmusid_i,  // device_id
+    input  logic                              s_dev_awmmussidv_i,  // process_id is valid
+    input  logic [19:0]                       s_dev_awmmussid_i,  // process_id
+    input  logic                              s_dev_awmmuatst_i,  // already translated
+    input  logic                              s_dev_wvalid_i,
+    output logic                              s_dev_wready_o,
+    input  logic [DevDataW-1:0]               s_dev_wdata_i,
+    input  logic [DevDataW/8-1:0]             s_dev_wstrb_i,
+    input  logic                              s_dev_wlast_i,
+    output logic                              s_dev_bvalid_o,
+    input  logic                              s_dev_bready_i,
+    output logic [DevIdW-1:0]                 s_dev_bid_o,
+    output logic [1:0]                        s_dev_bresp_o,
+    input  logic                              s_dev_arvalid_i,
+    output logic                              s_dev_arready_o,
+    input  logic [DevIdW-1:0]                 s_dev_arid_i,
+    input  logic [63:0]                       s_dev_araddr_i,
+    input  logic [7:0]                        s_dev_arlen_i,
+    input  logic [2:0]                        s_dev_arsize_i,
+    input  logic [1:0]                        s_dev_arburst_i,
+    input  logic                              s_dev_arlock_i,
+    input  logic [3:0]                        s_dev_arcache_i,
+    input  logic [2:0]                        s_dev_arprot_i,
+    input  logic [3:0]                        s_dev_arqos_i,
+    input  logic [3:0]                        s_dev_arregion_i,
+    input  logic [23:0]                       s_dev_armmusid_i,  // device_id
+    input  logic                              s_dev_armmussidv_i,  // process_id is valid
+    input  logic [19:0]                       s_dev_armmussid_i,  // process_id
+    input  logic                              s_dev_armmuatst_i,  // already translated
+    output logic                              s_dev_rvalid_o,
+    input  logic                              s_dev_rready_i,
+    output logic [DevIdW-1:0]                 s_dev_rid_o,
+    output logic [DevDataW-1:0]               s_dev_rdata_o,
+    output logic [1:0]                        s_dev_rresp_o,
+    output logic                              s_dev_rlast_o,
+
+    // m_dev: AXI4 manager, device traffic translated
+    output logic                              m_dev_awvalid_o,
+    input  logic                              m_dev_awready_i,
+    output logic [DevIdW-1:0]                 m_dev_awid_o,
+    output logic [63:0]                       m_dev_awaddr_o,
+    output logic [7:0]                        m_dev_awlen_o,
+    output logic [2:0]                        m_dev_awsize_o,
+    output logic [1:0]                        m_dev_awburst_o,
+    output logic                              m_dev_awlock_o,
+    output logic [3:0]                        m_dev_awcache_o,
+    output logic [2:0]                        m_dev_awprot_o,
+    output logic [3:0]                        m_dev_awqos_o,
+    output logic [3:0]                        m_dev_awregion_o,
+    output logic [5:0]                        m_dev_awatop_o,
+    output logic [$bits(iommu_pkg::dev_user_t)-1:0] m_dev_awuser_o,  // dev_user_t
+    output logic                              m_dev_wvalid_o,
+    input  logic                              m_dev_wready_i,
+    output logic [DevDataW-1:0]               m_dev_wdata_o,
+    output logic [DevDataW/8-1:0]             m_dev_wstrb_o,
+    output logic                              m_dev_wlast_o,
+    input  logic                              m_dev_bvalid_i,
+    output logic                              m_dev_bready_o,
+    input  logic [DevIdW-1:0]                 m_dev_bid_i,
+    input  logic [1:0]                        m_dev_bresp_i,
+    output logic                              m_dev_arvalid_o,
+    input  logic                              m_dev_arready_i,
+    output logic [DevIdW-1:0]                 m_dev_arid_o,
+    output logic [63:0]                       m_dev_araddr_o,
+    output logic [7:0]                        m_dev_arlen_o,
+    output logic [2:0]                        m_dev_arsize_o,
+    output logic [1:0]                        m_dev_arburst_o,
+    output logic                              m_dev_arlock_o,
+    output logic [3:0]                        m_dev_arcache_o,
+    output logic [2:0]                        m_dev_arprot_o,
+    output logic [3:0]                        m_dev_arqos_o,
+    output logic [3:0]                        m_dev_arregion_o,
+    output logic [$bits(iommu_pkg::dev_user_t)-1:0] m_dev_aruser_o,  // dev_user_t
+    input  logic                              m_dev_rvalid_i,
+    output logic                              m_dev_rready_o,
+    input  logic [DevIdW-1:0]                 m_dev_rid_i,
+    input  logic [DevDataW-1:0]               m_dev_rdata_i,
+    input  logic [1:0]                        m_dev_rresp_i,
+    input  logic                              m_dev_rlast_i,
+
+    // m_mem: AXI4 manager with atomics and poison, the IOMMU's own accesses
+    output logic                              m_mem_awvalid_o,
+    input  logic                              m_mem_awready_i,
+    output logic [MemIdW-1:0]                 m_mem_awid_o,
+    output logic [63:0]                       m_mem_awaddr_o,
+    output logic [7:0]                        m_mem_awlen_o,
+    output logic [2:0]                        m_mem_awsize_o,
+    output logic [1:0]                        m_mem_awburst_o,
+    output logic                              m_mem_awlock_o,
+    output logic [3:0]                        m_mem_awcache_o,
+    output logic [2:0]                        m_mem_awprot_o,
+    output logic [3:0]                        m_mem_awqos_o,
+    output logic [3:0]                        m_mem_awregion_o,
+    output logic [5:0]                        m_mem_awatop_o,
+    output logic [$bits(iommu_pkg::mem_user_t)-1:0] m_mem_awuser_o,  // mem_user_t
+    output logic                              m_mem_wvalid_o,
+    input  logic                              m_mem_wready_i,
+    output logic [63:0]                       m_mem_wdata_o,
+    output logic [7:0]                        m_mem_wstrb_o,
+    output logic                              m_mem_wlast_o,
+    input  logic                              m_mem_bvalid_i,
+    output logic                              m_mem_bready_o,
+    input  logic [MemIdW-1:0]                 m_mem_bid_i,
+    input  logic [1:0]                        m_mem_bresp_i,
+    output logic                              m_mem_arvalid_o,
+    input  logic                              m_mem_arready_i,
+    output logic [MemIdW-1:0]                 m_mem_arid_o,
+    output logic [63:0]                       m_mem_araddr_o,
+    output logic [7:0]                        m_mem_arlen_o,
+    output logic [2:0]                        m_mem_arsize_o,
+    output logic [1:0]                        m_mem_arburst_o,
+    output logic                              m_mem_arlock_o,
+    output logic [3:0]                        m_mem_arcache_o,
+    output logic [2:0]                        m_mem_arprot_o,
+    output logic [3:0]                        m_mem_arqos_o,
+    output logic [3:0]                        m_mem_arregion_o,
+    output logic [$bits(iommu_pkg::mem_user_t)-1:0] m_mem_aruser_o,  // mem_user_t
+    input  logic                              m_mem_rvalid_i,
+    output logic                              m_mem_rready_o,
+    input  logic [MemIdW-1:0]                 m_mem_rid_i,
+    input  logic [63:0]                       m_mem_rdata_i,
+    input  logic [1:0]                        m_mem_rresp_i,
+    input  logic                              m_mem_rlast_i,
+    input  logic                              m_mem_rpoison_i,
+
+    // ATS, one packed struct a beat (iommu_pkg)
+    input  logic                              s_ats_tr_valid_i,  // translation request
+    output logic                              s_ats_tr_ready_o,
+    input  iommu_pkg::ats_tr_t                s_ats_tr_data_i,
+    input  logic                              s_ats_ic_valid_i,  // invalidation completion
+    output logic                              s_ats_ic_ready_o,
+    input  iommu_pkg::ats_ic_t                s_ats_ic_data_i,
+    input  logic                              s_ats_pr_valid_i,  // page request or stop marker
+    output logic                              s_ats_pr_ready_o,
+    input  iommu_pkg::ats_pr_t                s_ats_pr_data_i,
+    output logic                              m_ats_tc_valid_o,  // translation completion
+    input  logic                              m_ats_tc_ready_i,
+    output iommu_pkg::ats_tc_t                m_ats_tc_data_o,
+    output logic                              m_ats_inv_valid_o,  // invalidation request
+    input  logic                              m_ats_inv_ready_i,
+    output iommu_pkg::ats_inv_t               m_ats_inv_data_o,
+    output logic                              m_ats_prgr_valid_o,  // page request group response
+    input  logic                              m_ats_prgr_ready_i,
+    output iommu_pkg::ats_prgr_t              m_ats_prgr_data_o,
+
+    // wire-signalled interrupts, one a vector
+    output logic [NumVec-1:0]                 wsi_o
+);
+endmodule
