@@ -127,6 +127,11 @@ pub enum Event {
     OutAr(AxiAddr),
     /// Write data accepted at `m_dev`.
     OutW(WBeat),
+    /// Memory behind `m_dev` stored the write burst `id` (not so an exclusive that failed).
+    OutStored {
+        /// Id of the burst.
+        id: u8,
+    },
     /// Write response taken from `m_dev`.
     OutB(BBeat),
     /// Read data taken from `m_dev`.
@@ -195,6 +200,10 @@ pub enum Event {
     AtsCompletion([u32; 3]),
     /// An ATS translation request was accepted (raw pins).
     AtsRequest([u32; 5]),
+    /// An ATS invalidation request beat was taken (raw pins).
+    AtsInvalidation([u32; 4]),
+    /// A page request group response beat was taken (raw pins).
+    AtsPrgResponse(u64),
 }
 
 /// An event and when it happened.

@@ -2,3 +2,10 @@
 #![warn(missing_docs)]
 
 pub mod event;
+pub mod hash;
+pub mod mem;
+pub mod timing;
+
+pub use hash::EventHash;
+pub use mem::{FaultAccess, FaultRange, MemFault, SparseMemory};
+pub use timing::{DevTiming, PortTiming, RegTiming};
