@@ -1,0 +1,350 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Read half of the IO bridge. An AR takes a slot; its translation request leaves
+// in the same cycle if it can. A granted burst goes to m_dev as soon as its id's
+// order allows; a refused one is answered here with SLVERR and zero data, beat
+// by beat, once all older bursts of its id have been answered.
+// Handshake: valid/ready; s_dev and m_dev outputs come from flops only.
+
+`include "iommu_macros.svh"
+
+module iommu_bridge_read
+  import iommu_pkg::*;
+#(
+    parameter int unsigned IdW     = 8,   // transaction id, bits
+    parameter int unsigned DataW   = 64,  // data, bits
+    parameter int unsigned Slots   = 32,  // bursts in flight, a power of two, at most 64
+    parameter int unsigned TrQueue = 2    // translation requests that wait for the core, a power of two
+) (
+    input  logic             clk_i,   // clock
+    input  logic             rst_ni,  // asynchronous reset, active low
+    // s_dev read channels
+    input  logic             s_dev_arvalid_i,
+    output logic             s_dev_arready_o,
+    input  logic [IdW-1:0]   s_dev_arid_i,
+    input  logic [63:0]      s_dev_araddr_i,
+    input  logic [7:0]       s_dev_arlen_i,
+    input  logic [2:0]       s_dev_arsize_i,
+    input  logic [1:0]       s_dev_arburst_i,
+    input  logic             s_dev_arlock_i,
+    input  logic [3:0]       s_dev_arcache_i,
+    input  logic [2:0]       s_dev_arprot_i,
+    input  logic [3:0]       s_dev_arqos_i,
+    input  logic [3:0]       s_dev_arregion_i,
+    input  logic [23:0]      s_dev_armmusid_i,    // device_id
+    input  logic             s_dev_armmussidv_i,  // process_id is valid
+    input  logic [19:0]      s_dev_armmussid_i,   // process_id
+    input  logic             s_dev_armmuatst_i,   // already translated
+    output logic             s_dev_rvalid_o,
+    input  logic             s_dev_rready_i,
+    output logic [IdW-1:0]   s_dev_rid_o,
+    output logic [DataW-1:0] s_dev_rdata_o,
+    output logic [1:0]       s_dev_rresp_o,
+    output logic             s_dev_rlast_o,
+    // m_dev read channels
+    output logic             m_dev_arvalid_o,
+    input  logic             m_dev_arready_i,
+    output logic [IdW-1:0]   m_dev_arid_o,
+    output logic [63:0]      m_dev_araddr_o,
+    output logic [7:0]       m_dev_arlen_o,
+    output logic [2:0]       m_dev_arsize_o,
+    output logic [1:0]       m_dev_arburst_o,
+    output logic             m_dev_arlock_o,
+    output logic [3:0]       m_dev_arcache_o,
+    output logic [2:0]       m_dev_arprot_o,
+    output logic [3:0]       m_dev_arqos_o,
+    output logic [3:0]       m_dev_arregion_o,
+    output dev_user_t        m_dev_aruser_o,
+    input  logic             m_dev_rvalid_i,
+    output logic             m_dev_rready_o,
+    input  logic [IdW-1:0]   m_dev_rid_i,
+    input  logic [DataW-1:0] m_dev_rdata_i,
+    input  logic [1:0]       m_dev_rresp_i,
+    input  logic             m_dev_rlast_i,
+    // translation; the request depends on s_dev_ar* of the same cycle
+    output logic             tr_req_valid_o,
+    input  logic             tr_req_ready_i,
+    output tr_req_t          tr_req_o,
+    input  logic             tr_rsp_valid_i,  // an answer to a read
+    input  tr_rsp_t          tr_rsp_i,
+    // fence over reads
+    input  logic             fence_i,         // pulse: watch all reads accepted so far
+    output logic             fence_done_o     // level: those need nothing more from m_dev
+);
+  localparam int unsigned SlotW = $clog2(Slots);
+  localparam logic [1:0] RespSlvErr = 2'b10;
+
+  typedef struct packed {
+    logic [IdW-1:0] id;
+    logic [11:0]    offset;  // in the page
+    logic [7:0]     len;
+    logic [2:0]     size;
+    logic [1:0]     burst;
+    logic           lock;
+    logic [3:0]     cache;
+    logic [2:0]     prot;
+    logic [3:0]     qos;
+    logic [3:0]     region;
+  } burst_t;
+
+  typedef struct packed {
+    logic [PpnW-1:0] ppn;
+    dev_user_t       user;
+  } target_t;
+
+  typedef struct packed {
+    logic [IdW-1:0]   id;
+    logic [DataW-1:0] data;
+    logic [1:0]       resp;
+    logic             last;
+  } beat_t;
+
+  burst_t  burst_q [Slots];  // as accepted
+  target_t target_q[Slots];  // as translated
+
+  // ---------------------------------------------------------------- acceptance
+  logic [Slots-1:0] live, may_fwd, may_refuse;
+  logic             free, accept, legal, trq_ready;
+  logic [SlotW-1:0] new_slot;
+  burst_t           new_burst;
+  tr_req_t          new_req;
+
+  iommu_pick #(.N(Slots)) u_free (
+      .req_i  (~live),
+      .start_i('0),
+      .valid_o(free),
+      .idx_o  (new_slot)
+  );
+
+  iommu_burst_check #(.DataW(DataW)) u_check (
+      .addr_i (s_dev_araddr_i[11:0]),
+      .len_i  (s_dev_arlen_i),
+      .size_i (s_dev_arsize_i),
+      .burst_i(s_dev_arburst_i),
+      .ok_o   (legal)
+  );
+
+  assign s_dev_arready_o = free && trq_ready;
+  assign accept          = s_dev_arvalid_i && s_dev_arready_o;
+
+  assign new_burst = '{
+          id: s_dev_arid_i,
+          offset: s_dev_araddr_i[11:0],
+          len: s_dev_arlen_i,
+          size: s_dev_arsize_i,
+          burst: s_dev_arburst_i,
+          lock: s_dev_arlock_i,
+          cache: s_dev_arcache_i,
+          prot: s_dev_arprot_i,
+          qos: s_dev_arqos_i,
+          region: s_dev_arregion_i
+      };
+
+  // Without a process_id a request is a user's, whatever the device claims.
+  assign new_req = '{
+          tag: TrTagW'(new_slot),
+          device_id: s_dev_armmusid_i,
+          pv: s_dev_armmussidv_i,
+          process_id: s_dev_armmussidv_i ? s_dev_armmussid_i : '0,
+          priv: s_dev_arprot_i[0] && s_dev_armmussidv_i,
+          exec: s_dev_arprot_i[2],
+          write: 1'b0,
+          translated: s_dev_armmuatst_i,
+          iova: s_dev_araddr_i
+      };
+
+  iommu_fifo #(
+      .Width      ($bits(tr_req_t)),
+      .Depth      (TrQueue),
+      .FallThrough(1'b1)
+  ) u_trq (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(accept && legal),
+      .ready_o(trq_ready),
+      .data_i (new_req),
+      .valid_o(tr_req_valid_o),
+      .ready_i(tr_req_ready_i),
+      .data_o (tr_req_o)
+  );
+
+  // ---------------------------------------------------------------- forwarding
+  logic [Slots-1:0] granted_q, stored, rsp_oh, fwd_oh;
+  logic [SlotW-1:0] rsp_slot, stored_slot, fwd_slot, fwd_last_q;
+  logic             rsp_grant, rsp_refuse, any_stored, fwd;
+  target_t          rsp_target, fwd_target, out_target_q;
+  burst_t           out_burst_q;
+  logic             out_valid_q;
+
+  assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
+  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant;
+  assign rsp_refuse = tr_rsp_valid_i && !tr_rsp_i.grant;
+  assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
+  assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
+  assign stored     = granted_q & may_fwd;
+
+  iommu_pick #(.N(Slots)) u_fwd (
+      .req_i  (stored),
+      .start_i(fwd_last_q + 1'b1),
+      .valid_o(any_stored),
+      .idx_o  (stored_slot)
+  );
+
+  // An answer is forwarded as it comes, unless an earlier one waits.
+  assign fwd = (!out_valid_q || m_dev_arready_i) &&
+               (any_stored || (rsp_grant && may_fwd[rsp_slot]));
+  assign fwd_slot = any_stored ? stored_slot : rsp_slot;
+  assign fwd_target = any_stored ? target_q[stored_slot] : rsp_target;
+  assign fwd_oh = Slots'(fwd) << fwd_slot;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      granted_q   <= '0;
+      fwd_last_q  <= '0;
+      out_valid_q <= 1'b0;
+    end else begin
+      granted_q <= (granted_q | rsp_oh) & ~fwd_oh;
+      if (fwd) fwd_last_q <= fwd_slot;
+      if (fwd) out_valid_q <= 1'b1;
+      else if (m_dev_arready_i) out_valid_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (accept) burst_q[new_slot] <= new_burst;
+    if (rsp_grant) target_q[rsp_slot] <= rsp_target;
+    if (fwd) begin
+      out_burst_q  <= burst_q[fwd_slot];
+      out_target_q <= fwd_target;
+    end
+  end
+
+  assign m_dev_arvalid_o  = out_valid_q;
+  assign m_dev_arid_o     = out_burst_q.id;
+  assign m_dev_araddr_o   = 64'({out_target_q.ppn, out_burst_q.offset});
+  assign m_dev_arlen_o    = out_burst_q.len;
+  assign m_dev_arsize_o   = out_burst_q.size;
+  assign m_dev_arburst_o  = out_burst_q.burst;
+  assign m_dev_arlock_o   = out_burst_q.lock;
+  assign m_dev_arcache_o  = out_burst_q.cache;
+  assign m_dev_arprot_o   = out_burst_q.prot;
+  assign m_dev_arqos_o    = out_burst_q.qos;
+  assign m_dev_arregion_o = out_burst_q.region;
+  assign m_dev_aruser_o   = out_target_q.user;
+
+  // ---------------------------------------------------------------- refusal
+  logic             err_valid_q, err_start, err_push, err_last, any_refuse;
+  logic             err_turn_q;  // m_dev went first last time
+  logic [SlotW-1:0] err_slot_q, err_slot_d;
+  logic [IdW-1:0]   err_id_q;
+  logic [7:0]       err_left_q;  // beats after this one
+
+  iommu_pick #(.N(Slots)) u_refuse (
+      .req_i  (may_refuse),
+      .start_i(err_slot_q + 1'b1),
+      .valid_o(any_refuse),
+      .idx_o  (err_slot_d)
+  );
+
+  assign err_start = !err_valid_q && any_refuse;
+  assign err_last  = err_left_q == '0;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      err_valid_q <= 1'b0;
+      err_turn_q  <= 1'b0;
+      err_slot_q  <= '0;
+      err_id_q    <= '0;
+      err_left_q  <= '0;
+    end else begin
+      err_turn_q <= err_valid_q && !err_push;
+      if (err_start) begin
+        err_valid_q <= 1'b1;
+        err_slot_q  <= err_slot_d;
+        err_id_q    <= burst_q[err_slot_d].id;
+        err_left_q  <= burst_q[err_slot_d].len;
+      end else if (err_push) begin
+        err_left_q <= err_left_q - 1'b1;
+        if (err_last) err_valid_q <= 1'b0;
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------- answers
+  logic             rq_ready, m_take, m_push, rsp_known;
+  logic [SlotW-1:0] m_slot;
+  beat_t            rq_in, rq_out;
+
+  assign m_dev_rready_o = rq_ready && !err_turn_q;
+  assign m_take         = m_dev_rvalid_i && m_dev_rready_o;
+  assign m_push         = m_take && rsp_known;  // nobody waits for any other
+  assign err_push       = err_valid_q && rq_ready && !m_take;
+
+  always_comb begin
+    rq_in = '{id: err_id_q, data: '0, resp: RespSlvErr, last: err_last};
+    if (m_take) begin
+      rq_in = '{id: m_dev_rid_i, data: m_dev_rdata_i, resp: m_dev_rresp_i, last: m_dev_rlast_i};
+    end
+  end
+
+  iommu_fifo #(
+      .Width($bits(beat_t)),
+      .Depth(2)
+  ) u_rq (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(m_push || err_push),
+      .ready_o(rq_ready),
+      .data_i (rq_in),
+      .valid_o(s_dev_rvalid_o),
+      .ready_i(s_dev_rready_i),
+      .data_o (rq_out)
+  );
+
+  assign s_dev_rid_o   = rq_out.id;
+  assign s_dev_rdata_o = rq_out.data;
+  assign s_dev_rresp_o = rq_out.resp;
+  assign s_dev_rlast_o = rq_out.last;
+
+  // ---------------------------------------------------------------- order
+  logic [Slots-1:0] waiting, refused;
+  logic             done;
+
+  assign done = (m_push && m_dev_rlast_i) || (err_push && err_last);
+
+  iommu_id_order #(
+      .Slots(Slots),
+      .IdW  (IdW)
+  ) u_order (
+      .clk_i          (clk_i),
+      .rst_ni         (rst_ni),
+      .alloc_i        (accept),
+      .alloc_slot_i   (new_slot),
+      .alloc_id_i     (s_dev_arid_i),
+      .alloc_refused_i(!legal),
+      .refuse_i       (rsp_refuse),
+      .refuse_slot_i  (rsp_slot),
+      .fwd_i          (fwd),
+      .fwd_slot_i     (fwd_slot),
+      .done_i         (done),
+      .done_slot_i    (m_take ? m_slot : err_slot_q),
+      .lookup_id_i    (m_dev_rid_i),
+      .lookup_hit_o   (rsp_known),
+      .lookup_slot_o  (m_slot),
+      .live_o         (live),
+      .waiting_o      (waiting),
+      .refused_o      (refused),
+      .may_fwd_o      (may_fwd),
+      .may_refuse_o   (may_refuse),
+      .fence_i        (fence_i),
+      .fence_done_o   (fence_done_o)
+  );
+
+  logic unused;
+  assign unused = &{1'b0, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+
+  `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
+  `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
+endmodule

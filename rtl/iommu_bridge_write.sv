@@ -1,0 +1,477 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Write half of the IO bridge. An AW takes the next slot of a ring; its
+// translation request leaves in the same cycle if it can. W beats are stored in
+// order in a buffer that is a ring too: the place of a burst's beats follows
+// from the lengths of the AWs before it, so W may come before its AW. The oldest
+// undecided burst is forwarded as soon as it is granted and its data streams
+// through; a younger one of another id may overtake it once all of its data is
+// in the buffer. Beats of a refused burst are dropped; when the last is in, and
+// all older bursts of its id have been answered, its B says SLVERR.
+// Handshake: valid/ready; s_dev and m_dev outputs come from flops only.
+
+`include "iommu_macros.svh"
+
+module iommu_bridge_write
+  import iommu_pkg::*;
+#(
+    parameter int unsigned IdW      = 8,   // transaction id, bits
+    parameter int unsigned DataW    = 64,  // data, bits
+    parameter int unsigned Slots    = 32,  // bursts in flight, a power of two, at most 64
+    parameter int unsigned BufBeats = 64,  // write buffer, beats, a power of two, at most 4096
+    parameter int unsigned TrQueue  = 2    // translation requests that wait for the core, a power of two
+) (
+    input  logic               clk_i,   // clock
+    input  logic               rst_ni,  // asynchronous reset, active low
+    // s_dev write channels
+    input  logic               s_dev_awvalid_i,
+    output logic               s_dev_awready_o,
+    input  logic [IdW-1:0]     s_dev_awid_i,
+    input  logic [63:0]        s_dev_awaddr_i,
+    input  logic [7:0]         s_dev_awlen_i,
+    input  logic [2:0]         s_dev_awsize_i,
+    input  logic [1:0]         s_dev_awburst_i,
+    input  logic               s_dev_awlock_i,
+    input  logic [3:0]         s_dev_awcache_i,
+    input  logic [2:0]         s_dev_awprot_i,
+    input  logic [3:0]         s_dev_awqos_i,
+    input  logic [3:0]         s_dev_awregion_i,
+    input  logic [5:0]         s_dev_awatop_i,
+    input  logic [23:0]        s_dev_awmmusid_i,    // device_id
+    input  logic               s_dev_awmmussidv_i,  // process_id is valid
+    input  logic [19:0]        s_dev_awmmussid_i,   // process_id
+    input  logic               s_dev_awmmuatst_i,   // already translated
+    input  logic               s_dev_wvalid_i,
+    output logic               s_dev_wready_o,
+    input  logic [DataW-1:0]   s_dev_wdata_i,
+    input  logic [DataW/8-1:0] s_dev_wstrb_i,
+    input  logic               s_dev_wlast_i,
+    output logic               s_dev_bvalid_o,
+    input  logic               s_dev_bready_i,
+    output logic [IdW-1:0]     s_dev_bid_o,
+    output logic [1:0]         s_dev_bresp_o,
+    // m_dev write channels
+    output logic               m_dev_awvalid_o,
+    input  logic               m_dev_awready_i,
+    output logic [IdW-1:0]     m_dev_awid_o,
+    output logic [63:0]        m_dev_awaddr_o,
+    output logic [7:0]         m_dev_awlen_o,
+    output logic [2:0]         m_dev_awsize_o,
+    output logic [1:0]         m_dev_awburst_o,
+    output logic               m_dev_awlock_o,
+    output logic [3:0]         m_dev_awcache_o,
+    output logic [2:0]         m_dev_awprot_o,
+    output logic [3:0]         m_dev_awqos_o,
+    output logic [3:0]         m_dev_awregion_o,
+    output logic [5:0]         m_dev_awatop_o,
+    output dev_user_t          m_dev_awuser_o,
+    output logic               m_dev_wvalid_o,
+    input  logic               m_dev_wready_i,
+    output logic [DataW-1:0]   m_dev_wdata_o,
+    output logic [DataW/8-1:0] m_dev_wstrb_o,
+    output logic               m_dev_wlast_o,
+    input  logic               m_dev_bvalid_i,
+    output logic               m_dev_bready_o,
+    input  logic [IdW-1:0]     m_dev_bid_i,
+    input  logic [1:0]         m_dev_bresp_i,
+    // translation; the request depends on s_dev_aw* of the same cycle
+    output logic               tr_req_valid_o,
+    input  logic               tr_req_ready_i,
+    output tr_req_t            tr_req_o,
+    input  logic               tr_rsp_valid_i,  // an answer to a write
+    input  tr_rsp_t            tr_rsp_i,
+    // fence over writes
+    input  logic               fence_i,         // pulse: watch all writes accepted so far
+    output logic               fence_done_o     // level: those need nothing more from m_dev
+);
+  localparam int unsigned SlotW = $clog2(Slots);
+  localparam int unsigned BufW = $clog2(BufBeats);
+  // Beats are counted modulo 2^CntW; no two counts in use are half of that apart.
+  localparam int unsigned CntW = SlotW + 10;
+  localparam logic [1:0] RespSlvErr = 2'b10;
+
+  typedef struct packed {
+    logic [IdW-1:0] id;
+    logic [11:0]    offset;  // in the page
+    logic [2:0]     size;
+    logic [1:0]     burst;
+    logic           lock;
+    logic [3:0]     cache;
+    logic [2:0]     prot;
+    logic [3:0]     qos;
+    logic [3:0]     region;
+  } burst_t;
+
+  typedef struct packed {
+    logic [PpnW-1:0] ppn;
+    dev_user_t       user;
+  } target_t;
+
+  typedef struct packed {
+    logic [CntW-1:0] start;  // count of the first beat
+    logic [7:0]      len;
+  } place_t;
+
+  typedef struct packed {
+    logic [DataW-1:0]   data;
+    logic [DataW/8-1:0] strb;
+  } wbeat_t;
+
+  typedef struct packed {
+    logic [IdW-1:0] id;
+    logic [1:0]     resp;
+  } rsp_t;
+
+  burst_t  burst_q [Slots];  // as accepted
+  place_t  place_q [Slots];  // where the data is
+  target_t target_q[Slots];  // as translated
+
+  function automatic logic [CntW-1:0] after(place_t p);
+    return p.start + CntW'(p.len) + 1'b1;
+  endfunction
+
+  // ---------------------------------------------------------------- acceptance
+  logic [Slots-1:0] live, waiting, refused, may_fwd, may_refuse;
+  logic [SlotW:0]   head_q, drain_q, fill_q, new_q;  // oldest slot in use, with data to go, with data to come, free
+  logic [SlotW-1:0] new_slot, head_slot, drain_slot, fill_slot;
+  logic             accept, legal, trq_ready;
+  logic [CntW-1:0]  start_q;  // count of the next AW's first beat
+  burst_t           new_burst;
+  place_t           new_place;
+  tr_req_t          new_req;
+
+  assign new_slot   = new_q[SlotW-1:0];
+  assign head_slot  = head_q[SlotW-1:0];
+  assign drain_slot = drain_q[SlotW-1:0];
+  assign fill_slot  = fill_q[SlotW-1:0];
+
+  iommu_burst_check #(.DataW(DataW)) u_check (
+      .addr_i (s_dev_awaddr_i[11:0]),
+      .len_i  (s_dev_awlen_i),
+      .size_i (s_dev_awsize_i),
+      .burst_i(s_dev_awburst_i),
+      .ok_o   (legal)
+  );
+
+  logic permitted;  // device atomics are not supported
+  assign permitted = legal && s_dev_awatop_i == '0;
+
+  assign s_dev_awready_o = trq_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
+  assign accept          = s_dev_awvalid_i && s_dev_awready_o;
+
+  assign new_burst = '{
+          id: s_dev_awid_i,
+          offset: s_dev_awaddr_i[11:0],
+          size: s_dev_awsize_i,
+          burst: s_dev_awburst_i,
+          lock: s_dev_awlock_i,
+          cache: s_dev_awcache_i,
+          prot: s_dev_awprot_i,
+          qos: s_dev_awqos_i,
+          region: s_dev_awregion_i
+      };
+  assign new_place = '{start: start_q, len: s_dev_awlen_i};
+
+  // Without a process_id a request is a user's, whatever the device claims.
+  assign new_req = '{
+          tag: {1'b1, (TrTagW - 1)'(new_slot)},
+          device_id: s_dev_awmmusid_i,
+          pv: s_dev_awmmussidv_i,
+          process_id: s_dev_awmmussidv_i ? s_dev_awmmussid_i : '0,
+          priv: s_dev_awprot_i[0] && s_dev_awmmussidv_i,
+          exec: 1'b0,
+          write: 1'b1,
+          translated: s_dev_awmmuatst_i,
+          iova: s_dev_awaddr_i
+      };
+
+  iommu_fifo #(
+      .Width      ($bits(tr_req_t)),
+      .Depth      (TrQueue),
+      .FallThrough(1'b1)
+  ) u_trq (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(accept && permitted),
+      .ready_o(trq_ready),
+      .data_i (new_req),
+      .valid_o(tr_req_valid_o),
+      .ready_i(tr_req_ready_i),
+      .data_o (tr_req_o)
+  );
+
+  // ---------------------------------------------------------------- data in
+  wbeat_t           buf_q[BufBeats];
+  logic [CntW-1:0]  beats_q;   // beats taken so far
+  logic [CntW-1:0]  tail_q;    // oldest beat that the buffer still needs
+  logic [Slots-1:0] filled_q;  // all data of the burst has come
+  logic             w_take, fill;
+  place_t           fill_place;
+
+  // Whether the beats up to (not including) `c` have come.
+  function automatic logic come(logic [CntW-1:0] c, logic [CntW-1:0] beats);
+    logic [CntW-1:0] d;
+    d = beats - c;
+    return !d[CntW-1];
+  endfunction
+
+  assign s_dev_wready_o = (beats_q - tail_q) != CntW'(BufBeats);
+  assign w_take         = s_dev_wvalid_i && s_dev_wready_o;
+  assign fill_place     = place_q[fill_slot];
+  assign fill           = fill_q != new_q && come(after(fill_place), beats_q);
+
+  // ---------------------------------------------------------------- forwarding
+  logic [Slots-1:0] granted_q, ready_fwd, stored, rsp_oh, fwd_oh;
+  logic [SlotW-1:0] rsp_slot, stored_slot, fwd_slot, oldest_slot;
+  logic             rsp_grant, rsp_refuse, any_stored, any_waiting, fwd;
+  target_t          rsp_target, fwd_target, out_target_q;
+  burst_t           out_burst_q;
+  logic [7:0]       out_len_q;
+  logic             out_valid_q;
+
+  assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
+  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant;
+  assign rsp_refuse = tr_rsp_valid_i && !tr_rsp_i.grant;
+  assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
+  assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
+
+  iommu_pick #(.N(Slots)) u_oldest (
+      .req_i  (waiting),
+      .start_i(head_slot),
+      .valid_o(any_waiting),
+      .idx_o  (oldest_slot)
+  );
+
+  // Overtaking with data that is still to come could wait for data behind it.
+  assign ready_fwd = may_fwd & (filled_q | (Slots'(any_waiting) << oldest_slot));
+  assign stored    = granted_q & ready_fwd;
+
+  iommu_pick #(.N(Slots)) u_fwd (
+      .req_i  (stored),
+      .start_i(head_slot),
+      .valid_o(any_stored),
+      .idx_o  (stored_slot)
+  );
+
+  assign fwd = (!out_valid_q || m_dev_awready_i) &&
+               (any_stored || (rsp_grant && ready_fwd[rsp_slot]));
+  assign fwd_slot = any_stored ? stored_slot : rsp_slot;
+  assign fwd_target = any_stored ? target_q[stored_slot] : rsp_target;
+  assign fwd_oh = Slots'(fwd) << fwd_slot;
+
+  assign m_dev_awvalid_o  = out_valid_q;
+  assign m_dev_awid_o     = out_burst_q.id;
+  assign m_dev_awaddr_o   = 64'({out_target_q.ppn, out_burst_q.offset});
+  assign m_dev_awlen_o    = out_len_q;
+  assign m_dev_awsize_o   = out_burst_q.size;
+  assign m_dev_awburst_o  = out_burst_q.burst;
+  assign m_dev_awlock_o   = out_burst_q.lock;
+  assign m_dev_awcache_o  = out_burst_q.cache;
+  assign m_dev_awprot_o   = out_burst_q.prot;
+  assign m_dev_awqos_o    = out_burst_q.qos;
+  assign m_dev_awregion_o = out_burst_q.region;
+  assign m_dev_awatop_o   = '0;
+  assign m_dev_awuser_o   = out_target_q.user;
+
+  // ---------------------------------------------------------------- data out, in the order of forwarding
+  logic             sq_ready, send_valid, send, send_last;
+  logic [SlotW-1:0] send_slot;
+  place_t           send_place;
+  logic [CntW-1:0]  send_cnt;
+  logic [7:0]       send_beat_q;
+  logic [Slots-1:0] sent_q;  // all data of the burst has gone
+  wbeat_t           wout_q;
+  logic             wout_valid_q, wout_last_q;
+
+  iommu_fifo #(
+      .Width(SlotW),
+      .Depth(Slots)
+  ) u_send (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(fwd),
+      .ready_o(sq_ready),
+      .data_i (fwd_slot),
+      .valid_o(send_valid),
+      .ready_i(send && send_last),
+      .data_o (send_slot)
+  );
+
+  assign send_place = place_q[send_slot];
+  assign send_cnt   = send_place.start + CntW'(send_beat_q);
+  assign send_last  = send_beat_q == send_place.len;
+  assign send       = send_valid && come(send_cnt + 1'b1, beats_q) && (!wout_valid_q || m_dev_wready_i);
+
+  assign m_dev_wvalid_o = wout_valid_q;
+  assign m_dev_wdata_o  = wout_q.data;
+  assign m_dev_wstrb_o  = wout_q.strb;
+  assign m_dev_wlast_o  = wout_last_q;
+
+  // ---------------------------------------------------------------- buffer space, in the order of acceptance
+  place_t          drain_place;
+  logic [CntW-1:0] tail_d;
+  logic            drain;
+
+  assign drain_place = place_q[drain_slot];
+
+  always_comb begin
+    tail_d = tail_q;
+    drain  = 1'b0;
+    if (drain_q != new_q) begin
+      if (sent_q[drain_slot] || (refused[drain_slot] && come(after(drain_place), beats_q)) ||
+          !live[drain_slot]) begin
+        tail_d = after(drain_place);
+        drain  = 1'b1;
+      end else if (refused[drain_slot]) begin
+        if (come(drain_place.start, beats_q)) tail_d = beats_q;
+      end else if (send_valid && send_slot == drain_slot) begin
+        tail_d = send_cnt;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      head_q       <= '0;
+      drain_q      <= '0;
+      fill_q       <= '0;
+      new_q        <= '0;
+      start_q      <= '0;
+      beats_q      <= '0;
+      tail_q       <= '0;
+      filled_q     <= '0;
+      sent_q       <= '0;
+      granted_q    <= '0;
+      out_valid_q  <= 1'b0;
+      wout_valid_q <= 1'b0;
+      send_beat_q  <= '0;
+    end else begin
+      if (accept) begin
+        new_q              <= new_q + 1'b1;
+        start_q            <= after(new_place);
+        filled_q[new_slot] <= 1'b0;
+        sent_q[new_slot]   <= 1'b0;
+      end
+      if (w_take) beats_q <= beats_q + 1'b1;
+      if (fill) begin
+        filled_q[fill_slot] <= 1'b1;
+        fill_q              <= fill_q + 1'b1;
+      end
+      tail_q <= tail_d;
+      if (drain) drain_q <= drain_q + 1'b1;
+      if (head_q != drain_q && !live[head_slot]) head_q <= head_q + 1'b1;
+
+      granted_q <= (granted_q | rsp_oh) & ~fwd_oh;
+      if (fwd) out_valid_q <= 1'b1;
+      else if (m_dev_awready_i) out_valid_q <= 1'b0;
+
+      if (send) begin
+        wout_valid_q <= 1'b1;
+        send_beat_q  <= send_last ? '0 : send_beat_q + 1'b1;
+        if (send_last) sent_q[send_slot] <= 1'b1;
+      end else if (m_dev_wready_i) begin
+        wout_valid_q <= 1'b0;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (accept) begin
+      burst_q[new_slot] <= new_burst;
+      place_q[new_slot] <= new_place;
+    end
+    if (w_take) buf_q[beats_q[BufW-1:0]] <= '{data: s_dev_wdata_i, strb: s_dev_wstrb_i};
+    if (rsp_grant) target_q[rsp_slot] <= rsp_target;
+    if (fwd) begin
+      out_burst_q  <= burst_q[fwd_slot];
+      out_len_q    <= place_q[fwd_slot].len;
+      out_target_q <= fwd_target;
+    end
+    if (send) begin
+      wout_q      <= buf_q[send_cnt[BufW-1:0]];
+      wout_last_q <= send_last;
+    end
+  end
+
+  // ---------------------------------------------------------------- answers
+  logic             any_refuse, err_push, err_turn_q, bq_ready, m_take, m_push, rsp_known;
+  logic [SlotW-1:0] err_slot, m_slot;
+  rsp_t             bq_in, bq_out;
+
+  iommu_pick #(.N(Slots)) u_refuse (
+      .req_i  (may_refuse & filled_q),
+      .start_i(head_slot),
+      .valid_o(any_refuse),
+      .idx_o  (err_slot)
+  );
+
+  // The two sources take turns when both have something.
+  assign m_dev_bready_o = bq_ready && !err_turn_q;
+  assign m_take         = m_dev_bvalid_i && m_dev_bready_o;
+  assign m_push         = m_take && rsp_known;  // nobody waits for any other
+  assign err_push       = any_refuse && bq_ready && !m_take;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) err_turn_q <= 1'b0;
+    else err_turn_q <= any_refuse && !err_push;
+  end
+
+  assign bq_in = m_take ? '{id: m_dev_bid_i, resp: m_dev_bresp_i} :
+                          '{id: burst_q[err_slot].id, resp: RespSlvErr};
+
+  iommu_fifo #(
+      .Width($bits(rsp_t)),
+      .Depth(2)
+  ) u_bq (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(m_push || err_push),
+      .ready_o(bq_ready),
+      .data_i (bq_in),
+      .valid_o(s_dev_bvalid_o),
+      .ready_i(s_dev_bready_i),
+      .data_o (bq_out)
+  );
+
+  assign s_dev_bid_o   = bq_out.id;
+  assign s_dev_bresp_o = bq_out.resp;
+
+  // ---------------------------------------------------------------- order
+  iommu_id_order #(
+      .Slots(Slots),
+      .IdW  (IdW)
+  ) u_order (
+      .clk_i          (clk_i),
+      .rst_ni         (rst_ni),
+      .alloc_i        (accept),
+      .alloc_slot_i   (new_slot),
+      .alloc_id_i     (s_dev_awid_i),
+      .alloc_refused_i(!permitted),
+      .refuse_i       (rsp_refuse),
+      .refuse_slot_i  (rsp_slot),
+      .fwd_i          (fwd),
+      .fwd_slot_i     (fwd_slot),
+      .done_i         (m_push || err_push),
+      .done_slot_i    (m_take ? m_slot : err_slot),
+      .lookup_id_i    (m_dev_bid_i),
+      .lookup_hit_o   (rsp_known),
+      .lookup_slot_o  (m_slot),
+      .live_o         (live),
+      .waiting_o      (waiting),
+      .refused_o      (refused),
+      .may_fwd_o      (may_fwd),
+      .may_refuse_o   (may_refuse),
+      .fence_i        (fence_i),
+      .fence_done_o   (fence_done_o)
+  );
+
+  logic unused;
+  assign unused = &{1'b0, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+
+  `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
+  `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
+  `IOMMU_ASSERT(SendQueueRoom, !fwd || sq_ready)
+  `IOMMU_ASSERT(BufferNoOverflow, (beats_q - tail_q) <= CntW'(BufBeats))
+endmodule
