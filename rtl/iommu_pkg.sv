@@ -256,4 +256,25 @@ package iommu_pkg;
     logic [3:0][63:0]  data;  // beat 0 in [0], lanes as on the bus
     mem_user_t         user;
   } mem_wreq_t;
+
+  // ---------------------------------------------------------------- register file <-> queues
+  // Where an in-memory queue is and how far software has come with it.
+  typedef struct packed {
+    logic            en;        // cqen, fqen
+    logic            error;     // an error bit that stops the queue is set
+    logic [31:0]     index;     // software's index: cqt, fqh
+    logic [4:0]      log2sz_1;  // LOG2SZ-1
+    logic [PpnW-1:0] ppn;       // root page
+  } queue_cfg_t;
+
+  // Mask of a queue's index bits.
+  function automatic logic [31:0] queue_mask(input logic [4:0] log2sz_1);
+    return ~(32'hFFFF_FFFE << log2sz_1);
+  endfunction
+
+  // ids of the IOMMU's own accesses on m_mem; walkers use 0 to 2^WalkIdW-1
+  parameter int unsigned MemIdCommand = 16;  // command fetch
+  parameter int unsigned MemIdFence   = 17;  // IOFENCE.C's write
+  parameter int unsigned MemIdFault   = 18;  // fault record
+  parameter int unsigned MemIdMsi     = 19;  // the IOMMU's own message
 endpackage

@@ -1,0 +1,452 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command queue: fetches commands from memory, executes them in order and
+// moves cqh on. A command counts as executed when what it asked for is done:
+// an invalidation when every cache has taken it, IOFENCE.C when its fence has
+// drained and its write has been answered. cqh moves only then, so at an error
+// it stands on the command that caused it.
+//
+// Up to PrefetchDepth commands are read in one burst; what is left of them is
+// dropped at an error or when the queue is turned off, because software may
+// change commands before it sets the queue going again.
+
+`include "iommu_macros.svh"
+
+module iommu_cmd_queue
+  import iommu_pkg::*;
+#(
+    parameter int unsigned PrefetchDepth = 8  // commands read in a burst at most: a power of 2, up to 128
+) (
+    input  logic        clk_i,             // clock
+    input  logic        rst_ni,            // asynchronous reset, active low
+    input  csr_cfg_t    csr_cfg_i,         // configuration
+    input  ddtp_mode_e  ddtp_mode_i,       // bounds the DID operand
+
+    // register file
+    input  queue_cfg_t  cfg_i,             // base, size, cqt, enable
+    input  logic        clear_i,           // pulse: cqen goes from 0 to 1
+    output logic        on_o,              // cqcsr.cqon
+    output logic [31:0] head_o,            // cqh
+    output logic        set_mf_o,          // pulse: memory fault
+    output logic        set_ill_o,         // pulse: illegal command
+    output logic        set_fence_o,       // pulse: IOFENCE.C with WSI completed
+
+    // invalidation: held until ready, which says that it is done
+    output logic        inv_valid_o,
+    input  logic        inv_ready_i,
+    output inv_req_t    inv_o,
+
+    // fence over device traffic: held until the done pulse
+    output logic        fence_req_o,
+    output logic        fence_pr_o,        // reads
+    output logic        fence_pw_o,        // writes
+    input  logic        fence_done_i,
+
+    // command fetch: one burst at a time
+    output logic        mem_rreq_valid_o,
+    input  logic        mem_rreq_ready_i,
+    output mem_rreq_t   mem_rreq_o,
+    input  logic        mem_rrsp_valid_i,
+    input  mem_rrsp_t   mem_rrsp_i,
+
+    // IOFENCE.C's write: held until ready; one answer follows
+    output logic        mem_wreq_valid_o,
+    input  logic        mem_wreq_ready_i,
+    output mem_wreq_t   mem_wreq_o,
+    input  logic        mem_wrsp_valid_i,
+    input  logic        mem_wrsp_err_i
+);
+
+  localparam int unsigned PtrW = (PrefetchDepth > 1) ? $clog2(PrefetchDepth) : 1;
+  localparam int unsigned CntW = $clog2(PrefetchDepth + 1);
+
+  // ---------------------------------------------------------------- commands
+  typedef enum logic [6:0] {
+    OpIotinval = 7'd1,
+    OpIofence  = 7'd2,
+    OpIodir    = 7'd3
+  } opcode_e;
+
+  // IOTINVAL
+  typedef struct packed {
+    logic [1:0]        rsvd5;   // 127:126
+    logic [51:0]       addr;
+    logic              s;
+    logic [8:0]        rsvd4;   // 72:64
+    logic [3:0]        rsvd3;   // 63:60
+    logic [GscidW-1:0] gscid;
+    logic [8:0]        rsvd2;   // 43:35
+    logic              nl;
+    logic              gv;
+    logic              pscv;
+    logic [PscidW-1:0] pscid;
+    logic              rsvd1;   // 11
+    logic              av;
+    logic [2:0]        func3;
+    logic [6:0]        opcode;
+  } cmd_inval_t;
+
+  // IOFENCE
+  typedef struct packed {
+    logic [1:0]  rsvd2;         // 127:126
+    logic [61:0] addr;          // ADDR[63:2]
+    logic [31:0] data;
+    logic [17:0] rsvd1;         // 31:14
+    logic        pw;
+    logic        pr;
+    logic        wsi;
+    logic        av;
+    logic [2:0]  func3;
+    logic [6:0]  opcode;
+  } cmd_fence_t;
+
+  // IODIR
+  typedef struct packed {
+    logic [63:0]           rsvd4;
+    logic [DeviceIdW-1:0]  did;
+    logic [5:0]            rsvd3;  // 39:34
+    logic                  dv;
+    logic                  rsvd2;  // 32
+    logic [ProcessIdW-1:0] pid;
+    logic [1:0]            rsvd1;  // 11:10
+    logic [2:0]            func3;
+    logic [6:0]            opcode;
+  } cmd_dir_t;
+
+  // ---------------------------------------------------------------- state
+  typedef enum logic [2:0] {
+    StFetch,    // take the next command, or wait for one
+    StInval,    // invalidation offered to the caches
+    StFence,    // device traffic of before draining
+    StWrite,    // IOFENCE.C's write offered
+    StWriteB,   // its answer awaited
+    StStopped   // an error bit is set
+  } state_e;
+
+  state_e       state_q, state_d;
+  logic         on_q;
+  logic [31:0]  head_q;
+  logic [127:0] cmd_q;        // command being executed
+
+  // Prefetch buffer: filled by one burst, emptied in order.
+  logic [PrefetchDepth-1:0][127:0] buf_q;
+  logic [PrefetchDepth-1:0]        buf_err_q;
+  logic [PtrW-1:0]  rd_q;        // next to execute
+  logic [CntW-1:0]  count_q;     // whole commands in the buffer
+  logic [PtrW-1:0]  wr_q;        // next to be filled
+  logic             half_q;      // first doubleword has come
+  logic [63:0]      low_q;       // it
+  logic             low_err_q;
+  logic             drop_q;      // what the burst still brings is not wanted
+  logic             req_q;       // burst offered
+  logic             fetching_q;  // burst offered or under way
+  logic [PaW-1:0]   req_addr_q;
+  logic [7:0]       req_len_q;
+
+  // ---------------------------------------------------------------- fetch
+  logic [31:0]     mask, avail, to_end, slot;
+  logic [8:0]      to_page;
+  logic [CntW-1:0] burst;       // commands of the next burst
+  logic [PaW-1:0]  fetch_addr;
+  logic            start;       // make a burst
+  logic            flush;       // forget what was prefetched
+  logic            empty;       // no command to execute
+  logic            beat_err;
+  logic            push, pop;
+
+  assign mask       = queue_mask(cfg_i.log2sz_1);
+  assign avail      = (cfg_i.index - head_q) & mask;  // commands in the queue
+  assign to_end     = ~head_q & mask;                 // to the end of the ring, minus one
+  assign slot       = head_q & mask;                  // masked again: cqb may be rewritten at any time
+  assign fetch_addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 4);
+  assign to_page    = 9'd256 - 9'(fetch_addr[11:4]);
+
+  always_comb begin
+    burst = CntW'(PrefetchDepth);
+    if (avail < 32'(burst)) burst = CntW'(avail);
+    if (to_end < 32'(burst)) burst = CntW'(to_end + 32'd1);
+    if (32'(to_page) < 32'(burst)) burst = CntW'(to_page);
+  end
+
+  assign empty    = avail == '0;
+  assign beat_err = mem_rrsp_i.err || mem_rrsp_i.poison;
+  assign push     = mem_rrsp_valid_i && half_q && !drop_q && !flush;
+
+  assign start = on_q && cfg_i.en && !cfg_i.error && state_q == StFetch && !fetching_q &&
+                 count_q == '0 && !empty;
+
+  assign mem_rreq_valid_o = req_q;
+  always_comb begin
+    mem_rreq_o      = '0;
+    mem_rreq_o.addr = req_addr_q;
+    mem_rreq_o.len  = req_len_q;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      rd_q       <= '0;
+      wr_q       <= '0;
+      count_q    <= '0;
+      half_q     <= 1'b0;
+      low_q      <= '0;
+      low_err_q  <= 1'b0;
+      drop_q     <= 1'b0;
+      req_q      <= 1'b0;
+      fetching_q <= 1'b0;
+      req_addr_q <= '0;
+      req_len_q  <= '0;
+      buf_q      <= '0;
+      buf_err_q  <= '0;
+    end else begin
+      if (start) begin
+        req_q      <= 1'b1;
+        fetching_q <= 1'b1;
+        drop_q     <= 1'b0;
+        half_q     <= 1'b0;
+        rd_q       <= '0;
+        wr_q       <= '0;
+        req_addr_q <= fetch_addr;
+        req_len_q  <= 8'({burst, 1'b0}) - 8'd1;
+      end
+      if (req_q && mem_rreq_ready_i) req_q <= 1'b0;
+      if (mem_rrsp_valid_i) begin
+        half_q    <= !half_q;
+        low_q     <= mem_rrsp_i.data;
+        low_err_q <= beat_err;
+        if (mem_rrsp_i.last) fetching_q <= 1'b0;
+      end
+      if (push) begin
+        buf_q[wr_q]     <= {mem_rrsp_i.data, low_q};
+        buf_err_q[wr_q] <= beat_err || low_err_q;
+        wr_q            <= wr_q + 1'b1;
+      end
+      if (pop) rd_q <= rd_q + 1'b1;
+      count_q <= count_q + CntW'(push) - CntW'(pop);
+      if (flush) begin
+        count_q <= '0;
+        drop_q  <= 1'b1;
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------- decode
+  logic [127:0] next_cmd;
+  logic         next_err;
+  cmd_inval_t   nx_inval;
+  cmd_fence_t   nx_fence;
+  cmd_dir_t     nx_dir;
+  logic         nx_legal, nx_is_fence;
+
+  assign next_cmd = buf_q[rd_q];
+  assign next_err = buf_err_q[rd_q];
+  assign nx_inval = cmd_inval_t'(next_cmd);
+  assign nx_fence = cmd_fence_t'(next_cmd);
+  assign nx_dir   = cmd_dir_t'(next_cmd);
+
+  // Width of device_id in the directory's present shape, and of process_id.
+  logic [DeviceIdW-1:0]  did_over;
+  logic [ProcessIdW-1:0] pid_over;
+  caps_t                 caps;
+
+  assign caps = csr_cfg_i.caps;
+
+  always_comb begin
+    unique case (ddtp_mode_i)
+      Ddtp1Lvl: did_over = caps.msi_flat ? 24'hFF_FFC0 : 24'hFF_FF80;
+      Ddtp2Lvl: did_over = caps.msi_flat ? 24'hFF_8000 : 24'hFF_0000;
+      default:  did_over = '0;
+    endcase
+    if (caps.pd20) pid_over = '0;
+    else if (caps.pd17) pid_over = 20'hE_0000;
+    else if (caps.pd8) pid_over = 20'hF_FF00;
+    else pid_over = '1;
+  end
+
+  always_comb begin
+    nx_is_fence = nx_inval.opcode == OpIofence;
+    nx_legal    = 1'b0;
+    unique case (nx_inval.opcode)
+      OpIotinval: begin
+        nx_legal = nx_inval.func3 <= 3'd1 &&
+                   !(nx_inval.func3 == 3'd1 && nx_inval.pscv) &&
+                   (caps.nl || !nx_inval.nl) && (caps.s || !nx_inval.s) &&
+                   {nx_inval.rsvd1, nx_inval.rsvd2, nx_inval.rsvd3, nx_inval.rsvd4,
+                    nx_inval.rsvd5} == '0;
+      end
+      OpIofence: begin
+        nx_legal = nx_fence.func3 == 3'd0 && (csr_cfg_i.wsi || !nx_fence.wsi) &&
+                   {nx_fence.rsvd1, nx_fence.rsvd2} == '0;
+      end
+      OpIodir: begin
+        nx_legal = {nx_dir.rsvd1, nx_dir.rsvd2, nx_dir.rsvd3, nx_dir.rsvd4} == '0 &&
+                   !(nx_dir.dv && (nx_dir.did & did_over) != '0);
+        unique case (nx_dir.func3)
+          3'd0:    nx_legal = nx_legal && nx_dir.pid == '0;
+          3'd1:    nx_legal = nx_legal && nx_dir.dv && (nx_dir.pid & pid_over) == '0;
+          default: nx_legal = 1'b0;
+        endcase
+      end
+      default: nx_legal = 1'b0;  // reserved, custom, and ATS without the capability
+    endcase
+  end
+
+  // ---------------------------------------------------------------- execute
+  cmd_inval_t cmd_inval;
+  cmd_fence_t cmd_fence;
+  cmd_dir_t   cmd_dir;
+  logic       done;        // the command has completed
+  logic       fault;       // its memory access failed
+  logic       av_range_ok; // IOFENCE.C's address has no bit above the bus
+
+  assign cmd_inval   = cmd_inval_t'(cmd_q);
+  assign cmd_fence   = cmd_fence_t'(cmd_q);
+  assign cmd_dir     = cmd_dir_t'(cmd_q);
+  assign av_range_ok = cmd_fence.addr[61:PaW-2] == '0;
+
+  always_comb begin
+    state_d = state_q;
+    pop     = 1'b0;
+    done    = 1'b0;
+    fault   = 1'b0;
+    set_ill_o = 1'b0;
+    unique case (state_q)
+      StFetch: begin
+        if (on_q && cfg_i.en && !cfg_i.error && count_q != '0 && !empty) begin
+          pop = 1'b1;
+          if (next_err) begin
+            fault   = 1'b1;
+            state_d = StStopped;
+          end else if (!nx_legal) begin
+            set_ill_o = 1'b1;
+            state_d   = StStopped;
+          end else if (!nx_is_fence) begin
+            state_d = StInval;
+          end else if (nx_fence.pr || nx_fence.pw) begin
+            state_d = StFence;
+          end else if (nx_fence.av) begin
+            state_d = StWrite;
+          end else begin
+            done = 1'b1;
+          end
+        end
+      end
+      StInval: begin
+        if (inv_ready_i) begin
+          done    = 1'b1;
+          state_d = StFetch;
+        end
+      end
+      StFence: begin
+        if (fence_done_i) begin
+          done    = !cmd_fence.av;
+          state_d = cmd_fence.av ? StWrite : StFetch;
+        end
+      end
+      StWrite: begin
+        if (!av_range_ok) begin
+          fault   = 1'b1;
+          state_d = StStopped;
+        end else if (mem_wreq_ready_i) begin
+          state_d = StWriteB;
+        end
+      end
+      StWriteB: begin
+        if (mem_wrsp_valid_i) begin
+          done    = !mem_wrsp_err_i;
+          fault   = mem_wrsp_err_i;
+          state_d = mem_wrsp_err_i ? StStopped : StFetch;
+        end
+      end
+      StStopped: begin
+        // The error bit stands from the first cycle here; it is gone when
+        // software has cleared it or enabled the queue anew.
+        if (!cfg_i.error || !on_q) state_d = StFetch;
+      end
+      default: state_d = StFetch;
+    endcase
+  end
+
+  // A fence without PR, PW and AV completes as it is popped.
+  logic fence_wsi;
+  assign fence_wsi   = (state_q == StFetch) ? nx_fence.wsi : (cmd_fence.wsi && state_q != StInval);
+  assign set_mf_o    = fault;
+  assign set_fence_o = done && fence_wsi;
+
+  // Off: nothing of the queue is under way any more.
+  logic turn_off;
+  assign turn_off = on_q && !cfg_i.en && !fetching_q &&
+                    (state_q == StFetch || state_q == StStopped);
+  assign flush = (state_q == StStopped) || !on_q || !cfg_i.en || (empty && state_q == StFetch);
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= StFetch;
+      on_q    <= 1'b0;
+      head_q  <= '0;
+      cmd_q   <= '0;
+    end else begin
+      state_q <= state_d;
+      if (pop) cmd_q <= next_cmd;
+      if (cfg_i.en && !on_q) on_q <= 1'b1;
+      if (turn_off) on_q <= 1'b0;
+      if (done) head_q <= (head_q + 32'd1) & mask;
+      if (clear_i) head_q <= '0;
+    end
+  end
+
+  assign on_o   = on_q;
+  assign head_o = head_q;
+
+  // ---------------------------------------------------------------- outputs
+  assign inv_valid_o = state_q == StInval;
+
+  always_comb begin
+    inv_o = '0;
+    if (cmd_inval.opcode == OpIodir) begin
+      inv_o.kind = (cmd_dir.func3 == 3'd0) ? InvDdt : InvPdt;
+      inv_o.dv   = cmd_dir.dv;
+      inv_o.did  = cmd_dir.did;
+      inv_o.pid  = cmd_dir.pid;
+    end else begin
+      inv_o.kind  = (cmd_inval.func3 == 3'd0) ? InvVma : InvGvma;
+      inv_o.av    = cmd_inval.av;
+      inv_o.nl    = cmd_inval.nl;
+      inv_o.s     = cmd_inval.s;
+      inv_o.pscv  = cmd_inval.pscv;
+      inv_o.gv    = cmd_inval.gv;
+      inv_o.pscid = cmd_inval.pscid;
+      inv_o.gscid = cmd_inval.gscid;
+      inv_o.addr  = cmd_inval.addr;
+    end
+  end
+
+  assign fence_req_o = state_q == StFence;
+  assign fence_pr_o  = cmd_fence.pr;
+  assign fence_pw_o  = cmd_fence.pw;
+
+  assign mem_wreq_valid_o = state_q == StWrite && av_range_ok;
+
+  always_comb begin
+    mem_wreq_o         = '0;
+    mem_wreq_o.addr    = {cmd_fence.addr[PaW-3:0], 2'b00};
+    mem_wreq_o.size    = 3'd2;
+    mem_wreq_o.strb    = cmd_fence.addr[0] ? 8'hF0 : 8'h0F;
+    mem_wreq_o.data[0] = {2{cmd_fence.data}};
+  end
+
+  // Three views of a command: each has fields that only the others use. The
+  // answer's id is the arbiter's; a client with one burst needs none.
+  logic unused;
+  assign unused = ^{mem_rrsp_i.id, csr_cfg_i, caps, nx_inval, nx_fence, nx_dir, cmd_inval,
+                    cmd_fence, cmd_dir};
+
+  `IOMMU_ASSERT(PrefetchFits, !(push && count_q == CntW'(PrefetchDepth)))
+  `IOMMU_ASSERT(DataOnlyWhileFetching, !mem_rrsp_valid_i || (fetching_q && !req_q))
+  `IOMMU_ASSERT(BurstNotEmpty, !start || burst != '0)
+  `IOMMU_ASSERT(BurstInsidePage,
+                !req_q || 12'(req_addr_q[11:3]) + 12'(req_len_q) < 12'd512)
+  `IOMMU_ASSERT(InvalidationHeld, !inv_valid_o || on_q)
+  `IOMMU_ASSERT(HeadStaysOnError, !((set_mf_o || set_ill_o) && done))
+
+endmodule

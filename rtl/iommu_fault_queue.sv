@@ -1,0 +1,181 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fault queue: a few places in front of it, then one record at a time
+// into memory. fqt moves, and the interrupt is told, when the record's write
+// has been answered. A record that cannot be stored is dropped, so the queue
+// never holds up its sources longer than the memory does: queue off, full
+// (fqof), or an error bit set. Valid/ready towards each source.
+
+`include "iommu_macros.svh"
+
+module iommu_fault_queue
+  import iommu_pkg::*;
+#(
+    parameter int unsigned Depth = 4  // places in front of the queue, a power of 2, 2 at least
+) (
+    input  logic        clk_i,             // clock
+    input  logic        rst_ni,            // asynchronous reset, active low
+
+    // sources: translation, and the IOMMU's own messages
+    input  logic        tr_valid_i,
+    output logic        tr_ready_o,
+    input  fault_rec_t  tr_fault_i,
+    input  logic        msi_valid_i,
+    output logic        msi_ready_o,
+    input  fault_rec_t  msi_fault_i,
+
+    // register file
+    input  queue_cfg_t  cfg_i,             // base, size, fqh, enable
+    input  logic        clear_i,           // pulse: fqen goes from 0 to 1
+    output logic        on_o,              // fqcsr.fqon
+    output logic [31:0] tail_o,            // fqt
+    output logic        set_of_o,          // pulse: overflow
+    output logic        set_mf_o,          // pulse: memory fault
+    output logic        record_o,          // pulse: a record is in memory and fqt has moved
+
+    // record's write: held until ready; one answer follows
+    output logic        mem_wreq_valid_o,
+    input  logic        mem_wreq_ready_i,
+    output mem_wreq_t   mem_wreq_o,
+    input  logic        mem_wrsp_valid_i,
+    input  logic        mem_wrsp_err_i
+);
+
+  localparam int unsigned PtrW = $clog2(Depth);
+
+  // ---------------------------------------------------------------- places in front
+  fault_rec_t      fifo_q [Depth];
+  logic [PtrW:0]   wr_q, rd_q;     // one bit more than the index: full and empty differ in it
+  logic            empty, full;
+  logic            turn_msi_q;     // both sources want in: this one is next
+  logic            take_tr, take_msi;
+  logic            keep;           // what is taken is put into a place
+  logic            pop;
+  fault_rec_t      head_rec;
+
+  assign empty = wr_q == rd_q;
+  assign full  = wr_q == {~rd_q[PtrW], rd_q[PtrW-1:0]};
+
+  // The sources take turns; no source's own valid is in its ready.
+  assign tr_ready_o  = !full && !(msi_valid_i && turn_msi_q);
+  assign msi_ready_o = !full && !(tr_valid_i && !turn_msi_q);
+  assign take_tr     = tr_valid_i && tr_ready_o;
+  assign take_msi    = msi_valid_i && msi_ready_o;
+  assign keep        = (take_tr || take_msi) && cfg_i.en;
+  assign head_rec    = fifo_q[rd_q[PtrW-1:0]];
+
+  // The places' contents need no reset: empty until written.
+  always_ff @(posedge clk_i) begin
+    if (keep) fifo_q[wr_q[PtrW-1:0]] <= take_msi ? msi_fault_i : tr_fault_i;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      wr_q       <= '0;
+      rd_q       <= '0;
+      turn_msi_q <= 1'b0;
+    end else begin
+      if (keep) wr_q <= wr_q + 1'b1;
+      if (pop) rd_q <= rd_q + 1'b1;
+      if (take_tr) turn_msi_q <= 1'b1;
+      if (take_msi) turn_msi_q <= 1'b0;
+    end
+  end
+
+  // ---------------------------------------------------------------- the queue
+  typedef enum logic [1:0] {
+    StIdle,
+    StWrite,  // the write is offered
+    StWriteB  // its answer awaited
+  } state_e;
+
+  state_e      state_q, state_d;
+  logic        on_q;
+  logic [31:0] tail_q;
+  logic [31:0] mask, tail_next;
+  logic        q_full;
+
+  assign mask      = queue_mask(cfg_i.log2sz_1);
+  assign tail_next = (tail_q + 32'd1) & mask;
+  assign q_full    = tail_next == (cfg_i.index & mask);
+
+  always_comb begin
+    state_d  = state_q;
+    pop      = 1'b0;
+    set_of_o = 1'b0;
+    set_mf_o = 1'b0;
+    record_o = 1'b0;
+    unique case (state_q)
+      StIdle: begin
+        if (on_q && !empty) begin
+          if (cfg_i.error) begin
+            pop = 1'b1;
+          end else if (q_full) begin
+            pop      = 1'b1;
+            set_of_o = 1'b1;
+          end else begin
+            state_d = StWrite;
+          end
+        end
+      end
+      StWrite: if (mem_wreq_ready_i) state_d = StWriteB;
+      StWriteB: begin
+        if (mem_wrsp_valid_i) begin
+          pop      = 1'b1;
+          set_mf_o = mem_wrsp_err_i;
+          record_o = !mem_wrsp_err_i;
+          state_d  = StIdle;
+        end
+      end
+      default: state_d = StIdle;
+    endcase
+  end
+
+  // Turned off, the queue first stores what it has already taken.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= StIdle;
+      on_q    <= 1'b0;
+      tail_q  <= '0;
+    end else begin
+      state_q <= state_d;
+      if (cfg_i.en && !on_q) on_q <= 1'b1;
+      if (!cfg_i.en && on_q && empty && state_q == StIdle) on_q <= 1'b0;
+      if (record_o) tail_q <= tail_next;
+      if (clear_i) tail_q <= '0;
+    end
+  end
+
+  assign on_o   = on_q;
+  assign tail_o = tail_q;
+
+  // ---------------------------------------------------------------- the record
+  logic [31:0] slot;  // masked again: fqb may be rewritten at any time
+
+  assign slot             = tail_q & mask;
+  assign mem_wreq_valid_o = state_q == StWrite;
+
+  always_comb begin
+    mem_wreq_o      = '0;
+    mem_wreq_o.addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 5);
+    mem_wreq_o.len  = 2'd3;
+    mem_wreq_o.size = 3'd3;
+    mem_wreq_o.strb = 8'hFF;
+    mem_wreq_o.data[0][11:0]  = head_rec.cause;
+    mem_wreq_o.data[0][31:12] = head_rec.pid;
+    mem_wreq_o.data[0][32]    = head_rec.pv;
+    mem_wreq_o.data[0][33]    = head_rec.priv;
+    mem_wreq_o.data[0][39:34] = head_rec.ttyp;
+    mem_wreq_o.data[0][63:40] = head_rec.did;
+    mem_wreq_o.data[2]        = head_rec.iotval;
+    mem_wreq_o.data[3]        = head_rec.iotval2;
+  end
+
+  `IOMMU_ASSERT(PlacesNotOverrun, !(keep && full))
+  `IOMMU_ASSERT(PlacesNotUnderrun, !(pop && empty))
+  `IOMMU_ASSERT(OneSourceAtATime, !(take_tr && take_msi))
+  `IOMMU_ASSERT(NoRecordWhileError, !mem_wreq_valid_o || !cfg_i.error)
+  `IOMMU_ASSERT(NoWriteWhileOff, state_q == StIdle || on_q)
+
+endmodule

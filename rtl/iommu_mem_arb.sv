@@ -1,0 +1,342 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The clients' reads and writes onto m_mem, the IOMMU's own AXI4 port.
+//
+// Reads: a request is taken in the cycle in which AR can hold it (registered),
+// answers go to the client in the cycle of the R handshake. Any number may be
+// under way, told apart by id. Clients take turns.
+// Writes: one burst at a time on AW and W, which start together and end apart;
+// B goes to the client by id, so each client may have one write under way. A
+// client holds its write until ready, which comes with the last handshake.
+//
+// An access at or above 2^PAS never reaches the port: it is answered with an
+// error here.
+
+`include "iommu_macros.svh"
+
+module iommu_mem_arb
+  import iommu_pkg::*;
+#(
+    parameter int unsigned MemIdW = 6  // m_mem transaction id, bits: 5 at least
+) (
+    input  logic      clk_i,               // clock
+    input  logic      rst_ni,              // asynchronous reset, active low
+    input  csr_cfg_t  csr_cfg_i,           // capabilities.PAS
+
+    // reads of the translation path: ids 0 to 15
+    input  logic      xl_rreq_valid_i,
+    output logic      xl_rreq_ready_o,
+    input  mem_rreq_t xl_rreq_i,
+    output logic      xl_rrsp_valid_o,
+    output mem_rrsp_t xl_rrsp_o,
+
+    // reads of the command queue: id 16
+    input  logic      cq_rreq_valid_i,
+    output logic      cq_rreq_ready_o,
+    input  mem_rreq_t cq_rreq_i,
+    output logic      cq_rrsp_valid_o,
+    output mem_rrsp_t cq_rrsp_o,
+
+    // writes: [0] IOFENCE.C, [1] fault record, [2] message
+    input  logic      [2:0] wreq_valid_i,
+    output logic      [2:0] wreq_ready_o,
+    input  mem_wreq_t [2:0] wreq_i,
+    output logic      [2:0] wrsp_valid_o,
+    output logic      [2:0] wrsp_err_o,
+
+    // m_mem
+    output logic              m_mem_awvalid_o,
+    input  logic              m_mem_awready_i,
+    output logic [MemIdW-1:0] m_mem_awid_o,
+    output logic [63:0]       m_mem_awaddr_o,
+    output logic [7:0]        m_mem_awlen_o,
+    output logic [2:0]        m_mem_awsize_o,
+    output logic [1:0]        m_mem_awburst_o,
+    output logic              m_mem_awlock_o,
+    output logic [3:0]        m_mem_awcache_o,
+    output logic [2:0]        m_mem_awprot_o,
+    output logic [3:0]        m_mem_awqos_o,
+    output logic [3:0]        m_mem_awregion_o,
+    output logic [5:0]        m_mem_awatop_o,
+    output mem_user_t         m_mem_awuser_o,
+    output logic              m_mem_wvalid_o,
+    input  logic              m_mem_wready_i,
+    output logic [63:0]       m_mem_wdata_o,
+    output logic [7:0]        m_mem_wstrb_o,
+    output logic              m_mem_wlast_o,
+    input  logic              m_mem_bvalid_i,
+    output logic              m_mem_bready_o,
+    input  logic [MemIdW-1:0] m_mem_bid_i,
+    input  logic [1:0]        m_mem_bresp_i,
+    output logic              m_mem_arvalid_o,
+    input  logic              m_mem_arready_i,
+    output logic [MemIdW-1:0] m_mem_arid_o,
+    output logic [63:0]       m_mem_araddr_o,
+    output logic [7:0]        m_mem_arlen_o,
+    output logic [2:0]        m_mem_arsize_o,
+    output logic [1:0]        m_mem_arburst_o,
+    output logic              m_mem_arlock_o,
+    output logic [3:0]        m_mem_arcache_o,
+    output logic [2:0]        m_mem_arprot_o,
+    output logic [3:0]        m_mem_arqos_o,
+    output logic [3:0]        m_mem_arregion_o,
+    output mem_user_t         m_mem_aruser_o,
+    input  logic              m_mem_rvalid_i,
+    output logic              m_mem_rready_o,
+    input  logic [MemIdW-1:0] m_mem_rid_i,
+    input  logic [63:0]       m_mem_rdata_i,
+    input  logic [1:0]        m_mem_rresp_i,
+    input  logic              m_mem_rlast_i,
+    input  logic              m_mem_rpoison_i
+);
+
+  localparam logic [1:0] BurstIncr   = 2'b01;
+  localparam logic [3:0] CacheNormal = 4'b1111;  // queues and tables: write-back, allocate
+  localparam logic [3:0] CacheDevice = 4'b0000;  // IOFENCE.C and messages: to the end point
+  localparam logic [2:0] ProtOwn     = 3'b011;   // privileged, non-secure, data
+
+  localparam logic [2:0][MemIdW-1:0] WriteId = {
+    MemIdW'(MemIdMsi), MemIdW'(MemIdFault), MemIdW'(MemIdFence)
+  };
+  localparam logic [2:0][3:0] WriteCache = {CacheDevice, CacheNormal, CacheDevice};
+
+  // Bits that must be 0 in an address, registered: PAS is static.
+  logic [PaW-1:0] beyond_q;
+  logic           up_q;  // out of reset
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      beyond_q <= '1;
+      up_q     <= 1'b0;
+    end else begin
+      beyond_q <= {PaW{1'b1}} << csr_cfg_i.caps.pas;
+      up_q     <= 1'b1;
+    end
+  end
+
+  // ---------------------------------------------------------------- reads
+  logic               ar_valid_q;
+  logic [MemIdW-1:0]  ar_id_q;
+  logic [PaW-1:0]     ar_addr_q;
+  logic [7:0]         ar_len_q;
+  mem_user_t          ar_user_q;
+  logic               turn_cq_q;   // both clients want in: the command queue is next
+  logic               sel_cq;
+  mem_rreq_t          rreq;
+  logic               rreq_valid, rreq_ready, rreq_beyond;
+
+  // The one burst that is answered here.
+  logic               err_q;
+  logic               err_cq_q;
+  logic [WalkIdW-1:0] err_id_q;
+  logic [7:0]         err_left_q;
+
+  assign sel_cq      = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
+  assign rreq        = sel_cq ? cq_rreq_i : xl_rreq_i;
+  assign rreq_valid  = cq_rreq_valid_i || xl_rreq_valid_i;
+  assign rreq_beyond = (rreq.addr & beyond_q) != '0;
+  assign rreq_ready  = rreq_beyond ? !err_q : (!ar_valid_q || m_mem_arready_i);
+
+  assign cq_rreq_ready_o = sel_cq && rreq_ready;
+  assign xl_rreq_ready_o = !sel_cq && rreq_ready;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      ar_valid_q <= 1'b0;
+      ar_id_q    <= '0;
+      ar_addr_q  <= '0;
+      ar_len_q   <= '0;
+      ar_user_q  <= '0;
+      turn_cq_q  <= 1'b0;
+      err_q      <= 1'b0;
+      err_cq_q   <= 1'b0;
+      err_id_q   <= '0;
+      err_left_q <= '0;
+    end else begin
+      if (m_mem_arready_i) ar_valid_q <= 1'b0;
+      if (err_q) begin
+        err_left_q <= err_left_q - 1'b1;
+        if (err_left_q == '0) err_q <= 1'b0;
+      end
+      if (rreq_valid && rreq_ready) begin
+        turn_cq_q <= !sel_cq;
+        if (rreq_beyond) begin
+          err_q      <= 1'b1;
+          err_cq_q   <= sel_cq;
+          err_id_q   <= rreq.id;
+          err_left_q <= rreq.len;
+        end else begin
+          ar_valid_q <= 1'b1;
+          ar_id_q    <= sel_cq ? MemIdW'(MemIdCommand) : MemIdW'(rreq.id);
+          ar_addr_q  <= rreq.addr;
+          ar_len_q   <= rreq.len;
+          ar_user_q  <= rreq.user;
+        end
+      end
+    end
+  end
+
+  assign m_mem_arvalid_o  = ar_valid_q;
+  assign m_mem_arid_o     = ar_id_q;
+  assign m_mem_araddr_o   = 64'(ar_addr_q);
+  assign m_mem_arlen_o    = ar_len_q;
+  assign m_mem_arsize_o   = 3'd3;
+  assign m_mem_arburst_o  = BurstIncr;
+  assign m_mem_arlock_o   = 1'b0;
+  assign m_mem_arcache_o  = CacheNormal;
+  assign m_mem_arprot_o   = ProtOwn;
+  assign m_mem_arqos_o    = '0;
+  assign m_mem_arregion_o = '0;
+  assign m_mem_aruser_o   = ar_user_q;
+
+  // Answers: from the port, or in its place an error.
+  logic      rsp_valid, rsp_cq;
+  mem_rrsp_t rsp;
+
+  assign m_mem_rready_o = up_q && !err_q;
+
+  always_comb begin
+    if (err_q) begin
+      rsp_valid = 1'b1;
+      rsp_cq    = err_cq_q;
+      rsp       = '{id: err_id_q, data: '0, last: err_left_q == '0, err: 1'b1, poison: 1'b0};
+    end else begin
+      rsp_valid = m_mem_rvalid_i && m_mem_rready_o;
+      rsp_cq    = m_mem_rid_i == MemIdW'(MemIdCommand);
+      rsp       = '{
+        id: WalkIdW'(m_mem_rid_i),
+        data: m_mem_rdata_i,
+        last: m_mem_rlast_i,
+        err: m_mem_rresp_i[1],
+        poison: m_mem_rpoison_i
+      };
+    end
+  end
+
+  assign xl_rrsp_valid_o = rsp_valid && !rsp_cq;
+  assign xl_rrsp_o       = rsp;
+  assign cq_rrsp_valid_o = rsp_valid && rsp_cq;
+  assign cq_rrsp_o       = rsp;
+
+  // ---------------------------------------------------------------- writes
+  typedef enum logic {
+    WrIdle,
+    WrBusy
+  } wr_state_e;
+
+  wr_state_e  wr_state_q;
+  logic [1:0] sel_q, sel;      // client on the port, client to take next
+  logic [PaW-1:0] aw_addr_q;
+  logic [1:0] aw_len_q;
+  logic [2:0] aw_size_q;
+  mem_user_t  aw_user_q;
+  logic       aw_valid_q, w_valid_q;
+  logic [1:0] beat_q;          // beat that W shows
+  logic       aw_done, w_done; // by the end of this cycle
+  logic [2:0] err_b_q;         // answered here, with an error
+  logic       next_beyond;
+
+  // The client after the one before goes first.
+  always_comb begin
+    sel = sel_q;
+    for (int unsigned k = 3; k > 0; k--) begin
+      if (wreq_valid_i[(32'(sel_q) + k) % 3]) sel = 2'((32'(sel_q) + k) % 3);
+    end
+  end
+
+  assign next_beyond = (wreq_i[sel].addr & beyond_q) != '0;
+  assign aw_done     = !aw_valid_q || m_mem_awready_i;
+  assign w_done      = !w_valid_q || (m_mem_wready_i && m_mem_wlast_o);
+
+  always_comb begin
+    wreq_ready_o = '0;
+    if (wr_state_q == WrIdle) wreq_ready_o[sel] = wreq_valid_i[sel] && next_beyond;
+    else wreq_ready_o[sel_q] = aw_done && w_done;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      wr_state_q <= WrIdle;
+      sel_q      <= '0;
+      aw_valid_q <= 1'b0;
+      w_valid_q  <= 1'b0;
+      beat_q     <= '0;
+      err_b_q    <= '0;
+      aw_addr_q  <= '0;
+      aw_len_q   <= '0;
+      aw_size_q  <= '0;
+      aw_user_q  <= '0;
+    end else begin
+      err_b_q <= '0;
+      if (wr_state_q == WrIdle) begin
+        if (wreq_valid_i != '0) begin
+          sel_q     <= sel;
+          beat_q    <= '0;
+          aw_addr_q <= wreq_i[sel].addr;
+          aw_len_q  <= wreq_i[sel].len;
+          aw_size_q <= wreq_i[sel].size;
+          aw_user_q <= wreq_i[sel].user;
+          if (next_beyond) begin
+            err_b_q[sel] <= 1'b1;
+          end else begin
+            wr_state_q <= WrBusy;
+            aw_valid_q <= 1'b1;
+            w_valid_q  <= 1'b1;
+          end
+        end
+      end else begin
+        if (m_mem_awready_i) aw_valid_q <= 1'b0;
+        if (w_valid_q && m_mem_wready_i) begin
+          beat_q <= beat_q + 1'b1;
+          if (m_mem_wlast_o) w_valid_q <= 1'b0;
+        end
+        if (aw_done && w_done) wr_state_q <= WrIdle;
+      end
+    end
+  end
+
+  // The client holds its write, so W shows its data from there. The address
+  // is kept here: a queue's is made from registers that software can write.
+  assign m_mem_awvalid_o  = aw_valid_q;
+  assign m_mem_awid_o     = WriteId[sel_q];
+  assign m_mem_awaddr_o   = 64'(aw_addr_q);
+  assign m_mem_awlen_o    = 8'(aw_len_q);
+  assign m_mem_awsize_o   = aw_size_q;
+  assign m_mem_awburst_o  = BurstIncr;
+  assign m_mem_awlock_o   = 1'b0;
+  assign m_mem_awcache_o  = WriteCache[sel_q];
+  assign m_mem_awprot_o   = ProtOwn;
+  assign m_mem_awqos_o    = '0;
+  assign m_mem_awregion_o = '0;
+  assign m_mem_awatop_o   = '0;
+  assign m_mem_awuser_o   = aw_user_q;
+  assign m_mem_wvalid_o   = w_valid_q;
+  assign m_mem_wdata_o    = wreq_i[sel_q].data[beat_q];
+  assign m_mem_wstrb_o    = wreq_i[sel_q].strb;
+  assign m_mem_wlast_o    = beat_q == aw_len_q;
+  assign m_mem_bready_o   = up_q;
+
+  always_comb begin
+    wrsp_valid_o = err_b_q;
+    wrsp_err_o   = err_b_q;
+    for (int unsigned c = 0; c < 3; c++) begin
+      if (m_mem_bvalid_i && m_mem_bready_o && m_mem_bid_i == WriteId[c]) begin
+        wrsp_valid_o[c] = 1'b1;
+        wrsp_err_o[c]   = m_mem_bresp_i[1];
+      end
+    end
+  end
+
+  logic unused;
+  assign unused = ^{csr_cfg_i, m_mem_rresp_i[0], m_mem_bresp_i[0]};
+
+  `IOMMU_ASSERT(ReadInsidePas, !m_mem_arvalid_o || (ar_addr_q & beyond_q) == '0)
+  `IOMMU_ASSERT(WriteInsidePas, !m_mem_awvalid_o || (aw_addr_q & beyond_q) == '0)
+  `IOMMU_ASSERT(ReadAligned, !m_mem_arvalid_o || ar_addr_q[2:0] == 3'd0)
+  `IOMMU_ASSERT(ReadInsidePage,
+                !m_mem_arvalid_o || 12'(ar_addr_q[11:3]) + 12'(ar_len_q) < 12'd512)
+  `IOMMU_ASSERT(WriteHeld, wr_state_q == WrIdle || wreq_valid_i[sel_q])
+  `IOMMU_ASSERT(OneAnswerAClient, (err_b_q & wreq_valid_i) == '0)
+
+endmodule
