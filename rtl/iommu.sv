@@ -200,4 +200,81 @@ module iommu #(
     // wire-signalled interrupts, one a vector
     output logic [NumVec-1:0]                 wsi_o
 );
+
+  import iommu_pkg::*;
+
+  logic    tr_req_valid, tr_req_ready, tr_rsp_valid;
+  tr_req_t tr_req;
+  tr_rsp_t tr_rsp;
+  logic    fence_valid, fence_pr, fence_pw, fence_done;
+
+  iommu_io_bridge #(
+      .DevIdW(DevIdW),
+      .DevDataW(DevDataW)
+  ) u_io_bridge (
+      .clk_i, .rst_ni,
+      .s_dev_awvalid_i, .s_dev_awready_o, .s_dev_awid_i, .s_dev_awaddr_i, .s_dev_awlen_i,
+      .s_dev_awsize_i, .s_dev_awburst_i, .s_dev_awlock_i, .s_dev_awcache_i, .s_dev_awprot_i,
+      .s_dev_awqos_i, .s_dev_awregion_i, .s_dev_awatop_i, .s_dev_awmmusid_i,
+      .s_dev_awmmussidv_i, .s_dev_awmmussid_i, .s_dev_awmmuatst_i, .s_dev_wvalid_i,
+      .s_dev_wready_o, .s_dev_wdata_i, .s_dev_wstrb_i, .s_dev_wlast_i, .s_dev_bvalid_o,
+      .s_dev_bready_i, .s_dev_bid_o, .s_dev_bresp_o, .s_dev_arvalid_i, .s_dev_arready_o,
+      .s_dev_arid_i, .s_dev_araddr_i, .s_dev_arlen_i, .s_dev_arsize_i, .s_dev_arburst_i,
+      .s_dev_arlock_i, .s_dev_arcache_i, .s_dev_arprot_i, .s_dev_arqos_i, .s_dev_arregion_i,
+      .s_dev_armmusid_i, .s_dev_armmussidv_i, .s_dev_armmussid_i, .s_dev_armmuatst_i,
+      .s_dev_rvalid_o, .s_dev_rready_i, .s_dev_rid_o, .s_dev_rdata_o, .s_dev_rresp_o,
+      .s_dev_rlast_o, .m_dev_awvalid_o, .m_dev_awready_i, .m_dev_awid_o, .m_dev_awaddr_o,
+      .m_dev_awlen_o, .m_dev_awsize_o, .m_dev_awburst_o, .m_dev_awlock_o, .m_dev_awcache_o,
+      .m_dev_awprot_o, .m_dev_awqos_o, .m_dev_awregion_o, .m_dev_awatop_o, .m_dev_awuser_o,
+      .m_dev_wvalid_o, .m_dev_wready_i, .m_dev_wdata_o, .m_dev_wstrb_o, .m_dev_wlast_o,
+      .m_dev_bvalid_i, .m_dev_bready_o, .m_dev_bid_i, .m_dev_bresp_i, .m_dev_arvalid_o,
+      .m_dev_arready_i, .m_dev_arid_o, .m_dev_araddr_o, .m_dev_arlen_o, .m_dev_arsize_o,
+      .m_dev_arburst_o, .m_dev_arlock_o, .m_dev_arcache_o, .m_dev_arprot_o, .m_dev_arqos_o,
+      .m_dev_arregion_o, .m_dev_aruser_o, .m_dev_rvalid_i, .m_dev_rready_o, .m_dev_rid_i,
+      .m_dev_rdata_i, .m_dev_rresp_i, .m_dev_rlast_i,
+      .tr_req_valid_o(tr_req_valid),
+      .tr_req_ready_i(tr_req_ready),
+      .tr_req_o(tr_req),
+      .tr_rsp_valid_i(tr_rsp_valid),
+      .tr_rsp_i(tr_rsp),
+      .fence_valid_i(fence_valid),
+      .fence_pr_i(fence_pr),
+      .fence_pw_i(fence_pw),
+      .fence_done_o(fence_done)
+  );
+
+  iommu_core #(
+      .MemIdW(MemIdW),
+      .NumVec(NumVec)
+  ) u_core (
+      .clk_i, .rst_ni, .cfg_caps_i, .ats_timeout_i,
+      .tr_req_valid_i(tr_req_valid),
+      .tr_req_ready_o(tr_req_ready),
+      .tr_req_i(tr_req),
+      .tr_rsp_valid_o(tr_rsp_valid),
+      .tr_rsp_o(tr_rsp),
+      .fence_valid_o(fence_valid),
+      .fence_pr_o(fence_pr),
+      .fence_pw_o(fence_pw),
+      .fence_done_i(fence_done),
+      .s_reg_awvalid_i, .s_reg_awready_o, .s_reg_awaddr_i, .s_reg_awprot_i, .s_reg_wvalid_i,
+      .s_reg_wready_o, .s_reg_wdata_i, .s_reg_wstrb_i, .s_reg_bvalid_o, .s_reg_bready_i,
+      .s_reg_bresp_o, .s_reg_arvalid_i, .s_reg_arready_o, .s_reg_araddr_i, .s_reg_arprot_i,
+      .s_reg_rvalid_o, .s_reg_rready_i, .s_reg_rdata_o, .s_reg_rresp_o, .m_mem_awvalid_o,
+      .m_mem_awready_i, .m_mem_awid_o, .m_mem_awaddr_o, .m_mem_awlen_o, .m_mem_awsize_o,
+      .m_mem_awburst_o, .m_mem_awlock_o, .m_mem_awcache_o, .m_mem_awprot_o, .m_mem_awqos_o,
+      .m_mem_awregion_o, .m_mem_awatop_o, .m_mem_awuser_o, .m_mem_wvalid_o, .m_mem_wready_i,
+      .m_mem_wdata_o, .m_mem_wstrb_o, .m_mem_wlast_o, .m_mem_bvalid_i, .m_mem_bready_o,
+      .m_mem_bid_i, .m_mem_bresp_i, .m_mem_arvalid_o, .m_mem_arready_i, .m_mem_arid_o,
+      .m_mem_araddr_o, .m_mem_arlen_o, .m_mem_arsize_o, .m_mem_arburst_o, .m_mem_arlock_o,
+      .m_mem_arcache_o, .m_mem_arprot_o, .m_mem_arqos_o, .m_mem_arregion_o, .m_mem_aruser_o,
+      .m_mem_rvalid_i, .m_mem_rready_o, .m_mem_rid_i, .m_mem_rdata_i, .m_mem_rresp_i,
+      .m_mem_rlast_i, .m_mem_rpoison_i, .s_ats_tr_valid_i, .s_ats_tr_ready_o,
+      .s_ats_tr_data_i, .s_ats_ic_valid_i, .s_ats_ic_ready_o, .s_ats_ic_data_i,
+      .s_ats_pr_valid_i, .s_ats_pr_ready_o, .s_ats_pr_data_i, .m_ats_tc_valid_o,
+      .m_ats_tc_ready_i, .m_ats_tc_data_o, .m_ats_inv_valid_o, .m_ats_inv_ready_i,
+      .m_ats_inv_data_o, .m_ats_prgr_valid_o, .m_ats_prgr_ready_i, .m_ats_prgr_data_o,
+      .wsi_o
+  );
+
 endmodule

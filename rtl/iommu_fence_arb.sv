@@ -18,13 +18,12 @@ module iommu_fence_arb (
     output logic       fence_valid_o,  // to the bridge: one cycle, take the snapshot
     output logic       fence_pr_o,     // held until the fence is complete
     output logic       fence_pw_o,
-    input  logic       fence_done_i    // level: the snapshot has drained
+    input  logic       fence_done_i    // level, from the cycle after fence_valid_o: the snapshot has drained
 );
 
   typedef enum logic [1:0] {
     StIdle,
-    StStart,   // fence_valid_o is high
-    StSettle,  // the bridge's done still belongs to the fence before
+    StStart,  // fence_valid_o is high; the bridge's done belongs to the fence before
     StWait
   } state_e;
 
@@ -45,8 +44,7 @@ module iommu_fence_arb (
           state_d = StStart;
         end
       end
-      StStart:  state_d = StSettle;
-      StSettle: state_d = StWait;
+      StStart: state_d = StWait;
       StWait: begin
         if (fence_done_i) begin
           done_o[sel_q] = 1'b1;

@@ -1,0 +1,355 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The IOMMU core: look-aside translation for the IO bridge, the registers, the
+// in-memory queues, interrupts, the ATS port, and the port to memory. Wiring
+// only. Translation requests are valid/ready, answers are valid only (the
+// bridge has a place for each); the other handshakes are those of the ports.
+
+module iommu_core
+  import iommu_pkg::*;
+#(
+    parameter int unsigned MemIdW = 6,   // m_mem transaction id, bits
+    parameter int unsigned NumVec = 16   // interrupt vectors: 1, 2, 4, 8 or 16
+) (
+    input  logic                              clk_i,  // clock
+    input  logic                              rst_ni,  // asynchronous reset, active low
+    input  logic [63:0]                       cfg_caps_i,  // mask of capabilities, static
+    input  logic                              ats_timeout_i,  // tick of the ATS invalidation timer
+
+    // translation request from the IO bridge
+    input  logic                              tr_req_valid_i,
+    output logic                              tr_req_ready_o,
+    input  tr_req_t                           tr_req_i,
+    // its answer, in any order, by tag
+    output logic                              tr_rsp_valid_o,
+    output tr_rsp_t                           tr_rsp_o,
+
+    // fence over device traffic: a pulse takes the snapshot, done is a level
+    output logic                              fence_valid_o,
+    output logic                              fence_pr_o,
+    output logic                              fence_pw_o,
+    input  logic                              fence_done_i,
+
+    // s_reg: AXI4-Lite, register page
+    input  logic                              s_reg_awvalid_i,
+    output logic                              s_reg_awready_o,
+    input  logic [11:0]                       s_reg_awaddr_i,
+    input  logic [2:0]                        s_reg_awprot_i,
+    input  logic                              s_reg_wvalid_i,
+    output logic                              s_reg_wready_o,
+    input  logic [63:0]                       s_reg_wdata_i,
+    input  logic [7:0]                        s_reg_wstrb_i,
+    output logic                              s_reg_bvalid_o,
+    input  logic                              s_reg_bready_i,
+    output logic [1:0]                        s_reg_bresp_o,
+    input  logic                              s_reg_arvalid_i,
+    output logic                              s_reg_arready_o,
+    input  logic [11:0]                       s_reg_araddr_i,
+    input  logic [2:0]                        s_reg_arprot_i,
+    output logic                              s_reg_rvalid_o,
+    input  logic                              s_reg_rready_i,
+    output logic [63:0]                       s_reg_rdata_o,
+    output logic [1:0]                        s_reg_rresp_o,
+
+    // m_mem: AXI4 manager, the IOMMU's own accesses
+    output logic                              m_mem_awvalid_o,
+    input  logic                              m_mem_awready_i,
+    output logic [MemIdW-1:0]                 m_mem_awid_o,
+    output logic [63:0]                       m_mem_awaddr_o,
+    output logic [7:0]                        m_mem_awlen_o,
+    output logic [2:0]                        m_mem_awsize_o,
+    output logic [1:0]                        m_mem_awburst_o,
+    output logic                              m_mem_awlock_o,
+    output logic [3:0]                        m_mem_awcache_o,
+    output logic [2:0]                        m_mem_awprot_o,
+    output logic [3:0]                        m_mem_awqos_o,
+    output logic [3:0]                        m_mem_awregion_o,
+    output logic [5:0]                        m_mem_awatop_o,
+    output logic [$bits(iommu_pkg::mem_user_t)-1:0] m_mem_awuser_o,  // mem_user_t
+    output logic                              m_mem_wvalid_o,
+    input  logic                              m_mem_wready_i,
+    output logic [63:0]                       m_mem_wdata_o,
+    output logic [7:0]                        m_mem_wstrb_o,
+    output logic                              m_mem_wlast_o,
+    input  logic                              m_mem_bvalid_i,
+    output logic                              m_mem_bready_o,
+    input  logic [MemIdW-1:0]                 m_mem_bid_i,
+    input  logic [1:0]                        m_mem_bresp_i,
+    output logic                              m_mem_arvalid_o,
+    input  logic                              m_mem_arready_i,
+    output logic [MemIdW-1:0]                 m_mem_arid_o,
+    output logic [63:0]                       m_mem_araddr_o,
+    output logic [7:0]                        m_mem_arlen_o,
+    output logic [2:0]                        m_mem_arsize_o,
+    output logic [1:0]                        m_mem_arburst_o,
+    output logic                              m_mem_arlock_o,
+    output logic [3:0]                        m_mem_arcache_o,
+    output logic [2:0]                        m_mem_arprot_o,
+    output logic [3:0]                        m_mem_arqos_o,
+    output logic [3:0]                        m_mem_arregion_o,
+    output logic [$bits(iommu_pkg::mem_user_t)-1:0] m_mem_aruser_o,  // mem_user_t
+    input  logic                              m_mem_rvalid_i,
+    output logic                              m_mem_rready_o,
+    input  logic [MemIdW-1:0]                 m_mem_rid_i,
+    input  logic [63:0]                       m_mem_rdata_i,
+    input  logic [1:0]                        m_mem_rresp_i,
+    input  logic                              m_mem_rlast_i,
+    input  logic                              m_mem_rpoison_i,
+
+    // ATS, one packed struct a beat
+    input  logic                              s_ats_tr_valid_i,  // translation request
+    output logic                              s_ats_tr_ready_o,
+    input  ats_tr_t                s_ats_tr_data_i,
+    input  logic                              s_ats_ic_valid_i,  // invalidation completion
+    output logic                              s_ats_ic_ready_o,
+    input  ats_ic_t                s_ats_ic_data_i,
+    input  logic                              s_ats_pr_valid_i,  // page request or stop marker
+    output logic                              s_ats_pr_ready_o,
+    input  ats_pr_t                s_ats_pr_data_i,
+    output logic                              m_ats_tc_valid_o,  // translation completion
+    input  logic                              m_ats_tc_ready_i,
+    output ats_tc_t                m_ats_tc_data_o,
+    output logic                              m_ats_inv_valid_o,  // invalidation request
+    input  logic                              m_ats_inv_ready_i,
+    output ats_inv_t               m_ats_inv_data_o,
+    output logic                              m_ats_prgr_valid_o,  // page request group response
+    input  logic                              m_ats_prgr_ready_i,
+    output ats_prgr_t              m_ats_prgr_data_o,
+
+    // wire-signalled interrupts, one a vector
+    output logic [NumVec-1:0]                 wsi_o
+);
+
+  csr_cfg_t   csr_cfg;
+  ddtp_mode_e ddtp_mode;
+  logic       ddtp_valid, ddtp_ready;
+  ddtp_t      ddtp;
+
+  logic       inv_valid, inv_ready;
+  inv_req_t   inv;
+
+  queue_cfg_t  cq_cfg, fq_cfg;
+  logic        cq_clear, cq_on, cq_set_mf, cq_set_ill, cq_set_fence;
+  logic        fq_clear, fq_on, fq_set_of, fq_set_mf, fq_record;
+  logic [31:0] cq_head, fq_tail;
+
+  logic [3:0]        ipsr;
+  logic [3:0][3:0]   icvec;
+  logic [NumVec-1:0] msi_mask;
+  logic [3:0]        msi_vec;
+  logic [PaW-1:0]    msi_addr;
+  logic [31:0]       msi_data;
+  logic              msi_busy;
+
+  logic       tr_fault_valid, tr_fault_ready, msi_fault_valid, msi_fault_ready;
+  fault_rec_t tr_fault, msi_fault;
+
+  // users of the bridge's fence: [0] IOFENCE.C, [1] ddtp to Off
+  logic [1:0] fence_req, fence_pr, fence_pw, fence_done;
+
+  logic      xl_rreq_valid, xl_rreq_ready, xl_rrsp_valid;
+  logic      cq_rreq_valid, cq_rreq_ready, cq_rrsp_valid;
+  mem_rreq_t xl_rreq, cq_rreq;
+  mem_rrsp_t xl_rrsp, cq_rrsp;
+
+  // writers: [0] IOFENCE.C, [1] fault record, [2] message
+  logic      [2:0] wreq_valid, wreq_ready, wrsp_valid, wrsp_err;
+  mem_wreq_t [2:0] wreq;
+
+  // Nobody waits for an idle translation path: invalidation and ddtp have
+  // their own handshakes.
+  logic xl_idle, unused;
+  assign unused = xl_idle;
+
+  assign fence_pr[1] = 1'b1;
+  assign fence_pw[1] = 1'b1;
+
+  iommu_regs #(
+      .NumVec(NumVec)
+  ) u_regs (
+      .clk_i, .rst_ni, .cfg_caps_i,
+      .s_reg_awvalid_i, .s_reg_awready_o, .s_reg_awaddr_i, .s_reg_awprot_i, .s_reg_wvalid_i,
+      .s_reg_wready_o, .s_reg_wdata_i, .s_reg_wstrb_i, .s_reg_bvalid_o, .s_reg_bready_i,
+      .s_reg_bresp_o, .s_reg_arvalid_i, .s_reg_arready_o, .s_reg_araddr_i, .s_reg_arprot_i,
+      .s_reg_rvalid_o, .s_reg_rready_i, .s_reg_rdata_o, .s_reg_rresp_o,
+      .csr_cfg_o(csr_cfg),
+      .ddtp_mode_o(ddtp_mode),
+      .ddtp_valid_o(ddtp_valid),
+      .ddtp_o(ddtp),
+      .ddtp_ready_i(ddtp_ready),
+      .ddtp_fence_o(fence_req[1]),
+      .ddtp_fence_done_i(fence_done[1]),
+      .cq_cfg_o(cq_cfg),
+      .cq_clear_o(cq_clear),
+      .cq_on_i(cq_on),
+      .cq_head_i(cq_head),
+      .cq_set_mf_i(cq_set_mf),
+      .cq_set_ill_i(cq_set_ill),
+      .cq_set_fence_i(cq_set_fence),
+      .fq_cfg_o(fq_cfg),
+      .fq_clear_o(fq_clear),
+      .fq_on_i(fq_on),
+      .fq_tail_i(fq_tail),
+      .fq_set_of_i(fq_set_of),
+      .fq_set_mf_i(fq_set_mf),
+      .fq_record_i(fq_record),
+      .ipsr_o(ipsr),
+      .icvec_o(icvec),
+      .msi_mask_o(msi_mask),
+      .msi_vec_i(msi_vec),
+      .msi_addr_o(msi_addr),
+      .msi_data_o(msi_data),
+      .msi_busy_i(msi_busy)
+  );
+
+  iommu_xlate u_xlate (
+      .clk_i, .rst_ni,
+      .csr_cfg_i(csr_cfg),
+      .ddtp_valid_i(ddtp_valid),
+      .ddtp_i(ddtp),
+      .ddtp_ready_o(ddtp_ready),
+      .req_valid_i(tr_req_valid_i),
+      .req_ready_o(tr_req_ready_o),
+      .req_i(tr_req_i),
+      .rsp_valid_o(tr_rsp_valid_o),
+      .rsp_o(tr_rsp_o),
+      .inv_valid_i(inv_valid),
+      .inv_ready_o(inv_ready),
+      .inv_i(inv),
+      .fault_valid_o(tr_fault_valid),
+      .fault_ready_i(tr_fault_ready),
+      .fault_o(tr_fault),
+      .mem_rreq_valid_o(xl_rreq_valid),
+      .mem_rreq_ready_i(xl_rreq_ready),
+      .mem_rreq_o(xl_rreq),
+      .mem_rrsp_valid_i(xl_rrsp_valid),
+      .mem_rrsp_i(xl_rrsp),
+      .idle_o(xl_idle)
+  );
+
+  iommu_cmd_queue u_cmd_queue (
+      .clk_i, .rst_ni,
+      .csr_cfg_i(csr_cfg),
+      .ddtp_mode_i(ddtp_mode),
+      .cfg_i(cq_cfg),
+      .clear_i(cq_clear),
+      .on_o(cq_on),
+      .head_o(cq_head),
+      .set_mf_o(cq_set_mf),
+      .set_ill_o(cq_set_ill),
+      .set_fence_o(cq_set_fence),
+      .inv_valid_o(inv_valid),
+      .inv_ready_i(inv_ready),
+      .inv_o(inv),
+      .fence_req_o(fence_req[0]),
+      .fence_pr_o(fence_pr[0]),
+      .fence_pw_o(fence_pw[0]),
+      .fence_done_i(fence_done[0]),
+      .mem_rreq_valid_o(cq_rreq_valid),
+      .mem_rreq_ready_i(cq_rreq_ready),
+      .mem_rreq_o(cq_rreq),
+      .mem_rrsp_valid_i(cq_rrsp_valid),
+      .mem_rrsp_i(cq_rrsp),
+      .mem_wreq_valid_o(wreq_valid[0]),
+      .mem_wreq_ready_i(wreq_ready[0]),
+      .mem_wreq_o(wreq[0]),
+      .mem_wrsp_valid_i(wrsp_valid[0]),
+      .mem_wrsp_err_i(wrsp_err[0])
+  );
+
+  iommu_fence_arb u_fence_arb (
+      .clk_i, .rst_ni,
+      .req_i(fence_req),
+      .pr_i(fence_pr),
+      .pw_i(fence_pw),
+      .done_o(fence_done),
+      .fence_valid_o, .fence_pr_o, .fence_pw_o, .fence_done_i
+  );
+
+  iommu_fault_queue u_fault_queue (
+      .clk_i, .rst_ni,
+      .tr_valid_i(tr_fault_valid),
+      .tr_ready_o(tr_fault_ready),
+      .tr_fault_i(tr_fault),
+      .msi_valid_i(msi_fault_valid),
+      .msi_ready_o(msi_fault_ready),
+      .msi_fault_i(msi_fault),
+      .cfg_i(fq_cfg),
+      .clear_i(fq_clear),
+      .on_o(fq_on),
+      .tail_o(fq_tail),
+      .set_of_o(fq_set_of),
+      .set_mf_o(fq_set_mf),
+      .record_o(fq_record),
+      .mem_wreq_valid_o(wreq_valid[1]),
+      .mem_wreq_ready_i(wreq_ready[1]),
+      .mem_wreq_o(wreq[1]),
+      .mem_wrsp_valid_i(wrsp_valid[1]),
+      .mem_wrsp_err_i(wrsp_err[1])
+  );
+
+  iommu_irq #(
+      .NumVec(NumVec)
+  ) u_irq (
+      .clk_i, .rst_ni,
+      .wsi_i(csr_cfg.wsi),
+      .ipsr_i(ipsr),
+      .icvec_i(icvec),
+      .mask_i(msi_mask),
+      .msi_vec_o(msi_vec),
+      .msi_addr_i(msi_addr),
+      .msi_data_i(msi_data),
+      .busy_o(msi_busy),
+      .wsi_o,
+      .fault_valid_o(msi_fault_valid),
+      .fault_ready_i(msi_fault_ready),
+      .fault_o(msi_fault),
+      .mem_wreq_valid_o(wreq_valid[2]),
+      .mem_wreq_ready_i(wreq_ready[2]),
+      .mem_wreq_o(wreq[2]),
+      .mem_wrsp_valid_i(wrsp_valid[2]),
+      .mem_wrsp_err_i(wrsp_err[2])
+  );
+
+  iommu_mem_arb #(
+      .MemIdW(MemIdW)
+  ) u_mem_arb (
+      .clk_i, .rst_ni,
+      .csr_cfg_i(csr_cfg),
+      .xl_rreq_valid_i(xl_rreq_valid),
+      .xl_rreq_ready_o(xl_rreq_ready),
+      .xl_rreq_i(xl_rreq),
+      .xl_rrsp_valid_o(xl_rrsp_valid),
+      .xl_rrsp_o(xl_rrsp),
+      .cq_rreq_valid_i(cq_rreq_valid),
+      .cq_rreq_ready_o(cq_rreq_ready),
+      .cq_rreq_i(cq_rreq),
+      .cq_rrsp_valid_o(cq_rrsp_valid),
+      .cq_rrsp_o(cq_rrsp),
+      .wreq_valid_i(wreq_valid),
+      .wreq_ready_o(wreq_ready),
+      .wreq_i(wreq),
+      .wrsp_valid_o(wrsp_valid),
+      .wrsp_err_o(wrsp_err),
+      .m_mem_awvalid_o, .m_mem_awready_i, .m_mem_awid_o, .m_mem_awaddr_o, .m_mem_awlen_o,
+      .m_mem_awsize_o, .m_mem_awburst_o, .m_mem_awlock_o, .m_mem_awcache_o, .m_mem_awprot_o,
+      .m_mem_awqos_o, .m_mem_awregion_o, .m_mem_awatop_o, .m_mem_awuser_o, .m_mem_wvalid_o,
+      .m_mem_wready_i, .m_mem_wdata_o, .m_mem_wstrb_o, .m_mem_wlast_o, .m_mem_bvalid_i,
+      .m_mem_bready_o, .m_mem_bid_i, .m_mem_bresp_i, .m_mem_arvalid_o, .m_mem_arready_i,
+      .m_mem_arid_o, .m_mem_araddr_o, .m_mem_arlen_o, .m_mem_arsize_o, .m_mem_arburst_o,
+      .m_mem_arlock_o, .m_mem_arcache_o, .m_mem_arprot_o, .m_mem_arqos_o, .m_mem_arregion_o,
+      .m_mem_aruser_o, .m_mem_rvalid_i, .m_mem_rready_o, .m_mem_rid_i, .m_mem_rdata_i,
+      .m_mem_rresp_i, .m_mem_rlast_i, .m_mem_rpoison_i
+  );
+
+  iommu_ats_stub u_ats (
+      .clk_i, .rst_ni, .ats_timeout_i,
+      .s_ats_tr_valid_i, .s_ats_tr_ready_o, .s_ats_tr_data_i, .s_ats_ic_valid_i,
+      .s_ats_ic_ready_o, .s_ats_ic_data_i, .s_ats_pr_valid_i, .s_ats_pr_ready_o,
+      .s_ats_pr_data_i, .m_ats_tc_valid_o, .m_ats_tc_ready_i, .m_ats_tc_data_o,
+      .m_ats_inv_valid_o, .m_ats_inv_ready_i, .m_ats_inv_data_o, .m_ats_prgr_valid_o,
+      .m_ats_prgr_ready_i, .m_ats_prgr_data_o
+  );
+
+endmodule
