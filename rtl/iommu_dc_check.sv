@@ -1,0 +1,136 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Device-context configuration checks (section of that name), one doubleword
+// at a time, in memory order. Combinational: a rule that needs two doublewords
+// is evaluated at the later one. The verdict counts only when tc.V is 1.
+
+module iommu_dc_check
+  import iommu_pkg::*;
+  import iommu_xlate_pkg::*;
+(
+    input  csr_cfg_t    cfg_i,   // capabilities and feature control
+    input  logic [2:0]  beat_i,  // which doubleword
+    input  logic [63:0] data_i,  // its value, little-endian
+    input  dc_part_t    part_i,  // from the doublewords before; ignored at the first
+    output dc_part_t    part_o
+);
+
+  localparam logic [3:0] ModeBare = 4'd0;
+
+  // Encodings of iosatp.MODE and iohgatp.MODE: 8 to 10 for 64-bit addresses, of
+  // which sv64 says what is supported; 8 for 32-bit ones, if sv32.
+  function automatic logic paged_mode_ok(input logic [3:0] mode, input logic xl32, input logic sv32, input logic [2:0] sv64);
+    unique case (mode)
+      ModeBare: return 1'b1;
+      4'd8:     return xl32 ? sv32 : sv64[0];
+      4'd9:     return !xl32 && sv64[1];
+      4'd10:    return !xl32 && sv64[2];
+      default:  return 1'b0;
+    endcase
+  endfunction
+
+  // Encodings of pdtp.MODE; pd: which of PD20, PD17, PD8 are supported.
+  function automatic logic pd_mode_ok(input logic [3:0] mode, input logic [2:0] pd);
+    unique case (mode)
+      ModeBare: return 1'b1;
+      4'd1:     return pd[0];
+      4'd2:     return pd[1];
+      4'd3:     return pd[2];
+      default:  return 1'b0;
+    endcase
+  endfunction
+
+  // Guest-physical addresses are MGPAW bits wide.
+  logic [5:0] mgpaw;
+  always_comb begin
+    if (cfg_i.caps.sv57x4) mgpaw = 6'd59;
+    else if (cfg_i.caps.sv48x4) mgpaw = 6'd50;
+    else if (cfg_i.caps.sv39x4) mgpaw = 6'd41;
+    else if (cfg_i.caps.sv32x4) mgpaw = 6'd34;
+    else mgpaw = cfg_i.caps.pas;
+  end
+  // Bits of an address, shifted right by 12, that MGPAW leaves reserved.
+  logic [63:0] above_mgpaw;
+  assign above_mgpaw = {64{1'b1}} << mgpaw;
+
+  logic [3:0] mode;  // MODE field of iohgatp, iosatp, pdtp and msiptp
+  assign mode = data_i[63:60];
+
+  always_comb begin
+    part_o = part_i;
+    unique case (beat_i)
+      3'd0: begin  // tc
+        part_o           = '0;
+        part_o.v         = data_i[0];
+        part_o.dc.en_ats = data_i[1];
+        part_o.t2gpa     = data_i[3];
+        part_o.dc.dtf    = data_i[4];
+        part_o.dc.pdtv   = data_i[5];
+        part_o.dc.sbe    = data_i[10];
+        part_o.sxl       = data_i[11];
+        part_o.bad       =
+            // reserved bits
+            (data_i[23:12] != '0) || (data_i[63:32] != '0) ||
+            // EN_ATS, EN_PRI or PRPR without ATS
+            (!cfg_i.caps.ats && (data_i[1] || data_i[2] || data_i[6])) ||
+            // T2GPA or EN_PRI without EN_ATS, PRPR without EN_PRI
+            (!data_i[1] && (data_i[3] || data_i[2])) || (!data_i[2] && data_i[6]) ||
+            (!cfg_i.caps.t2gpa && data_i[3]) ||
+            // DPE without PDTV
+            (!data_i[5] && data_i[9]) ||
+            // GADE or SADE without AMO_HWAD
+            (!cfg_i.caps.amo_hwad && (data_i[7] || data_i[8])) ||
+            // SBE: END=0, or fctl.BE is not writable
+            ((!cfg_i.caps.endi || !cfg_i.be_wr) && (data_i[10] != cfg_i.be)) ||
+            // SXL: 1 when GXL is 1; 0 when GXL is hardwired to 0
+            (cfg_i.gxl ? !data_i[11] : (!cfg_i.gxl_wr && data_i[11]));
+      end
+      3'd1: begin  // iohgatp
+        part_o.hg_bare = (mode == ModeBare);
+        part_o.bad     = part_i.bad ||
+            !paged_mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
+                           {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4}) ||
+            // T2GPA with a Bare second stage
+            (part_i.t2gpa && (mode == ModeBare)) ||
+            // root not aligned to 16 KiB
+            ((mode != ModeBare) && (data_i[1:0] != '0));
+      end
+      3'd2: begin  // ta; all 12 bits of RCID and MCID are supported
+        part_o.dc.pscid = data_i[31:12];
+        part_o.dc.rcid  = data_i[51:40];
+        part_o.dc.mcid  = data_i[63:52];
+        part_o.bad      = part_i.bad || (data_i[11:0] != '0) || (data_i[39:32] != '0) ||
+                          (!cfg_i.caps.qosid && (data_i[63:40] != '0));
+      end
+      3'd3: begin  // fsc: pdtp or iosatp
+        part_o.dc.fs_ppn  = data_i[PpnW-1:0];
+        part_o.dc.fs_mode = FsBare;
+        if (!part_i.dc.pdtv) begin
+          unique case (mode)
+            4'd8:    part_o.dc.fs_mode = FsSv39;
+            4'd9:    part_o.dc.fs_mode = FsSv48;
+            4'd10:   part_o.dc.fs_mode = FsSv57;
+            default: part_o.dc.fs_mode = FsBare;
+          endcase
+        end
+        part_o.bad = part_i.bad || (data_i[59:44] != '0) ||
+            !(part_i.dc.pdtv
+                ? pd_mode_ok(mode, {cfg_i.caps.pd20, cfg_i.caps.pd17, cfg_i.caps.pd8})
+                : paged_mode_ok(mode, part_i.sxl, cfg_i.caps.sv32, {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39}));
+      end
+      3'd4: begin  // msiptp: Off or Flat; Off when the second stage is Bare
+        part_o.bad = part_i.bad || (data_i[59:44] != '0) || (mode > 4'd1) || (part_i.hg_bare && (mode != 4'd0));
+      end
+      3'd5, 3'd6: begin  // msi_addr_mask, msi_addr_pattern
+        part_o.bad = part_i.bad || (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
+      end
+      default: begin  // reserved doubleword
+        part_o.bad = part_i.bad || (data_i != '0);
+      end
+    endcase
+  end
+
+  logic unused;
+  assign unused = &{1'b0, cfg_i, above_mgpaw[11:0]};
+endmodule
