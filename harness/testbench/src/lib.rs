@@ -1,2 +1,36 @@
-//! See Cargo.toml.
+//! Bus agents and protocol checks: the pins of an IOMMU as transactions and events.
+//!
+//! [`Testbench`] puts an agent at every port of a [`Device`](iommu_sim::Device),
+//! clocks it, and tells what happened as [`Event`](iommu_bus::event::Event)s.
+//! It knows no rule of IOMMUs, but every rule of the buses: see [`Rule`].
+//!
+//! An agent drives in clock `n` what follows from the pins up to clock `n - 1`, so
+//! that a block with paths from inputs to outputs is tolerated. Exact timing:
+//!
+//! * `m_mem` and `m_dev` accept an address a clock and move a beat a clock.
+//!   First read data `L` clocks after the address, a write's response `L` clocks
+//!   after the last of address and data ([`PortTiming`](iommu_bus::PortTiming)).
+//! * Memory is read in the clock of the AR handshake, and written in the clock in
+//!   which BVALID rises, before that clock's reads.
+//! * `s_dev` and `s_reg` agents drive an address, or a beat, a clock.
 #![warn(missing_docs)]
+
+mod ats;
+pub mod axi;
+mod context;
+mod device;
+mod pins;
+pub mod protocol;
+mod register;
+mod rng;
+mod subordinate;
+mod testbench;
+
+#[cfg(test)]
+mod tests;
+
+pub use ats::{AtsConfig, AtsRequest};
+pub use device::{DevCompletion, DevDir, DevTicket, DevTransaction};
+pub use protocol::{Channel, Port, Rule, Violation};
+pub use register::{RegCompletion, RegOp, RegTicket};
+pub use testbench::{Outstanding, TbError, Testbench, TestbenchConfig};
