@@ -58,5 +58,5 @@ module iommu_fifo #(
     if (push) mem_q[wr_q] <= data_i;
   end
 
-  `IOMMU_ASSERT(NoOverflow, cnt_q <= CntW'(Depth))
+  `IOMMU_ASSERT(NoOverflow, !(push && cnt_q == CntW'(Depth)))
 endmodule
