@@ -68,6 +68,11 @@ module iommu_bridge_read
     output tr_req_t          tr_req_o,
     input  logic             tr_rsp_valid_i,  // an answer to a read
     input  tr_rsp_t          tr_rsp_i,
+    // a refused atomic (write half) that is owed read data
+    input  logic             atomic_valid_i,
+    output logic             atomic_ready_o,
+    input  logic [IdW-1:0]   atomic_id_i,
+    input  logic [7:0]       atomic_len_i,    // beats minus one
     // fence over reads
     input  logic             fence_i,         // pulse: watch all reads accepted so far
     output logic             fence_done_o     // level: those need nothing more from m_dev
@@ -236,6 +241,7 @@ module iommu_bridge_read
   // ---------------------------------------------------------------- refusal
   logic             err_valid_q, err_start, err_push, err_last, any_refuse;
   logic             err_turn_q;  // m_dev went first last time
+  logic             err_atomic_q, err_atomic_d;  // it answers an atomic, not a slot
   logic [SlotW-1:0] err_slot_q, err_slot_d;
   logic [IdW-1:0]   err_id_q;
   logic [7:0]       err_left_q;  // beats after this one
@@ -247,23 +253,32 @@ module iommu_bridge_read
       .idx_o  (err_slot_d)
   );
 
-  assign err_start = !err_valid_q && any_refuse;
+  assign err_start = !err_valid_q && (any_refuse || atomic_valid_i);
+  assign err_atomic_d = atomic_valid_i && (!any_refuse || !err_atomic_q);  // in turns
+  assign atomic_ready_o = !err_valid_q && err_atomic_d;
   assign err_last  = err_left_q == '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      err_valid_q <= 1'b0;
-      err_turn_q  <= 1'b0;
-      err_slot_q  <= '0;
-      err_id_q    <= '0;
-      err_left_q  <= '0;
+      err_valid_q  <= 1'b0;
+      err_turn_q   <= 1'b0;
+      err_atomic_q <= 1'b0;
+      err_slot_q   <= '0;
+      err_id_q     <= '0;
+      err_left_q   <= '0;
     end else begin
       err_turn_q <= err_valid_q && !err_push;
       if (err_start) begin
-        err_valid_q <= 1'b1;
-        err_slot_q  <= err_slot_d;
-        err_id_q    <= burst_q[err_slot_d].id;
-        err_left_q  <= burst_q[err_slot_d].len;
+        err_valid_q  <= 1'b1;
+        err_atomic_q <= err_atomic_d;
+        if (err_atomic_d) begin
+          err_id_q   <= atomic_id_i;
+          err_left_q <= atomic_len_i;
+        end else begin
+          err_slot_q <= err_slot_d;
+          err_id_q   <= burst_q[err_slot_d].id;
+          err_left_q <= burst_q[err_slot_d].len;
+        end
       end else if (err_push) begin
         err_left_q <= err_left_q - 1'b1;
         if (err_last) err_valid_q <= 1'b0;
@@ -311,7 +326,7 @@ module iommu_bridge_read
   logic [Slots-1:0] waiting, refused;
   logic             done;
 
-  assign done = (m_push && m_dev_rlast_i) || (err_push && err_last);
+  assign done = (m_push && m_dev_rlast_i) || (err_push && err_last && !err_atomic_q);
 
   iommu_id_order #(
       .Slots(Slots),

@@ -8,7 +8,8 @@
 // undecided burst is forwarded as soon as it is granted and its data streams
 // through; a younger one of another id may overtake it once all of its data is
 // in the buffer. Beats of a refused burst are dropped; when the last is in, and
-// all older bursts of its id have been answered, its B says SLVERR.
+// all older bursts of its id have been answered, its B says SLVERR. Device
+// atomics are refused; read data owed to one is sent, as errors, by the read half.
 // Handshake: valid/ready; s_dev and m_dev outputs come from flops only.
 
 `include "iommu_macros.svh"
@@ -81,6 +82,11 @@ module iommu_bridge_write
     output tr_req_t            tr_req_o,
     input  logic               tr_rsp_valid_i,  // an answer to a write
     input  tr_rsp_t            tr_rsp_i,
+    // a refused atomic that is owed read data
+    output logic               atomic_valid_o,
+    input  logic               atomic_ready_i,
+    output logic [IdW-1:0]     atomic_id_o,
+    output logic [7:0]         atomic_len_o,    // beats of read data minus one
     // fence over writes
     input  logic               fence_i,         // pulse: watch all writes accepted so far
     output logic               fence_done_o     // level: those need nothing more from m_dev
@@ -157,7 +163,28 @@ module iommu_bridge_write
   logic permitted;  // device atomics are not supported
   assign permitted = legal && s_dev_awatop_i == '0;
 
-  assign s_dev_awready_o = trq_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
+  // AWATOP[5] says that read data follows, AtomicCompare's is half as long.
+  localparam logic [5:0] AtopCompare = 6'b110001;
+  logic       atomic_ready;
+  logic [7:0] atomic_len;
+
+  assign atomic_len = (s_dev_awatop_i == AtopCompare) ? s_dev_awlen_i >> 1 : s_dev_awlen_i;
+
+  iommu_fifo #(
+      .Width(IdW + 8),
+      .Depth(2)
+  ) u_atomic (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(accept && s_dev_awatop_i[5]),
+      .ready_o(atomic_ready),
+      .data_i ({s_dev_awid_i, atomic_len}),
+      .valid_o(atomic_valid_o),
+      .ready_i(atomic_ready_i),
+      .data_o ({atomic_id_o, atomic_len_o})
+  );
+
+  assign s_dev_awready_o = trq_ready && atomic_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
   assign accept          = s_dev_awvalid_i && s_dev_awready_o;
 
   assign new_burst = '{

@@ -73,7 +73,7 @@ module iommu_io_bridge
     output logic [DevIdW-1:0]     s_dev_rid_o,
     output logic [DevDataW-1:0]   s_dev_rdata_o,
     output logic [1:0]            s_dev_rresp_o,
-    output logic                  s_dev_rlast_o,  // m_dev: AXI4 manager, device traffic translated
+    output logic                  s_dev_rlast_o,
 
     // m_dev: AXI4 manager, device traffic translated
     output logic                  m_dev_awvalid_o,
@@ -117,7 +117,7 @@ module iommu_io_bridge
     input  logic [DevIdW-1:0]     m_dev_rid_i,
     input  logic [DevDataW-1:0]   m_dev_rdata_i,
     input  logic [1:0]            m_dev_rresp_i,
-    input  logic                  m_dev_rlast_i,  // m_mem: AXI4 manager with atomics and poison, the IOMMU's own accesses
+    input  logic                  m_dev_rlast_i,
 
     // translation request: stays until taken
     output logic                  tr_req_valid_o,
@@ -136,6 +136,11 @@ module iommu_io_bridge
   logic    rd_req_valid, rd_req_ready, wr_req_valid, wr_req_ready;
   tr_req_t rd_req, wr_req;
   logic    rd_fence_done, wr_fence_done;
+
+  // Read data owed to refused atomics
+  logic              atomic_valid, atomic_ready;
+  logic [DevIdW-1:0] atomic_id;
+  logic [7:0]        atomic_len;
 
   // ---------------------------------------------------------------- request port, in turns
   logic hold_q;  // a request is out and not yet taken
@@ -221,6 +226,10 @@ module iommu_io_bridge
       .tr_req_o            (rd_req),
       .tr_rsp_valid_i      (tr_rsp_valid_i && !tr_rsp_i.tag[TrTagW-1]),
       .tr_rsp_i            (tr_rsp_i),
+      .atomic_valid_i      (atomic_valid),
+      .atomic_ready_o      (atomic_ready),
+      .atomic_id_i         (atomic_id),
+      .atomic_len_i        (atomic_len),
       .fence_i             (fence_valid_i && fence_pr_i),
       .fence_done_o        (rd_fence_done)
   );
@@ -288,6 +297,10 @@ module iommu_io_bridge
       .tr_req_o            (wr_req),
       .tr_rsp_valid_i      (tr_rsp_valid_i && tr_rsp_i.tag[TrTagW-1]),
       .tr_rsp_i            (tr_rsp_i),
+      .atomic_valid_o      (atomic_valid),
+      .atomic_ready_i      (atomic_ready),
+      .atomic_id_o         (atomic_id),
+      .atomic_len_o        (atomic_len),
       .fence_i             (fence_valid_i && fence_pw_i),
       .fence_done_o        (wr_fence_done)
   );
