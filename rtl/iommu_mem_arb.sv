@@ -239,10 +239,11 @@ module iommu_mem_arb
 
   // The client after the one before goes first.
   always_comb begin
-    sel = sel_q;
-    for (int unsigned k = 3; k > 0; k--) begin
-      if (wreq_valid_i[(32'(sel_q) + k) % 3]) sel = 2'((32'(sel_q) + k) % 3);
-    end
+    unique case (sel_q)
+      2'd0:    sel = wreq_valid_i[1] ? 2'd1 : wreq_valid_i[2] ? 2'd2 : 2'd0;
+      2'd1:    sel = wreq_valid_i[2] ? 2'd2 : wreq_valid_i[0] ? 2'd0 : 2'd1;
+      default: sel = wreq_valid_i[0] ? 2'd0 : wreq_valid_i[1] ? 2'd1 : 2'd2;
+    endcase
   end
 
   assign next_beyond = (wreq_i[sel].addr & beyond_q) != '0;
