@@ -1,2 +1,11 @@
-//! See Cargo.toml.
+//! Test cases, recorded streams and the software driver of the IOMMU testbench.
+//!
+//! Everything a test is made of lowers to an iterator of [`op::Op`], see there.
 #![warn(missing_docs)]
+
+pub mod case;
+pub mod diag;
+pub mod op;
+
+pub use case::{Case, Setting, Source, Timings};
+pub use op::{CaseError, Dma, Expect, ExpectedRecord, Op, OpAt, Ops, Where};
