@@ -10,7 +10,14 @@ module iommu #(
     parameter int unsigned DevIdW   = 8,   // s_dev and m_dev transaction id, bits
     parameter int unsigned DevDataW = 64,  // s_dev and m_dev data, bits
     parameter int unsigned MemIdW   = 6,   // m_mem transaction id, bits
-    parameter int unsigned NumVec   = 16   // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned NumVec   = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
+    parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
+    parameter int unsigned NumWalkers   = 4,   // walks in flight, 1 to 16
+    parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
+    parameter int unsigned RdSlots      = 32,  // device reads in flight, a power of 2, 2 to 64
+    parameter int unsigned WrSlots      = 32,  // device writes in flight, a power of 2, 8 to 64
+    parameter int unsigned WrBufBeats   = 64   // device write buffer, beats, a power of 2
 ) (
     input  logic                              clk_i,  // clock
     input  logic                              rst_ni,  // asynchronous reset, active low
@@ -210,7 +217,10 @@ module iommu #(
 
   iommu_io_bridge #(
       .DevIdW(DevIdW),
-      .DevDataW(DevDataW)
+      .DevDataW(DevDataW),
+      .RdSlots(RdSlots),
+      .WrSlots(WrSlots),
+      .WrBufBeats(WrBufBeats)
   ) u_io_bridge (
       .clk_i, .rst_ni,
       .s_dev_awvalid_i, .s_dev_awready_o, .s_dev_awid_i, .s_dev_awaddr_i, .s_dev_awlen_i,
@@ -245,7 +255,11 @@ module iommu #(
 
   iommu_core #(
       .MemIdW(MemIdW),
-      .NumVec(NumVec)
+      .NumVec(NumVec),
+      .IotlbEntries(IotlbEntries),
+      .DdtcEntries(DdtcEntries),
+      .NumWalkers(NumWalkers),
+      .CmdPrefetch(CmdPrefetch)
   ) u_core (
       .clk_i, .rst_ni, .cfg_caps_i, .ats_timeout_i,
       .tr_req_valid_i(tr_req_valid),

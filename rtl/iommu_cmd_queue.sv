@@ -16,7 +16,7 @@
 module iommu_cmd_queue
   import iommu_pkg::*;
 #(
-    parameter int unsigned PrefetchDepth = 8  // commands read in a burst at most: a power of 2, up to 128
+    parameter int unsigned PrefetchDepth = 8  // commands read in a burst at most: a power of 2, up to 32
 ) (
     input  logic        clk_i,             // clock
     input  logic        rst_ni,            // asynchronous reset, active low
@@ -196,8 +196,6 @@ module iommu_cmd_queue
       fetching_q <= 1'b0;
       req_addr_q <= '0;
       req_len_q  <= '0;
-      buf_q      <= '0;
-      buf_err_q  <= '0;
     end else begin
       if (start) begin
         req_q      <= 1'b1;
@@ -217,9 +215,7 @@ module iommu_cmd_queue
         if (mem_rrsp_i.last) fetching_q <= 1'b0;
       end
       if (push) begin
-        buf_q[wr_q]     <= {mem_rrsp_i.data, low_q};
-        buf_err_q[wr_q] <= beat_err || low_err_q;
-        wr_q            <= wr_q + 1'b1;
+        wr_q <= wr_q + 1'b1;
       end
       if (pop) rd_q <= rd_q + 1'b1;
       count_q <= count_q + CntW'(push) - CntW'(pop);
@@ -227,6 +223,14 @@ module iommu_cmd_queue
         count_q <= '0;
         drop_q  <= 1'b1;
       end
+    end
+  end
+
+  // No reset: nothing is read before it is written.
+  always_ff @(posedge clk_i) begin
+    if (push) begin
+      buf_q[wr_q]     <= {mem_rrsp_i.data, low_q};
+      buf_err_q[wr_q] <= beat_err || low_err_q;
     end
   end
 

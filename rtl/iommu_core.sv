@@ -10,7 +10,11 @@ module iommu_core
   import iommu_pkg::*;
 #(
     parameter int unsigned MemIdW = 6,   // m_mem transaction id, bits
-    parameter int unsigned NumVec = 16   // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
+    parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
+    parameter int unsigned NumWalkers   = 4,   // walks in flight, 1 to 16
+    parameter int unsigned CmdPrefetch  = 8    // commands read in a burst at most, a power of 2, up to 32
 ) (
     input  logic                              clk_i,  // clock
     input  logic                              rst_ni,  // asynchronous reset, active low
@@ -203,7 +207,11 @@ module iommu_core
       .msi_busy_i(msi_busy)
   );
 
-  iommu_xlate u_xlate (
+  iommu_xlate #(
+      .IotlbEntries(IotlbEntries),
+      .DdtcEntries(DdtcEntries),
+      .NumWalkers(NumWalkers)
+  ) u_xlate (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),
       .ddtp_valid_i(ddtp_valid),
@@ -228,7 +236,9 @@ module iommu_core
       .idle_o(xl_idle)
   );
 
-  iommu_cmd_queue u_cmd_queue (
+  iommu_cmd_queue #(
+      .PrefetchDepth(CmdPrefetch)
+  ) u_cmd_queue (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),
       .ddtp_mode_i(ddtp_mode),
