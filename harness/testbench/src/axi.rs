@@ -40,6 +40,18 @@ pub fn lanes(addr: u64, size: u8) -> u8 {
     ((0xffu16 >> (8 - end)) & (0xff << first)) as u8
 }
 
+/// Byte lanes that beat `n` of a write may use. The address of an atomic
+/// compare points to the half that is compared; its beats have all their lanes.
+#[must_use]
+pub fn write_lanes(a: &AxiAddr, n: u32) -> u8 {
+    let at = beat_addr(a, n);
+    if a.atop == 0 {
+        lanes(at, a.size)
+    } else {
+        lanes(at & !(beat_bytes(a.size) - 1), a.size)
+    }
+}
+
 /// Whether a beat's bytes lie in more than one 4 KiB page, which AXI forbids.
 #[must_use]
 pub fn crosses_4k(a: &AxiAddr) -> bool {

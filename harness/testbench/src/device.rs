@@ -359,7 +359,7 @@ impl DeviceAgent {
                 );
                 for (n, beat) in data.iter_mut().enumerate() {
                     beat.last = n == usize::from(a.len);
-                    beat.strb &= axi::lanes(axi::beat_addr(&a, n as u32), a.size);
+                    beat.strb &= axi::write_lanes(&a, n as u32);
                 }
                 data
             }

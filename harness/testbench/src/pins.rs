@@ -120,7 +120,7 @@ impl ManagerPins for OutPins {
 
     #[inline]
     fn w(o: &PinsOut) -> Option<WBeat> {
-        (o.m_dev_wvalid != 0).then(|| WBeat {
+        (o.m_dev_wvalid != 0).then_some(WBeat {
             data: o.m_dev_wdata,
             strb: o.m_dev_wstrb,
             last: o.m_dev_wlast != 0,
@@ -226,7 +226,7 @@ impl ManagerPins for MemPins {
 
     #[inline]
     fn w(o: &PinsOut) -> Option<WBeat> {
-        (o.m_mem_wvalid != 0).then(|| WBeat {
+        (o.m_mem_wvalid != 0).then_some(WBeat {
             data: o.m_mem_wdata,
             strb: o.m_mem_wstrb,
             last: o.m_mem_wlast != 0,

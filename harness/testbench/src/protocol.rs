@@ -106,7 +106,7 @@ pub enum Rule {
     WriteTooLong,
     /// Write data without an address, at the end of the run.
     WriteWithoutAddress,
-    /// A strobe outside the byte lanes of its beat.
+    /// A strobe outside the byte lanes of its beat, or an atomic without all of its operand.
     Strobe,
     /// A response for an id that has nothing outstanding.
     ResponseId,
@@ -194,7 +194,9 @@ impl Rule {
             Self::WLast => "WLAST is high in the last beat of a burst and in no other",
             Self::WriteTooLong => "a burst has at most 256 beats",
             Self::WriteWithoutAddress => "every beat of write data belongs to an address",
-            Self::Strobe => "strobes are low outside the byte lanes of the beat",
+            Self::Strobe => {
+                "strobes are low outside the byte lanes of the beat, and high in all lanes of an atomic"
+            }
             Self::ResponseId => "a response belongs to an outstanding transaction of its id",
             Self::ResponseEarly => "a write response follows its address and its last data",
             Self::RLast => "RLAST is high in the last beat of a burst and in no other",

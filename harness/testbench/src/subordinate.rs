@@ -338,13 +338,13 @@ impl<P: ManagerPins> Subordinate<P> {
                 });
             }
             for (n, b) in data.iter().take(beats).enumerate() {
-                let at = axi::beat_addr(&addr, n as u32);
-                let lanes = axi::lanes(at, addr.size);
-                if b.strb & !lanes != 0 {
+                let lanes = axi::write_lanes(&addr, n as u32);
+                // An atomic needs all of its operand.
+                if b.strb & !lanes != 0 || (addr.atop != 0 && b.strb != lanes) {
                     ck.violation(P::PORT, Channel::W, Rule::Strobe, || {
                         format!(
-                            "id {:#x} beat {n} at {at:#x}: strobes {:#010b}, lanes {lanes:#010b}",
-                            addr.id, b.strb
+                            "beat {n} of {addr:x?}: strobes {:#010b}, lanes {lanes:#010b}",
+                            b.strb
                         )
                     });
                     break;
