@@ -67,6 +67,8 @@ pub enum WalkEvent<'a> {
     },
     /// A walk begins.
     Begin(Walk),
+    /// The device context was located.
+    Context(&'a crate::context::DeviceContext),
     /// A rule was applied that decided how to go on.
     Rule(Rule),
 }
