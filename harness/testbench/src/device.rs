@@ -197,7 +197,6 @@ struct Forward {
     a: AxiAddr,
     cycle: u64,
     resp: Option<Resp>,
-    done: bool,
 }
 
 fn worse(old: Option<Resp>, new: Resp) -> Resp {
@@ -207,48 +206,59 @@ fn worse(old: Option<Resp>, new: Resp) -> Resp {
     }
 }
 
-#[derive(Debug, Default)]
+/// Bursts of one id remembered at most: a block may forward what no device sent.
+const MAX_FORWARDS: usize = 512;
+
+/// Bursts of one direction that `m_dev` carried and that no completion has claimed, by id.
+#[derive(Debug)]
 struct Forwards {
-    queues: Vec<VecDeque<Forward>>,
+    /// With the number of answered ones, which stand in front: an id is answered in order.
+    queues: Vec<(VecDeque<Forward>, usize)>,
 }
 
 impl Forwards {
     fn new() -> Self {
         Self {
-            queues: vec![VecDeque::new(); 256],
+            queues: vec![(VecDeque::new(), 0); 256],
         }
     }
 
     fn add(&mut self, a: AxiAddr, cycle: u64) {
-        self.queues[usize::from(a.id)].push_back(Forward {
+        let (queue, answered) = &mut self.queues[usize::from(a.id)];
+        if queue.len() >= MAX_FORWARDS {
+            queue.pop_front();
+            *answered = answered.saturating_sub(1);
+        }
+        queue.push_back(Forward {
             a,
             cycle,
             resp: None,
-            done: false,
         });
     }
 
     fn answer(&mut self, id: u8, resp: Resp, last: bool) {
-        if let Some(f) = self.queues[usize::from(id)].iter_mut().find(|f| !f.done) {
+        let (queue, answered) = &mut self.queues[usize::from(id)];
+        if let Some(f) = queue.get_mut(*answered) {
             f.resp = Some(worse(f.resp, resp));
-            f.done |= last;
+            *answered += usize::from(last);
         }
     }
 
     /// The burst that carried `a`: the oldest answered one of the same shape and outcome.
     fn claim(&mut self, a: &AxiAddr, resp: Resp) -> Option<u64> {
-        let queue = &mut self.queues[usize::from(a.id)];
-        let n = queue.iter().position(|f| {
-            f.done
-                && f.resp == Some(resp)
-                && shape(&f.a) == shape(a)
-                && f.a.addr & 0xfff == a.addr & 0xfff
+        let (queue, answered) = &mut self.queues[usize::from(a.id)];
+        let n = queue.iter().take(*answered).position(|f| {
+            f.resp == Some(resp) && shape(&f.a) == shape(a) && f.a.addr & 0xfff == a.addr & 0xfff
         })?;
+        *answered -= 1;
         queue.remove(n).map(|f| f.cycle)
     }
 
     fn clear(&mut self) {
-        self.queues.iter_mut().for_each(VecDeque::clear);
+        for (queue, answered) in &mut self.queues {
+            queue.clear();
+            *answered = 0;
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::rng::Stream;
 
 /// Bursts that the agent takes before it drops ready: more than any block has in flight.
 const MAX_BURSTS: usize = 1024;
+/// How far a response may overtake: looking further costs time and finds nothing new.
+const WINDOW: usize = 64;
 /// Whole bursts of write data taken ahead of their addresses.
 const MAX_DATA_AHEAD: usize = 16;
 
@@ -451,30 +453,34 @@ impl<P: ManagerPins> Subordinate<P> {
     }
 }
 
-/// Which of the queued bursts answers now: the oldest, or, out of order, any that is due and the oldest of its id.
+/// Which of the queued bursts answers now: the oldest, or, out of order, any of
+/// the [`WINDOW`] oldest that is due and the oldest of its id.
 fn pick(
-    queue: impl Iterator<Item = (u8, u64)> + Clone,
+    queue: impl Iterator<Item = (u8, u64)>,
     cycle: u64,
     out_of_order: bool,
     order: &mut Stream,
 ) -> Option<usize> {
+    let mut queue = queue.take(WINDOW).enumerate();
     if !out_of_order {
-        let (_, due) = queue.clone().next()?;
-        return (due <= cycle).then_some(0);
+        let (n, (_, due)) = queue.next()?;
+        return (due <= cycle).then_some(n);
     }
-    let eligible = || {
-        let mut seen = [0u64; 4];
-        queue.clone().enumerate().filter_map(move |(n, (id, due))| {
-            let (word, bit) = (usize::from(id >> 6), 1u64 << (id & 63));
-            let first = seen[word] & bit == 0;
-            seen[word] |= bit;
-            (first && due <= cycle).then_some(n)
-        })
-    };
-    match eligible().count() {
+    let mut seen = [0u64; 4];
+    let mut eligible = [0; WINDOW];
+    let mut count = 0;
+    for (n, (id, due)) in queue {
+        let (word, bit) = (usize::from(id >> 6), 1u64 << (id & 63));
+        if seen[word] & bit == 0 && due <= cycle {
+            eligible[count] = n;
+            count += 1;
+        }
+        seen[word] |= bit;
+    }
+    match count {
         0 => None,
-        1 => eligible().next(),
-        n => eligible().nth(order.below(n as u32) as usize),
+        1 => Some(eligible[0]),
+        _ => Some(eligible[order.below(count as u32) as usize]),
     }
 }
 
