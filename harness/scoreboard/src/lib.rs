@@ -25,66 +25,245 @@
 
 mod check;
 mod config;
+mod dev;
+mod irq;
+mod on_dev;
+mod on_mem;
+mod on_queue;
+mod on_reg;
+mod oracle;
+mod ports;
+mod queues;
 mod record;
+mod sticky;
+#[cfg(test)]
+mod tests;
+mod time;
 
 pub use check::{Check, Violation};
 pub use config::{ScoreboardConfig, Timing};
+pub use oracle::{Legal, Load, Oracle, Tables, Verdict};
 pub use record::{Class, Counters, TransactionRecord};
 
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
 use check::Report;
-use iommu_bus::event::At;
+use dev::Dev;
+use iommu_bus::event::{At, AxiAddr, Event};
 use iommu_bus::mem::SparseMemory;
-use iommu_golden::ConfigError;
+use iommu_golden::{ConfigError, Iommu};
+use irq::Irq;
+use ports::{MemPort, RegPort};
+use queues::{CommandQueue, FaultQueue};
+use time::Bounds;
+
+/// Events that a story may show.
+const REMEMBERED: usize = 24;
 
 /// Checks every event at the pins. See the crate's documentation.
 #[derive(Debug)]
 pub struct Scoreboard {
     cfg: ScoreboardConfig,
+    /// Registers as written, dynamic fields aside: those are in `cq`, `fq` and `irq`.
+    iommu: Iommu,
+    /// The same before the register writes that are in flight.
+    before: Option<Box<Iommu>>,
+    /// The same before a `ddtp` write that may not have taken effect yet; when it was
+    /// accepted and answered.
+    before_ddtp: Option<(Box<Iommu>, u64, Option<u64>)>,
+    oracle: Box<dyn Oracle>,
+    dev: Dev,
+    mem: MemPort,
+    regs: RegPort,
+    cq: CommandQueue,
+    fq: FaultQueue,
+    irq: Irq,
     report: Report,
     transactions: Vec<TransactionRecord>,
     counters: Counters,
+    unspecified: Option<(u64, &'static str)>,
     timing: Timing,
+    bounds: Bounds,
+    now: u64,
+    in_reset: bool,
+    recent: VecDeque<At>,
+    finished: bool,
 }
 
 impl Scoreboard {
-    /// A scoreboard for a block that is about to be reset.
+    /// A scoreboard for a block that is about to be reset, with [`Tables`] as its oracle.
     ///
     /// # Errors
     /// Capabilities or choices that no IOMMU can have.
     pub fn new(cfg: ScoreboardConfig) -> Result<Self, ConfigError> {
-        cfg.golden.check()?;
-        Ok(Self {
+        Self::with_oracle(cfg, Box::new(Tables))
+    }
+
+    /// The same with another oracle.
+    ///
+    /// # Errors
+    /// Capabilities or choices that no IOMMU can have.
+    pub fn with_oracle(
+        cfg: ScoreboardConfig,
+        oracle: Box<dyn Oracle>,
+    ) -> Result<Self, ConfigError> {
+        let iommu = Iommu::new(cfg.golden.clone())?;
+        let timing = Timing::default();
+        let bounds = Bounds::new(&cfg, &timing);
+        let mut board = Self {
             cfg,
+            iommu,
+            before: None,
+            before_ddtp: None,
+            oracle,
+            dev: Dev::new(),
+            mem: MemPort::new(),
+            regs: RegPort::default(),
+            cq: CommandQueue::default(),
+            fq: FaultQueue::default(),
+            irq: Irq::default(),
             report: Report::default(),
             transactions: Vec::new(),
             counters: Counters::default(),
-            timing: Timing::default(),
-        })
+            unspecified: None,
+            timing,
+            bounds,
+            now: 0,
+            in_reset: false,
+            recent: VecDeque::with_capacity(REMEMBERED + 1),
+            finished: false,
+        };
+        board.forget();
+        Ok(board)
     }
 
     /// How the agents answer from now on. Nothing counts as stuck that waits for a stopped port.
     pub fn set_timing(&mut self, timing: Timing) {
+        let bounds = Bounds::new(&self.cfg, &timing);
         self.timing = timing;
+        self.change_bounds(bounds);
     }
 
     /// One clock: what happened, and memory after it. Call it every clock, also without events.
     pub fn on_clock(&mut self, events: &[At], mem: &SparseMemory) {
-        let _ = (events, mem, &self.cfg);
         self.counters.clocks += 1;
+        self.now += 1;
+        if self.dev.any_ask_again {
+            self.ask_again(mem);
+        }
+        match events {
+            [] => {}
+            [one] => {
+                self.now = one.cycle;
+                self.on_event(*one, mem);
+            }
+            many => {
+                // Inputs of the block before what it may have made of them in the same clock.
+                self.now = many[0].cycle;
+                for rank in 0..=LAST_RANK {
+                    for event in many.iter().filter(|e| rank_of(&e.event) == rank) {
+                        self.on_event(*event, mem);
+                    }
+                }
+            }
+        }
+        if self.now & 0x3f == 0 {
+            self.on_time();
+        }
+    }
+
+    fn on_event(&mut self, at: At, mem: &SparseMemory) {
+        if self.recent.len() >= REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(at);
+        match at.event {
+            Event::Reset => self.on_reset(),
+            Event::DevAw(axi, side) => self.on_dev_request(true, axi, side, mem),
+            Event::DevAr(axi, side) => self.on_dev_request(false, axi, side, mem),
+            Event::DevW(beat) => self.on_dev_data(beat),
+            Event::DevB(b) => self.on_dev_b(b),
+            Event::DevR(r) => self.on_dev_r(r),
+            Event::OutAw(axi) => self.on_out_request(true, axi),
+            Event::OutAr(axi) => self.on_out_request(false, axi),
+            Event::OutW(beat) => self.on_out_data(beat),
+            Event::OutB(b) => self.on_out_b(b),
+            Event::OutR(r) => self.on_out_r(r),
+            Event::MemAw(axi) => self.on_mem_aw(axi),
+            Event::MemAr(axi) => self.on_mem_ar(axi),
+            Event::MemW(beat) => self.on_mem_w(beat),
+            Event::MemB(b) => self.on_mem_b(b),
+            Event::MemR(r) => self.on_mem_r(r),
+            Event::RegWriteAccepted { addr, data, strb } => {
+                self.on_reg_write(addr, data, strb, mem);
+            }
+            Event::RegWriteDone { addr, resp, .. } => self.on_reg_write_done(addr, resp),
+            Event::RegReadAccepted { addr } => self.on_reg_read(addr),
+            Event::RegReadDone { addr, data, resp } => self.on_reg_read_done(addr, data, resp),
+            Event::Wsi(wires) => self.on_wires(wires),
+            // Visible at B is what counts here; ATS has no legal traffic without the capability.
+            Event::OutStored { .. }
+            | Event::MemStored { .. }
+            | Event::MemSampled { .. }
+            | Event::AtsCompletion(_)
+            | Event::AtsRequest(_)
+            | Event::AtsInvalidation(_)
+            | Event::AtsPrgResponse(_) => {}
+        }
+    }
+
+    fn on_reset(&mut self) {
+        if !self.in_reset {
+            self.in_reset = true;
+            self.forget();
+        }
+    }
+
+    /// Everything as after reset.
+    fn forget(&mut self) {
+        self.iommu.reset();
+        self.before = None;
+        self.before_ddtp = None;
+        self.oracle.reset();
+        self.dev.reset();
+        self.mem.reset();
+        self.regs = RegPort::default();
+        self.cq = CommandQueue::default();
+        self.fq = FaultQueue::default();
+        let wires = self.irq.wires;
+        self.irq = Irq::default();
+        self.irq.wires = wires;
+        self.irq.moved = self.now;
+        if !self.cfg.reset_zero {
+            self.mark_unspecified_resets();
+        }
     }
 
     /// Software (or an agent that is not the block) is about to store, or has just stored,
     /// `bytes` at `addr`.
     pub fn on_store(&mut self, addr: u64, bytes: &[u8]) {
-        let _ = (addr, bytes);
+        if self.dev.undecided > 0 {
+            self.mark_users(addr, bytes.len() as u64);
+        }
     }
 
     /// Faults of memory ranges, or whole images, have changed: like a store to everywhere.
-    pub fn on_memory_changed(&mut self) {}
+    pub fn on_memory_changed(&mut self) {
+        if self.dev.undecided > 0 {
+            self.mark_users(0, u64::MAX);
+        }
+    }
 
     /// End of the run: nothing may be left over. Call it when everything has had time to end.
     pub fn finish(&mut self, mem: &SparseMemory) {
-        let _ = mem;
+        if self.dev.any_ask_again {
+            self.ask_again(mem);
+        }
+        if !self.finished {
+            self.finished = true;
+            self.check_leftovers();
+        }
     }
 
     /// Everything that was wrong so far, in the order of discovery.
@@ -115,9 +294,149 @@ impl Scoreboard {
         self.counters
     }
 
-    /// Nothing is outstanding: no request, no record, no message and no command that could go on.
+    /// The last register write whose effect the specification leaves open, with its clock: a
+    /// test that makes one must not count on these checks.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        true
+    pub fn unspecified(&self) -> Option<(u64, &'static str)> {
+        self.unspecified
     }
+
+    /// Reports a broken rule, with the last events as the end of its story.
+    fn fail(
+        &mut self,
+        check: Check,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+        story: String,
+    ) {
+        let mut story = story;
+        if !story.is_empty() && !story.ends_with('\n') {
+            story.push('\n');
+        }
+        story.push_str("last events at the pins:");
+        for at in &self.recent {
+            let _ = write!(story, "\n  {} {}", at.cycle, describe(&at.event));
+        }
+        self.report.add(self.now, check, expected, got, story);
+    }
+}
+
+/// The last rank that [`rank_of`] gives.
+const LAST_RANK: u8 = 5;
+
+/// Order of events within a clock.
+fn rank_of(event: &Event) -> u8 {
+    match event {
+        Event::Reset => 0,
+        Event::DevAw(..)
+        | Event::DevAr(..)
+        | Event::DevW(_)
+        | Event::OutStored { .. }
+        | Event::OutB(_)
+        | Event::OutR(_)
+        | Event::RegWriteAccepted { .. }
+        | Event::RegReadAccepted { .. } => 1,
+        Event::MemAw(_) | Event::MemAr(_) | Event::MemW(_) => 2,
+        Event::MemStored { .. } | Event::MemSampled { .. } | Event::MemB(_) | Event::MemR(_) => 3,
+        Event::OutAw(_) | Event::OutAr(_) | Event::OutW(_) => 4,
+        Event::DevB(_)
+        | Event::DevR(_)
+        | Event::RegWriteDone { .. }
+        | Event::RegReadDone { .. }
+        | Event::Wsi(_)
+        | Event::AtsCompletion(_)
+        | Event::AtsRequest(_)
+        | Event::AtsInvalidation(_)
+        | Event::AtsPrgResponse(_) => LAST_RANK,
+    }
+}
+
+/// An address beat for people.
+fn describe_axi(a: &AxiAddr) -> String {
+    format!(
+        "id {:#04x} addr {:#x} len {} size {} {:?}",
+        a.id, a.addr, a.len, a.size, a.burst
+    )
+}
+
+/// An event for people.
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Reset => "reset".into(),
+        Event::DevAw(a, s) => format!("s_dev AW {} device {:#08x}", describe_axi(a), s.device_id),
+        Event::DevAr(a, s) => format!("s_dev AR {} device {:#08x}", describe_axi(a), s.device_id),
+        Event::DevW(w) => format!(
+            "s_dev W {:#018x} strb {:#04x}{}",
+            w.data,
+            w.strb,
+            last(w.last)
+        ),
+        Event::DevB(b) => format!("s_dev B id {:#04x} {:?}", b.id, b.resp),
+        Event::DevR(r) => {
+            format!(
+                "s_dev R id {:#04x} {:#018x} {:?}{}",
+                r.id,
+                r.data,
+                r.resp,
+                last(r.last)
+            )
+        }
+        Event::OutAw(a) => format!("m_dev AW {}", describe_axi(a)),
+        Event::OutAr(a) => format!("m_dev AR {}", describe_axi(a)),
+        Event::OutW(w) => format!(
+            "m_dev W {:#018x} strb {:#04x}{}",
+            w.data,
+            w.strb,
+            last(w.last)
+        ),
+        Event::OutStored { id } => format!("m_dev stored id {id:#04x}"),
+        Event::OutB(b) => format!("m_dev B id {:#04x} {:?}", b.id, b.resp),
+        Event::OutR(r) => {
+            format!(
+                "m_dev R id {:#04x} {:#018x} {:?}{}",
+                r.id,
+                r.data,
+                r.resp,
+                last(r.last)
+            )
+        }
+        Event::MemAw(a) => format!("m_mem AW {}", describe_axi(a)),
+        Event::MemAr(a) => format!("m_mem AR {}", describe_axi(a)),
+        Event::MemW(w) => format!(
+            "m_mem W {:#018x} strb {:#04x}{}",
+            w.data,
+            w.strb,
+            last(w.last)
+        ),
+        Event::MemStored { id } => format!("m_mem stored id {id:#04x}"),
+        Event::MemSampled { id, addr, data } => {
+            format!("m_mem sampled id {id:#04x} {addr:#x}: {data:#018x}")
+        }
+        Event::MemB(b) => format!("m_mem B id {:#04x} {:?}", b.id, b.resp),
+        Event::MemR(r) => format!(
+            "m_mem R id {:#04x} {:#018x} {:?}{}{}",
+            r.id,
+            r.data,
+            r.resp,
+            last(r.last),
+            if r.poison { " poison" } else { "" }
+        ),
+        Event::RegWriteAccepted { addr, data, strb } => {
+            format!("s_reg write {addr:#05x} {data:#018x} strb {strb:#04x}")
+        }
+        Event::RegWriteDone { addr, resp, .. } => format!("s_reg write {addr:#05x} done {resp:?}"),
+        Event::RegReadAccepted { addr } => format!("s_reg read {addr:#05x}"),
+        Event::RegReadDone { addr, data, resp } => {
+            format!("s_reg read {addr:#05x} gives {data:#018x} {resp:?}")
+        }
+        Event::Wsi(w) => format!("wires {w:#06x}"),
+        Event::AtsCompletion(_) => "ATS completion".into(),
+        Event::AtsRequest(_) => "ATS request".into(),
+        Event::AtsInvalidation(_) => "ATS invalidation request".into(),
+        Event::AtsPrgResponse(_) => "ATS page request group response".into(),
+    }
+}
+
+fn last(last: bool) -> &'static str {
+    if last { " last" } else { "" }
 }

@@ -1,0 +1,669 @@
+//! `s_dev` and `m_dev`: every request is forwarded or refused, exactly once, unchanged.
+
+use iommu_bus::event::{AxiAddr, BBeat, Burst, RBeat, Resp, Sideband, WBeat};
+use iommu_bus::mem::SparseMemory;
+use iommu_golden::IommuMode;
+
+use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
+use crate::oracle::{Legal, Verdict};
+use crate::{Check, Class, Scoreboard, TransactionRecord, describe_axi};
+
+impl Scoreboard {
+    pub(crate) fn on_dev_request(
+        &mut self,
+        write: bool,
+        axi: AxiAddr,
+        side: Sideband,
+        mem: &SparseMemory,
+    ) {
+        self.in_reset = false;
+        self.counters.requests += 1;
+        let r = self.dev.insert(self.now, write, axi, side);
+        let barred = if crosses_page(&axi) {
+            Some("the burst crosses a 4 KiB boundary")
+        } else if let Some(why) = no_burst(&axi) {
+            Some(why)
+        } else if write && axi.atop != 0 && !self.cfg.device_atomics {
+            Some("device atomics are not supported")
+        } else {
+            None
+        };
+        match barred {
+            Some(why) => {
+                if let Some(q) = self.dev.get_mut(r) {
+                    q.barred = Some(why);
+                    q.legal.add(Verdict::Deny {
+                        record: None,
+                        cause: None,
+                    });
+                }
+            }
+            None => self.ask(r, mem),
+        }
+        if write {
+            self.dev.writes.of(axi.id).push_back(r);
+            self.dev.filling.push_back(r);
+            while let Some(beat) = self.dev.early_data.pop_front() {
+                if !self.fill(beat) {
+                    self.dev.early_data.push_front(beat);
+                    break;
+                }
+            }
+        } else {
+            self.dev.reads.of(axi.id).push_back(r);
+        }
+    }
+
+    /// Adds to a request's legal outcomes what the oracle says now.
+    fn ask(&mut self, r: Ref, mem: &SparseMemory) {
+        let Some(q) = self.dev.get_mut(r) else { return };
+        let request = q.request();
+        let known = q.legal.verdicts.len();
+        let mut legal: Legal = std::mem::take(&mut q.legal);
+        self.oracle.legal(&self.iommu, mem, &request, &mut legal);
+        for old in [
+            self.before.as_deref(),
+            self.before_ddtp.as_ref().map(|b| &*b.0),
+        ] {
+            if let Some(old) = old.filter(|o| differs(o, &self.iommu)) {
+                self.oracle.legal(old, mem, &request, &mut legal);
+                if self.iommu.registers().mode == IommuMode::Off {
+                    // "will either be processed with the configurations applicable to the old
+                    // value of the iommu_mode field or be aborted"
+                    legal.add(Verdict::Deny {
+                        record: None,
+                        cause: Some(256),
+                    });
+                }
+            }
+        }
+        if legal.verdicts.len() > 1 && known <= 1 {
+            self.counters.either += 1;
+        }
+        let may_record = legal.verdicts[known.min(legal.verdicts.len())..]
+            .iter()
+            .any(|v| {
+                matches!(
+                    v,
+                    Verdict::Deny {
+                        record: Some(_),
+                        ..
+                    }
+                )
+            });
+        if let Some(q) = self.dev.get_mut(r) {
+            q.legal = legal;
+            let new = may_record && !q.awaits_record && !q.recorded;
+            q.awaits_record |= new;
+            if new {
+                self.push_fault(Some(r), None, false);
+            }
+        }
+    }
+
+    /// Registers that translation depends on have changed, or may have: asks for all open requests.
+    pub(crate) fn ask_all(&mut self) {
+        if self.dev.undecided > 0 {
+            self.mark_users(0, u64::MAX);
+        }
+    }
+
+    /// A store to these bytes: the open requests that read them must be asked about again.
+    pub(crate) fn mark_users(&mut self, addr: u64, len: u64) {
+        let end = addr.saturating_add(len);
+        for n in 0..self.dev.order.len() {
+            let r = self.dev.order[n];
+            if let Some(q) = self.dev.get_mut(r)
+                && q.fate == Fate::Open
+                && q.barred.is_none()
+                && (len == u64::MAX
+                    || q.legal
+                        .loads
+                        .iter()
+                        .any(|l| l.addr < end && addr < l.addr.saturating_add(l.len.into())))
+            {
+                q.ask_again = true;
+                self.dev.any_ask_again = true;
+            }
+        }
+    }
+
+    /// Asks again for the requests that a store or register write has touched.
+    pub(crate) fn ask_again(&mut self, mem: &SparseMemory) {
+        self.dev.any_ask_again = false;
+        for n in 0..self.dev.order.len() {
+            let r = self.dev.order[n];
+            if let Some(q) = self.dev.get_mut(r)
+                && std::mem::take(&mut q.ask_again)
+                && q.fate == Fate::Open
+            {
+                self.ask(r, mem);
+            }
+        }
+    }
+
+    pub(crate) fn on_dev_data(&mut self, beat: WBeat) {
+        if !self.fill(beat) {
+            self.dev.early_data.push_back(beat);
+        }
+    }
+
+    /// Gives write data to the request whose turn it is; false if there is none yet.
+    fn fill(&mut self, beat: WBeat) -> bool {
+        while let Some(&r) = self.dev.filling.front() {
+            let Some(q) = self.dev.get_mut(r) else {
+                self.dev.filling.pop_front();
+                continue;
+            };
+            q.data.push(beat);
+            if q.has_data() {
+                self.dev.filling.pop_front();
+            }
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn on_out_request(&mut self, write: bool, axi: AxiAddr) {
+        let channel = if write { "AW" } else { "AR" };
+        let queue = if write {
+            &self.dev.writes
+        } else {
+            &self.dev.reads
+        };
+        // The oldest open request of this id that may be this burst.
+        let mut refused = None;
+        let mut wrong = None;
+        let mut found = None;
+        for &r in queue.peek(axi.id) {
+            let Some(q) = self.dev.get(r) else { continue };
+            if q.fate != Fate::Open {
+                continue;
+            }
+            let fits = q.legal.verdicts.iter().any(
+                |v| matches!(v, Verdict::Grant { spa, user, .. } if *spa == axi.addr && *user == axi.user),
+            );
+            if fits && unchanged(&q.axi, &axi).is_none() {
+                found = Some(r);
+                break;
+            }
+            if !q.legal.may_deny() {
+                // It can only be this one: later ones of the id must wait for it.
+                wrong = Some(r);
+                break;
+            }
+            if q.legal.may_grant() {
+                wrong = wrong.or(Some(r));
+            } else {
+                refused = refused.or(Some(r));
+            }
+        }
+        let target = found.or(wrong);
+        let Some(r) = target else {
+            self.dev_out(write, None, &axi);
+            match refused.and_then(|r| self.dev.get(r)) {
+                Some(q) => {
+                    let story = q.line();
+                    self.fail(
+                        Check::RefusedForwarded,
+                        format!("no {channel} on m_dev for this request"),
+                        format!("{channel} {}", describe_axi(&axi)),
+                        story,
+                    );
+                }
+                None => self.fail(
+                    Check::BurstWithoutRequest,
+                    format!("no {channel} with id {:#04x} on m_dev", axi.id),
+                    format!("{channel} {}", describe_axi(&axi)),
+                    String::new(),
+                ),
+            }
+            return;
+        };
+        if found.is_none() {
+            self.explain_wrong_burst(r, channel, &axi);
+        }
+        // Those before it in the id are refused, or their bursts would have come first.
+        let passed: Vec<Ref> = {
+            let queue = if write {
+                &self.dev.writes
+            } else {
+                &self.dev.reads
+            };
+            queue
+                .peek(axi.id)
+                .iter()
+                .copied()
+                .take_while(|&p| p != r)
+                .filter(|&p| self.dev.get(p).is_some_and(|q| q.fate == Fate::Open))
+                .collect()
+        };
+        for p in passed {
+            self.refuse(p);
+        }
+        self.forward(r, write, &axi);
+    }
+
+    /// A burst that can only be this request's, and is not what it should be.
+    fn explain_wrong_burst(&mut self, r: Ref, channel: &str, axi: &AxiAddr) {
+        let Some(q) = self.dev.get(r) else { return };
+        let story = q.line();
+        if let Some((field, want, have)) = unchanged(&q.axi, axi) {
+            self.fail(
+                Check::FieldChanged,
+                format!("{channel} {field} {want:#x}"),
+                format!("{channel} {field} {have:#x}"),
+                story,
+            );
+            return;
+        }
+        let grants: Vec<_> = q
+            .legal
+            .verdicts
+            .iter()
+            .filter_map(|v| match v {
+                Verdict::Grant { spa, user, .. } => Some((*spa, *user)),
+                Verdict::Deny { .. } => None,
+            })
+            .collect();
+        let list =
+            |f: fn(&(u64, u32)) -> String| grants.iter().map(f).collect::<Vec<_>>().join(" or ");
+        if grants.iter().any(|g| g.0 == axi.addr) {
+            let want = list(|g| format!("{:#x}", g.1));
+            self.fail(
+                Check::UserBits,
+                format!("{channel} user {want}"),
+                format!("{channel} user {:#x}", axi.user),
+                story,
+            );
+        } else {
+            let want = list(|g| format!("{:#x}", g.0));
+            self.fail(
+                Check::WrongAddress,
+                format!("{channel} address {want}"),
+                format!("{channel} address {:#x}", axi.addr),
+                story,
+            );
+        }
+    }
+
+    fn forward(&mut self, r: Ref, write: bool, axi: &AxiAddr) {
+        self.dev.forwards += 1;
+        let (now, order) = (self.now, self.dev.forwards);
+        let Some(q) = self.dev.get_mut(r) else { return };
+        q.fate = Fate::Forwarded { cycle: now, order };
+        let recorded = q.recorded;
+        let (mut nowhere, mut bare) = (None, false);
+        for v in &q.legal.verdicts {
+            if let Verdict::Grant {
+                spa,
+                bare: b,
+                evidence,
+                ..
+            } = v
+                && *spa == axi.addr
+            {
+                bare = *b;
+                nowhere = *evidence;
+                break;
+            }
+        }
+        q.bare = bare;
+        let awaits = std::mem::take(&mut q.awaits_record);
+        self.dev.undecided = self.dev.undecided.saturating_sub(1);
+        if awaits {
+            self.drop_fault_of(r);
+        }
+        self.dev_out(write, Some(r), axi);
+        if recorded {
+            let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            self.fail(
+                Check::RecordUnexpected,
+                "no fault record for a request that is forwarded",
+                "a record was written, then the request was forwarded",
+                story,
+            );
+        }
+        if let Some((addr, len)) = nowhere
+            && !(addr >> 3..=(addr + u64::from(len) - 1) >> 3)
+                .any(|w| self.mem.returned.contains(&w))
+        {
+            let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            self.fail(
+                Check::GrantFromNowhere,
+                format!(
+                    "a read of the entry at {addr:#x} since reset, before its translation is used"
+                ),
+                "the entry was not read since reset",
+                story,
+            );
+        }
+    }
+
+    /// Notes a burst on `m_dev`, and attaches data that came before its address.
+    fn dev_out(&mut self, write: bool, of: Option<Ref>, axi: &AxiAddr) {
+        let burst = OutBurst {
+            of,
+            beats: usize::from(axi.len) + 1,
+            sent: 0,
+        };
+        if write {
+            self.dev.out_writes.of(axi.id).push_back(burst);
+            self.dev.sending.push_back(burst);
+            while let Some(beat) = self.dev.early_sent.pop_front() {
+                if !self.send(beat) {
+                    self.dev.early_sent.push_front(beat);
+                    break;
+                }
+            }
+        } else {
+            self.dev.out_reads.of(axi.id).push_back(burst);
+        }
+    }
+
+    pub(crate) fn on_out_data(&mut self, beat: WBeat) {
+        if !self.send(beat) {
+            self.dev.early_sent.push_back(beat);
+        }
+    }
+
+    /// Compares write data on `m_dev` with the device's; false if its address has not come.
+    fn send(&mut self, beat: WBeat) -> bool {
+        let Some(burst) = self.dev.sending.front_mut() else {
+            return false;
+        };
+        let (of, n, beats) = (burst.of, burst.sent, burst.beats);
+        burst.sent += 1;
+        if burst.sent >= beats {
+            self.dev.sending.pop_front();
+        }
+        let Some(q) = of.and_then(|r| self.dev.get_mut(r)) else {
+            return true;
+        };
+        q.data_out = n + 1;
+        let wanted = q.data.get(n).copied().map(|w| WBeat {
+            last: n + 1 == beats,
+            ..w
+        });
+        if wanted != Some(beat) {
+            let story = q.line();
+            let text = |w: &WBeat| {
+                format!(
+                    "beat {n}: data {:#018x} strb {:#04x} last {}",
+                    w.data, w.strb, w.last
+                )
+            };
+            let want = wanted.as_ref().map_or(
+                "nothing: the device has not sent this beat yet".into(),
+                text,
+            );
+            self.fail(Check::WriteData, want, text(&beat), story);
+        }
+        true
+    }
+
+    pub(crate) fn on_out_b(&mut self, b: BBeat) {
+        let Some(burst) = self.dev.out_writes.of(b.id).pop_front() else {
+            return;
+        };
+        if let Some(q) = burst.of.and_then(|r| self.dev.get_mut(r)) {
+            q.resp = Some(b.resp);
+            q.ended_out = true;
+        }
+        self.advance_commands();
+    }
+
+    pub(crate) fn on_out_r(&mut self, beat: RBeat) {
+        let Some(&burst) = self.dev.out_reads.of(beat.id).front() else {
+            return;
+        };
+        if let Some(q) = burst.of.and_then(|r| self.dev.get_mut(r)) {
+            q.back.push(beat);
+            q.ended_out |= beat.last;
+        }
+        if beat.last {
+            self.dev.out_reads.of(beat.id).pop_front();
+            self.advance_commands();
+        }
+    }
+
+    pub(crate) fn on_dev_b(&mut self, b: BBeat) {
+        let Some(r) = self.dev.writes.of(b.id).pop_front() else {
+            self.fail(
+                Check::ResponseWithoutRequest,
+                format!("no B with id {:#04x}: no write of this id is open", b.id),
+                format!("B {:?}", b.resp),
+                String::new(),
+            );
+            return;
+        };
+        let Some(q) = self.dev.get(r) else { return };
+        if !q.has_data() {
+            let (story, have, want) = (q.line(), q.data.len(), q.beats());
+            self.fail(
+                Check::ResponseEarly,
+                format!("B after all {want} beats of data"),
+                format!("B after {have} beats"),
+                story,
+            );
+        }
+        self.settle_open(r);
+        let Some(q) = self.dev.get(r) else { return };
+        if q.forwarded() {
+            match q.resp {
+                Some(want) if want == b.resp => {}
+                Some(want) => {
+                    let story = q.line();
+                    self.fail(
+                        Check::ResponseCode,
+                        format!("B {want:?}, as m_dev returned"),
+                        format!("B {:?}", b.resp),
+                        story,
+                    );
+                }
+                None => {
+                    let story = q.line();
+                    self.fail(
+                        Check::ResponseEarly,
+                        "B after the B on m_dev",
+                        format!("B {:?} before it", b.resp),
+                        story,
+                    );
+                }
+            }
+        } else if b.resp != Resp::SlvErr {
+            let story = q.line();
+            self.fail(
+                Check::RefusedResponse,
+                "B SlvErr: the request is refused",
+                format!("B {:?}", b.resp),
+                story,
+            );
+        }
+        self.end(r);
+    }
+
+    pub(crate) fn on_dev_r(&mut self, beat: RBeat) {
+        let Some(&r) = self.dev.reads.of(beat.id).front() else {
+            self.fail(
+                Check::ResponseWithoutRequest,
+                format!("no R with id {:#04x}: no read of this id is open", beat.id),
+                format!("R {:#018x} {:?}", beat.data, beat.resp),
+                String::new(),
+            );
+            return;
+        };
+        self.settle_open(r);
+        let Some(q) = self.dev.get_mut(r) else {
+            self.dev.reads.of(beat.id).pop_front();
+            return;
+        };
+        let n = q.delivered;
+        q.delivered += 1;
+        let is_last = q.delivered == q.beats();
+        if q.forwarded() {
+            match q.back.get(n).copied() {
+                None => {
+                    let story = q.line();
+                    self.fail(
+                        Check::ResponseEarly,
+                        format!("beat {n} after the same beat on m_dev"),
+                        format!("R {:#018x} before it", beat.data),
+                        story,
+                    );
+                }
+                Some(want) if want.resp != beat.resp => {
+                    let story = q.line();
+                    self.fail(
+                        Check::ResponseCode,
+                        format!("beat {n}: {:?}, as m_dev returned", want.resp),
+                        format!("{:?}", beat.resp),
+                        story,
+                    );
+                }
+                Some(want) if want.data != beat.data => {
+                    let story = q.line();
+                    self.fail(
+                        Check::ReadData,
+                        format!("beat {n}: {:#018x}", want.data),
+                        format!("{:#018x}", beat.data),
+                        story,
+                    );
+                }
+                Some(_) => {}
+            }
+        } else if beat.resp != Resp::SlvErr {
+            let story = q.line();
+            self.fail(
+                Check::RefusedResponse,
+                format!("beat {n}: SlvErr, the request is refused"),
+                format!("{:?}", beat.resp),
+                story,
+            );
+        } else if beat.data != 0 {
+            let story = q.line();
+            self.fail(
+                Check::RefusedData,
+                format!("beat {n}: zero, the request is refused"),
+                format!("{:#018x}", beat.data),
+                story,
+            );
+        }
+        if beat.last != is_last {
+            let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            self.fail(
+                Check::ReadLast,
+                format!("beat {n}: RLAST {is_last}"),
+                format!("RLAST {}", beat.last),
+                story,
+            );
+        }
+        if beat.last || is_last {
+            self.dev.reads.of(beat.id).pop_front();
+            self.end(r);
+        }
+    }
+
+    /// A response for a request that was not forwarded: it is refused, rightly or not.
+    fn settle_open(&mut self, r: Ref) {
+        let Some(q) = self.dev.get(r) else { return };
+        if q.fate != Fate::Open {
+            return;
+        }
+        if !q.legal.may_deny() {
+            let story = q.line();
+            let want: Vec<_> = q.legal.verdicts.iter().map(ToString::to_string).collect();
+            self.fail(
+                Check::GrantRefused,
+                want.join(" or "),
+                "answered without having been forwarded",
+                story,
+            );
+        }
+        self.refuse(r);
+    }
+
+    /// The request is refused.
+    fn refuse(&mut self, r: Ref) {
+        let Some(q) = self.dev.get_mut(r) else { return };
+        q.fate = Fate::Refused;
+        self.dev.undecided = self.dev.undecided.saturating_sub(1);
+        let q = self.dev.get(r);
+        if q.is_some_and(|q| q.awaits_record) {
+            let certain = q.is_some_and(|q| {
+                q.legal
+                    .verdicts
+                    .iter()
+                    .all(|v| !matches!(v, Verdict::Deny { record: None, .. }))
+            });
+            self.fault_is_certain(r, certain);
+        }
+    }
+
+    /// The request is answered: hands out its record.
+    fn end(&mut self, r: Ref) {
+        self.dev.open = self.dev.open.saturating_sub(1);
+        let now = self.now;
+        let Some(q) = self.dev.get_mut(r) else { return };
+        q.answered = true;
+        let class = match q.fate {
+            Fate::Forwarded { .. } if q.bare => Class::Bare,
+            Fate::Forwarded { .. } if q.reads == 0 => Class::Hit,
+            Fate::Forwarded { .. } if q.directory_reads > 0 => {
+                Class::ContextMiss { reads: q.reads }
+            }
+            Fate::Forwarded { .. } => Class::Walk { reads: q.reads },
+            Fate::Open | Fate::Refused => Class::Fault { reads: q.reads },
+        };
+        let record = TransactionRecord {
+            id: q.axi.id,
+            device_id: q.side.device_id,
+            process_id: q.side.process_id,
+            iova: q.axi.addr,
+            write: q.write,
+            bytes: bytes(&q.axi),
+            accepted: q.accepted,
+            forwarded: match q.fate {
+                Fate::Forwarded { cycle, .. } => Some(cycle),
+                Fate::Open | Fate::Refused => None,
+            },
+            done: now,
+            class,
+            others: q.others,
+        };
+        let awaits = q.awaits_record;
+        self.transactions.push(record);
+        self.counters.checked += 1;
+        self.counters.refused += u64::from(record.forwarded.is_none());
+        if awaits {
+            self.fault_starts(r);
+        }
+        self.dev.release_if_over(r);
+    }
+}
+
+/// Whether translation can differ between two register states.
+fn differs(a: &iommu_golden::Iommu, b: &iommu_golden::Iommu) -> bool {
+    let (a, b) = (a.registers(), b.registers());
+    (a.mode, a.ddtp_ppn, a.be, a.gxl, a.iommu_qosid)
+        != (b.mode, b.ddtp_ppn, b.be, b.gxl, b.iommu_qosid)
+}
+
+/// The first field that must be the same on `m_dev` and is not: name, wanted, seen.
+fn unchanged(dev: &AxiAddr, out: &AxiAddr) -> Option<(&'static str, u64, u64)> {
+    let burst = |b: Burst| b as u64;
+    [
+        ("id", dev.id.into(), out.id.into()),
+        ("len", dev.len.into(), out.len.into()),
+        ("size", dev.size.into(), out.size.into()),
+        ("burst", burst(dev.burst), burst(out.burst)),
+        ("lock", dev.lock.into(), out.lock.into()),
+        ("cache", dev.cache.into(), out.cache.into()),
+        ("prot", dev.prot.into(), out.prot.into()),
+        ("qos", dev.qos.into(), out.qos.into()),
+        ("region", dev.region.into(), out.region.into()),
+        ("atop", dev.atop.into(), out.atop.into()),
+    ]
+    .into_iter()
+    .find(|(_, want, have): &(&str, u64, u64)| want != have)
+}

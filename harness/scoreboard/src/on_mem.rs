@@ -1,0 +1,826 @@
+//! `m_mem`: every read and every write of the block has a reason.
+
+use iommu_bus::event::{AxiAddr, BBeat, RBeat, Resp, WBeat};
+use iommu_golden::{FaultRecord, Spa};
+
+use crate::dev::{Fate, Ref};
+use crate::irq::FIP;
+use crate::ports::{MemRead, MemWrite, ReadFor, WriteFor, beat_address, extent};
+use crate::queues::{Cmd, Kind, Slot, Store};
+use crate::{Check, Scoreboard, describe_axi};
+
+impl Scoreboard {
+    /// Whether the burst lies below 2^PAS; reports it if not.
+    fn within_pas(&mut self, what: &str, axi: &AxiAddr) -> bool {
+        let (_, last) = extent(axi);
+        let pas = self.cfg.golden.capabilities.pas();
+        let fine = pas >= 64 || last >> pas == 0;
+        if !fine {
+            self.fail(
+                Check::BeyondPas,
+                format!("{what} below 2^{pas} ({:#x})", 1u64 << pas),
+                format!("{what} {}", describe_axi(axi)),
+                String::new(),
+            );
+        }
+        fine
+    }
+
+    fn plain(&mut self, what: &str, axi: &AxiAddr) {
+        if axi.lock || axi.atop != 0 {
+            self.fail(
+                Check::AccessKind,
+                "a plain access",
+                format!(
+                    "{what} {} lock {} atop {:#x}",
+                    describe_axi(axi),
+                    axi.lock,
+                    axi.atop
+                ),
+                String::new(),
+            );
+        }
+    }
+
+    pub(crate) fn on_mem_ar(&mut self, axi: AxiAddr) {
+        self.counters.mem_reads += 1;
+        self.mem.open += 1;
+        self.plain("AR", &axi);
+        let of = if self.within_pas("AR", &axi) {
+            self.explain_read(&axi)
+        } else {
+            ReadFor::Other
+        };
+        self.mem
+            .reads
+            .of(axi.id)
+            .push_back(MemRead { axi, beat: 0, of });
+    }
+
+    fn explain_read(&mut self, axi: &AxiAddr) -> ReadFor {
+        let (first, last) = extent(axi);
+        let cq = self.iommu.registers().cq;
+        let base = cq.base_address();
+        let bytes = 16u64 << cq.log2_entries();
+        let in_queue = first >= base && last - base.min(last) < bytes;
+        if in_queue && self.cq.control.on_hi {
+            let mask = cq.index_mask();
+            let from = self.cq.head.count_of(((first - base) / 16) as u32, mask);
+            let to = from + ((last - base) / 16 - (first - base) / 16);
+            let end = self.cq.head.count_of(cq.tail, mask);
+            if to < end {
+                return self.begin_fetch(from, to, base + (first - base) / 16 * 16);
+            }
+        }
+        if self.explain_walk(first, last) {
+            return ReadFor::Other;
+        }
+        if in_queue && self.cq.started {
+            let got = format!("AR {}", describe_axi(axi));
+            let want = if self.cq.control.on_hi {
+                format!(
+                    "a fetch at index {:#x} up to {:#x} of the queue at {base:#x}",
+                    self.cq.head.lo & u64::from(cq.index_mask()),
+                    cq.tail
+                )
+            } else {
+                "no fetch: the command queue is off".into()
+            };
+            self.fail(Check::FetchOutsideQueue, want, got, String::new());
+        } else if self.cfg.speculates {
+            self.counters.speculative_reads += 1;
+        } else {
+            let story = self.open_requests();
+            self.fail(
+                Check::UnexplainedRead,
+                "a read that a walk of an open request needs, or a command fetch",
+                format!("AR {}", describe_axi(axi)),
+                story,
+            );
+        }
+        ReadFor::Other
+    }
+
+    /// The open requests, for stories.
+    pub(crate) fn open_requests(&self) -> String {
+        const SHOWN: usize = 6;
+        let open = self.dev.live().filter(|(_, q)| q.fate == Fate::Open);
+        let mut text: Vec<String> = open.take(SHOWN).map(|(_, q)| q.line()).collect();
+        let more = (self.dev.undecided as usize).saturating_sub(text.len());
+        if text.is_empty() {
+            text.push("no request is open".into());
+        } else if more > 0 {
+            text.push(format!("and {more} more open requests"));
+        }
+        text.join("\n")
+    }
+
+    fn begin_fetch(&mut self, from: u64, to: u64, base: u64) -> ReadFor {
+        self.cq.illegal.tick(self.now);
+        self.cq.memory_fault.tick(self.now);
+        if self.cq.illegal.lo || self.cq.memory_fault.lo {
+            let bit = if self.cq.illegal.lo {
+                "cmd_ill"
+            } else {
+                "cqmf"
+            };
+            self.fail(
+                Check::FetchWhileStopped,
+                format!("no command fetch while {bit} is 1"),
+                format!("a fetch of the command at {base:#x}"),
+                String::new(),
+            );
+        }
+        self.cq.progress = self.now;
+        for count in from..=to {
+            let Some(n) = count.checked_sub(self.cq.head.hi) else {
+                continue;
+            };
+            while self.cq.cmds.len() as u64 <= n {
+                self.cq.cmds.push_back(Cmd::new());
+            }
+            // A command may be fetched again, as after an error; a fence's store stays done.
+            if let Some(c) = self.cq.cmds.get_mut(n as usize)
+                && c.store == Store::No
+            {
+                *c = Cmd::new();
+            }
+        }
+        ReadFor::Commands {
+            first: from,
+            base,
+            epoch: self.mem.epoch,
+        }
+    }
+
+    /// Whether an open request needs this read; attributes it to the oldest that has not had it.
+    fn explain_walk(&mut self, first: u64, last: u64) -> bool {
+        let granule = u64::from(self.cfg.fetch_granule.max(8));
+        let covers = |addr: u64, len: u32| {
+            let from = addr & !(granule - 1);
+            let to = (addr + u64::from(len) - 1) | (granule - 1);
+            from <= first && last <= to
+        };
+        let mut again = None;
+        let mut target = None;
+        'all: for (r, q) in self.dev.live() {
+            if q.fate != Fate::Open || q.barred.is_some() {
+                continue;
+            }
+            for (n, load) in q.legal.loads.iter().enumerate() {
+                if !covers(load.addr, load.len) {
+                    continue;
+                }
+                if load.done {
+                    again = again.or(Some((r, n)));
+                } else {
+                    target = Some((r, n));
+                    break 'all;
+                }
+            }
+        }
+        let Some((r, n)) = target.or(again) else {
+            return false;
+        };
+        self.counters.walk_reads += 1;
+        self.counters.repeated_reads += u64::from(target.is_none());
+        if let Some(q) = self.dev.get_mut(r) {
+            q.reads = q.reads.saturating_add(1);
+            if let Some(load) = q.legal.loads.get_mut(n) {
+                load.done = true;
+                q.directory_reads = q.directory_reads.saturating_add(load.directory.into());
+            }
+        }
+        true
+    }
+
+    pub(crate) fn on_mem_r(&mut self, beat: RBeat) {
+        let queue = self.mem.reads.of(beat.id);
+        let Some(read) = queue.front_mut() else {
+            return;
+        };
+        let (axi, n, of) = (read.axi, read.beat, read.of);
+        read.beat += 1;
+        if beat.last {
+            queue.pop_front();
+            self.mem.open = self.mem.open.saturating_sub(1);
+        }
+        let addr = beat_address(&axi, n);
+        let fine = matches!(beat.resp, Resp::Okay | Resp::ExOkay) && !beat.poison;
+        if fine {
+            self.mem.returned.insert(addr >> 3);
+            self.oracle.returned(self.now, addr & !7, beat.data);
+        }
+        if let ReadFor::Commands { first, base, epoch } = of
+            && epoch == self.mem.epoch
+        {
+            let size = 1u64 << axi.size.min(3);
+            self.command_data(
+                first + (addr - base) / 16,
+                addr & !(size - 1),
+                size,
+                beat.data,
+                !fine,
+            );
+        }
+    }
+
+    /// Data of a command that was fetched.
+    fn command_data(&mut self, count: u64, addr: u64, size: u64, data: u64, error: bool) {
+        let (now, forwards) = (self.now, self.dev.forwards);
+        let Some(n) = count.checked_sub(self.cq.head.hi) else {
+            return;
+        };
+        let Some(c) = self.cq.cmds.get_mut(n as usize) else {
+            return;
+        };
+        let lanes = if size >= 8 {
+            u64::MAX
+        } else {
+            ((1u64 << (8 * size)) - 1) << (8 * (addr & 7))
+        };
+        let word = &mut c.words[(addr >> 3 & 1) as usize];
+        *word = (*word & !lanes) | (data & lanes);
+        c.got |= (((1u32 << size) - 1) << (addr & 15)) as u16;
+        c.error |= error;
+        c.fetched = now;
+        c.forwards = forwards;
+        if c.got != 0xffff || c.kind != Kind::Fetching {
+            return;
+        }
+        let (words, error) = (c.words, c.error);
+        let decoded = self.iommu.decode_command(words);
+        let kind = match &decoded {
+            _ if error => Kind::Faulty,
+            Err(_) => Kind::Illegal,
+            Ok(iommu_golden::Command::Iofence(f)) => Kind::Fence(*f),
+            Ok(_) => Kind::Plain,
+        };
+        if let Some(c) = self.cq.cmds.get_mut(n as usize) {
+            c.kind = kind;
+        }
+        if let Ok(command) = decoded
+            && !error
+        {
+            self.oracle.fetched(now, &command);
+        }
+        self.counters.commands += 1;
+        self.cq.progress = now;
+        self.advance_commands();
+    }
+
+    pub(crate) fn on_mem_aw(&mut self, axi: AxiAddr) {
+        self.counters.mem_writes += 1;
+        self.mem.open += 1;
+        self.plain("AW", &axi);
+        self.within_pas("AW", &axi);
+        let beats = self.mem.spare.pop().unwrap_or_default();
+        self.mem.filling.push_back(MemWrite {
+            axi,
+            at: self.now,
+            beats,
+            of: WriteFor::Unknown,
+        });
+        while !self.mem.filling.is_empty() {
+            let Some(beat) = self.mem.early.pop_front() else {
+                break;
+            };
+            self.on_mem_w(beat);
+        }
+    }
+
+    pub(crate) fn on_mem_w(&mut self, beat: WBeat) {
+        let Some(w) = self.mem.filling.front_mut() else {
+            self.mem.early.push_back(beat);
+            return;
+        };
+        w.beats.push(beat);
+        if w.beats.len() <= usize::from(w.axi.len) {
+            return;
+        }
+        if let Some(mut w) = self.mem.filling.pop_front() {
+            w.of = self.explain_write(&w);
+            self.mem.writes.of(w.axi.id).push_back(w);
+        }
+    }
+
+    fn explain_write(&mut self, w: &MemWrite) -> WriteFor {
+        let (first, last) = extent(&w.axi);
+        let fq = self.iommu.registers().fq;
+        let base = fq.base_address();
+        let bytes = 32u64 << fq.log2_entries();
+        let in_queue = first >= base && last - base.min(last) < bytes;
+        // Address and data together tell what it is; a fence or a message may well point into
+        // the queue's memory, or to the same interrupt file.
+        let small = small_store(w);
+        if let Some((addr, data)) = small {
+            if let Some(n) = self.fence_for(addr, Some(data)) {
+                return self.fence_write(n, addr, Some(data), w);
+            }
+            if let Some(vector) = self.message_for(addr, Some(data)) {
+                return self.message_write(vector, addr, Some(data), w);
+            }
+        }
+        if in_queue && self.fq.started {
+            return self.record_write(w, base);
+        }
+        // What has only the address of a fence or message is a wrong one.
+        let addr = small.map_or(first, |s| s.0);
+        if let Some(n) = self.fence_for(addr, None) {
+            return self.fence_write(n, addr, small.map(|s| s.1), w);
+        }
+        if let Some(vector) = self.message_for(addr, None) {
+            return self.message_write(vector, addr, small.map(|s| s.1), w);
+        }
+        let story = self.open_requests();
+        self.fail(
+            Check::UnexplainedWrite,
+            "a fault record, the store of a fetched fence, or an interrupt message",
+            format!("AW {}, data {}", describe_axi(&w.axi), data_text(w)),
+            story,
+        );
+        WriteFor::Unknown
+    }
+
+    /// Part of a fault record, or several.
+    fn record_write(&mut self, w: &MemWrite, base: u64) -> WriteFor {
+        let mask = self.iommu.registers().fq.index_mask();
+        let mut first = None;
+        let mut touched = 0u32;
+        let mut previous = None;
+        for (n, beat) in w.beats.iter().enumerate() {
+            let lane = beat_address(&w.axi, n) & !7;
+            let Some(offset) = lane.checked_sub(base) else {
+                continue;
+            };
+            let index = (offset / 32) as u32 & mask;
+            let place = u64::from(index.wrapping_sub(self.fq.tail.hi as u32) & mask);
+            if place > self.fq.slots.len() as u64 {
+                let next = (self.fq.tail.hi + self.fq.slots.len() as u64) & u64::from(mask);
+                self.fail(
+                    Check::RecordIndex,
+                    format!("a record at index {next:#x} ({:#x})", base + 32 * next),
+                    format!("AW {}: index {index:#x}", describe_axi(&w.axi)),
+                    String::new(),
+                );
+                return WriteFor::Unknown;
+            }
+            if place == self.fq.slots.len() as u64 {
+                self.open_slot(index, mask, &w.axi);
+            }
+            let Some(slot) = self.fq.slots.get_mut(place as usize) else {
+                continue;
+            };
+            if previous != Some(place) {
+                previous = Some(place);
+                touched += 1;
+                slot.bursts += 1;
+                first = first.or(Some(self.fq.tail.hi + place));
+            }
+            let word = (offset / 8 % 4) as usize;
+            for lane in 0..8 {
+                if beat.strb >> lane & 1 == 1 {
+                    let bits = 0xff << (8 * lane);
+                    slot.words[word] = (slot.words[word] & !bits) | (beat.data & bits);
+                    slot.mask |= 1 << (8 * word + lane);
+                }
+            }
+        }
+        for place in 0..self.fq.slots.len() {
+            let slot = &mut self.fq.slots[place];
+            if slot.mask == u32::MAX && !slot.compared {
+                slot.compared = true;
+                let words = slot.words;
+                self.compare_record(words);
+            }
+        }
+        match first {
+            Some(first) => WriteFor::Record {
+                first,
+                slots: touched,
+                epoch: self.fq.epoch,
+            },
+            None => WriteFor::Unknown,
+        }
+    }
+
+    /// The block begins to write a record at the next index: is there room, may it?
+    fn open_slot(&mut self, index: u32, mask: u32, axi: &AxiAddr) {
+        self.fq.overflow.tick(self.now);
+        self.fq.memory_fault.tick(self.now);
+        let head = self.iommu.registers().fq.head;
+        let got = format!("AW {} for index {index:#x}", describe_axi(axi));
+        if !self.fq.control.on_hi {
+            self.fail(
+                Check::RecordWhileStopped,
+                "no record: the fault queue is off",
+                got,
+                String::new(),
+            );
+        } else if self.fq.overflow.lo || self.fq.memory_fault.lo {
+            let bit = if self.fq.overflow.lo { "fqof" } else { "fqmf" };
+            self.fail(
+                Check::RecordWhileStopped,
+                format!("no record while {bit} is 1"),
+                got,
+                String::new(),
+            );
+        } else if index.wrapping_add(1) & mask == head {
+            self.fail(
+                Check::RecordWhileStopped,
+                format!("no record: the queue is full (fqh is {head:#x})"),
+                got,
+                String::new(),
+            );
+        }
+        self.fq.slots.push_back(Slot {
+            words: [0; 4],
+            mask: 0,
+            bursts: 0,
+            compared: false,
+        });
+    }
+
+    /// The fence that waits to store at `addr` (and this data, if given).
+    fn fence_for(&self, addr: u64, data: Option<u32>) -> Option<usize> {
+        let be = self.iommu.registers().be;
+        let fits = |c: &Cmd, store: Store| {
+            matches!(c.kind, Kind::Fence(f) if f.av && f.addr.0 == addr && c.store == store
+                && data.is_none_or(|d| d == in_order(f.data, be)))
+        };
+        let all = || self.cq.cmds.iter();
+        all()
+            .position(|c| fits(c, Store::No))
+            // One that has stored already: a second store is reported for what it is.
+            .or_else(|| {
+                if data.is_none() {
+                    all().position(|c| fits(c, Store::Going))
+                } else {
+                    None
+                }
+            })
+    }
+
+    fn fence_write(&mut self, n: usize, addr: u64, data: Option<u32>, w: &MemWrite) -> WriteFor {
+        let count = self.cq.head.hi + n as u64;
+        let be = self.iommu.registers().be;
+        let Some(c) = self.cq.cmds.get_mut(n) else {
+            return WriteFor::Unknown;
+        };
+        let Kind::Fence(f) = c.kind else {
+            return WriteFor::Unknown;
+        };
+        let (before, forwards) = (c.store, c.forwards);
+        c.store = Store::Going;
+        self.cq.progress = self.now;
+        let story = format!(
+            "fence: AV 1, ADDR {addr:#x}, DATA {:#010x}, PR {}, PW {}, WSI {}",
+            f.data, f.pr, f.pw, f.wsi
+        );
+        if before != Store::No {
+            self.fail(
+                Check::FenceWrite,
+                "one store a fence",
+                "a second one",
+                story,
+            );
+            return WriteFor::Unknown;
+        }
+        if data != Some(in_order(f.data, be)) {
+            let got = format!("AW {}, data {}", describe_axi(&w.axi), data_text(w));
+            self.fail(
+                Check::FenceWrite,
+                format!("4 bytes {:#010x} at {addr:#x}", f.data),
+                got,
+                story.clone(),
+            );
+        }
+        let mut why = None;
+        if n > 0 {
+            why = Some("all commands before it have completed".to_string());
+        }
+        for (asked, write) in [(f.pr, false), (f.pw, true)] {
+            if asked && let Some(q) = self.dev.unfinished(write, forwards) {
+                why = Some(format!("the end on m_dev of\n{}", q.line()));
+            }
+        }
+        if let Some(why) = why {
+            let mut lines = why.lines();
+            let want = lines.next().unwrap_or_default().to_string();
+            let rest: Vec<&str> = lines.collect();
+            self.fail(
+                Check::FenceEarly,
+                format!("its store after {want}"),
+                "the store is already on m_mem",
+                format!("{story}\n{}", rest.join("\n")),
+            );
+        }
+        WriteFor::Fence {
+            count,
+            epoch: self.mem.epoch,
+        }
+    }
+
+    /// The vector whose message goes to `addr` (with this data, if given).
+    fn message_for(&self, addr: u64, data: Option<u32>) -> Option<u8> {
+        let regs = self.iommu.registers();
+        let vectors = 0..self.cfg.golden.choices.vectors.min(16);
+        let matches = |r: &iommu_golden::Registers, v: u8| {
+            let e = r.msi_cfg[usize::from(v)];
+            e.addr == addr && data.is_none_or(|d| d == in_order(e.data, r.be))
+        };
+        let known = |v: &u8| {
+            matches(regs, *v)
+                || self
+                    .before
+                    .as_ref()
+                    .is_some_and(|b| matches(b.registers(), *v))
+        };
+        // Of vectors that share an address, one that is owed a message.
+        let owed = |v: &u8| {
+            (0..crate::irq::SOURCES)
+                .any(|n| self.irq.credit[n] > 0 && crate::irq::vector(regs, n) == *v)
+        };
+        vectors
+            .clone()
+            .find(|v| known(v) && owed(v))
+            .or_else(|| vectors.clone().find(known))
+    }
+
+    fn message_write(
+        &mut self,
+        vector: u8,
+        addr: u64,
+        data: Option<u32>,
+        w: &MemWrite,
+    ) -> WriteFor {
+        self.counters.messages += 1;
+        let regs = self.iommu.registers();
+        let entry = regs.msi_cfg[usize::from(vector)];
+        let old = self
+            .before
+            .as_ref()
+            .map(|b| (b.registers().msi_cfg[usize::from(vector)], b.registers().be));
+        let right = data == Some(in_order(entry.data, regs.be))
+            || old.is_some_and(|(e, be)| e.addr == addr && data == Some(in_order(e.data, be)));
+        let masked = entry.masked && old.is_none_or(|(e, _)| e.masked);
+        let story = format!(
+            "vector {vector}: msi_addr {:#x}, msi_data {:#010x}, masked {}",
+            entry.addr, entry.data, entry.masked
+        );
+        if !right {
+            self.fail(
+                Check::MessageContent,
+                format!("4 bytes {:#010x} at {addr:#x}", entry.data),
+                format!("AW {}, data {}", describe_axi(&w.axi), data_text(w)),
+                story.clone(),
+            );
+        }
+        if masked && self.irq.masked_at[usize::from(vector)].is_some_and(|at| at < w.at) {
+            self.fail(
+                Check::MessageUnexpected,
+                "no message: the vector is masked",
+                "a message",
+                story.clone(),
+            );
+        }
+        let owed = {
+            let old = self.before.as_ref().map(|b| b.registers().clone());
+            self.irq
+                .take_message(vector, old.as_ref(), self.iommu.registers())
+        };
+        if !owed {
+            self.fail(
+                Check::MessageUnexpected,
+                "no message: no pending bit of this vector went from 0 to 1 since its last one",
+                format!("a message of vector {vector}"),
+                story,
+            );
+        }
+        WriteFor::Message { vector, addr }
+    }
+
+    pub(crate) fn on_mem_b(&mut self, b: BBeat) {
+        let Some(mut w) = self.mem.writes.of(b.id).pop_front() else {
+            return;
+        };
+        self.mem.open = self.mem.open.saturating_sub(1);
+        let fine = matches!(b.resp, Resp::Okay | Resp::ExOkay);
+        match w.of {
+            WriteFor::Record {
+                first,
+                slots,
+                epoch,
+            } if epoch == self.fq.epoch => {
+                if fine {
+                    for count in first..first + u64::from(slots) {
+                        if let Some(n) = count.checked_sub(self.fq.tail.hi)
+                            && let Some(slot) = self.fq.slots.get_mut(n as usize)
+                        {
+                            slot.bursts = slot.bursts.saturating_sub(1);
+                        }
+                    }
+                    self.records_visible();
+                } else {
+                    // "The fault-record that was attempted to be written is discarded"
+                    self.fq.give_up();
+                    self.fault_queue_error();
+                }
+            }
+            WriteFor::Fence { count, epoch } if epoch == self.mem.epoch => {
+                if let Some(n) = count.checked_sub(self.cq.head.hi)
+                    && let Some(c) = self.cq.cmds.get_mut(n as usize)
+                {
+                    c.store = if fine { Store::Done } else { Store::Failed };
+                }
+                self.advance_commands();
+            }
+            WriteFor::Message { addr, .. } if !fine => {
+                let record = FaultRecord::of_event(iommu_golden::Cause::MsiWriteAccessFault, addr);
+                self.push_fault(None, Some(record), true);
+            }
+            _ => {}
+        }
+        w.beats.clear();
+        self.mem.spare.push(w.beats);
+    }
+
+    /// Records at the front of the queue whose writes have all been answered.
+    fn records_visible(&mut self) {
+        while self
+            .fq
+            .slots
+            .front()
+            .is_some_and(|s| s.bursts == 0 && s.compared)
+        {
+            self.fq.slots.pop_front();
+            self.fq.tail.advance(self.now);
+            self.fq.last_record = Some(self.now);
+            self.counters.records += 1;
+            if self.fq.control.ie_hi {
+                let sure = self.fq.control.ie_lo;
+                self.cause(FIP, sure);
+            }
+        }
+    }
+
+    /// Compares a complete record with the faults that are outstanding.
+    fn compare_record(&mut self, words: [u64; 4]) {
+        let be = self.iommu.registers().be;
+        let mut seen = words;
+        if be {
+            seen.iter_mut().for_each(|w| *w = w.swap_bytes());
+        }
+        let seen = architected(seen);
+        let position = self.fq.faults.iter().position(|f| {
+            self.options_of(f.of, f.own.as_ref())
+                .any(|o| architected(o.to_words()) == seen)
+        });
+        if self.fq.recent.len() >= 16 {
+            self.fq.recent.pop_front();
+        }
+        let repeated = self.fq.recent.contains(&seen);
+        self.fq.recent.push_back(seen);
+        if let Some(n) = position {
+            self.take_fault(n);
+            if self.cfg.merges_faults {
+                for n in 0..self.fq.faults.len() {
+                    let f = &self.fq.faults[n];
+                    let same = self
+                        .options_of(f.of, f.own.as_ref())
+                        .any(|o| architected(o.to_words()) == seen);
+                    self.fq.faults[n].merged |= same;
+                }
+            }
+            return;
+        }
+        // The fault that it resembles most, if any does: that one's record is wrong.
+        let got = record_text(&seen);
+        let likeness = |o: &FaultRecord| {
+            let w = o.to_words();
+            let part = |mask: u64| u32::from(w[0] & mask == seen[0] & mask);
+            part(0xffff_ff00_0000_0000)
+                + part(0xfff)
+                + part(0xfc_0000_0000)
+                + 2 * u32::from(w[2] == seen[2])
+                + u32::from(w[3] == seen[3])
+        };
+        let best = (0..self.fq.faults.len())
+            .filter_map(|n| {
+                let f = &self.fq.faults[n];
+                self.options_of(f.of, f.own.as_ref())
+                    .map(|o| (likeness(o), *o))
+                    .max_by_key(|(l, _)| *l)
+                    .map(|(l, o)| (l, n, o))
+            })
+            .max_by_key(|(l, n, _)| (*l, std::cmp::Reverse(*n)))
+            .filter(|(l, _, _)| *l >= 4);
+        match best {
+            Some((_, n, option)) => {
+                let story = self.fq.faults[n]
+                    .of
+                    .and_then(|r| self.dev.get(r))
+                    .map(|q| q.line())
+                    .unwrap_or_default();
+                self.take_fault(n);
+                self.fail(
+                    Check::RecordContent,
+                    record_text(&architected(option.to_words())),
+                    got,
+                    story,
+                );
+            }
+            None => {
+                let want = if repeated {
+                    "one record for this fault; it has been written before"
+                } else {
+                    "no such record: no refused request asks for it"
+                };
+                let story = self.open_requests();
+                self.fail(Check::RecordUnexpected, want, got, story);
+            }
+        }
+    }
+
+    /// The records that a fault may have.
+    fn options_of<'a>(
+        &'a self,
+        of: Option<Ref>,
+        own: Option<&'a FaultRecord>,
+    ) -> impl Iterator<Item = &'a FaultRecord> {
+        let verdicts = of
+            .and_then(|r| self.dev.get(r))
+            .map_or(&[][..], |q| q.legal.verdicts.as_slice());
+        verdicts
+            .iter()
+            .filter_map(|v| match v {
+                crate::Verdict::Deny { record, .. } => record.as_ref(),
+                crate::Verdict::Grant { .. } => None,
+            })
+            .chain(own)
+    }
+
+    /// The block can reach these bytes at all.
+    pub(crate) fn reachable(&self, addr: u64, len: u64) -> bool {
+        self.iommu.reachable(Spa(addr), len)
+    }
+}
+
+/// A 4-byte value as it stands on the bus, read as little-endian.
+fn in_order(v: u32, be: bool) -> u32 {
+    if be { v.swap_bytes() } else { v }
+}
+
+/// Address and data of a write that is exactly one aligned 4-byte store.
+fn small_store(w: &MemWrite) -> Option<(u64, u32)> {
+    let [beat] = w.beats.as_slice() else {
+        return None;
+    };
+    let lane = w.axi.addr & !7;
+    match beat.strb {
+        0x0f => Some((lane, beat.data as u32)),
+        0xf0 => Some((lane + 4, (beat.data >> 32) as u32)),
+        _ => None,
+    }
+}
+
+fn data_text(w: &MemWrite) -> String {
+    let all: Vec<String> = w
+        .beats
+        .iter()
+        .take(8)
+        .map(|b| format!("{:#018x}/{:#04x}", b.data, b.strb))
+        .collect();
+    all.join(" ")
+}
+
+/// A record without the bits that are for custom use.
+fn architected(mut words: [u64; 4]) -> [u64; 4] {
+    words[1] &= !0xffff_ffff;
+    words
+}
+
+fn record_text(words: &[u64; 4]) -> String {
+    let r = FaultRecord::from_words(words);
+    format!(
+        "record cause {} ttyp {} did {:#08x}{} iotval {:#x} iotval2 {:#x} (words {:#018x} {:#018x} {:#018x} {:#018x})",
+        r.cause,
+        r.ttyp,
+        r.did,
+        if r.pv {
+            format!(
+                " pid {:#07x}{}",
+                r.pid,
+                if r.privileged { " priv" } else { "" }
+            )
+        } else {
+            String::new()
+        },
+        r.iotval,
+        r.iotval2,
+        words[0],
+        words[1],
+        words[2],
+        words[3]
+    )
+}

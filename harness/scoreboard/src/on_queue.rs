@@ -1,0 +1,333 @@
+//! What follows from queues: faults that are owed a record, commands that may complete,
+//! pending bits, wires.
+
+use iommu_golden::FaultRecord;
+
+use crate::dev::Ref;
+use crate::irq::{CIP, FIP, NAMES, SOURCES, vector};
+use crate::queues::{Fault, Kind, Store, lost};
+use crate::{Check, Scoreboard};
+
+impl Scoreboard {
+    // ---- faults
+
+    /// A fault that has, or may have, a record coming.
+    pub(crate) fn push_fault(&mut self, of: Option<Ref>, own: Option<FaultRecord>, certain: bool) {
+        let mut lost = 0;
+        if !self.fq.control.on_lo {
+            lost |= lost::OFF;
+        }
+        if self.fq.overflow.hi || self.fq.memory_fault.hi {
+            lost |= lost::STOPPED;
+        }
+        self.fq.faults.push_back(Fault {
+            of,
+            own,
+            certain,
+            since: self.now,
+            lost,
+            merged: false,
+        });
+        self.check_room();
+        let fq = self.iommu.registers().fq;
+        if self.fq.control.on_hi && !self.reachable(fq.base_address(), 32u64 << fq.log2_entries()) {
+            self.fault_queue_error();
+        }
+    }
+
+    /// If the records that may come do not all fit, each of them may be lost.
+    pub(crate) fn check_room(&mut self) {
+        let fq = self.iommu.registers().fq;
+        let mask = fq.index_mask();
+        let tail = self.fq.tail.hi as u32;
+        let used = tail.wrapping_sub(fq.head) & mask;
+        // While a write of fqh is in flight, the old one may still count.
+        let before = self
+            .before
+            .as_ref()
+            .map_or(used, |b| tail.wrapping_sub(b.registers().fq.head) & mask);
+        let wanted =
+            u64::from(used.max(before)) + self.fq.slots.len() as u64 + self.fq.faults.len() as u64;
+        if wanted > u64::from(mask) && self.fq.control.on_hi && !self.fq.faults.is_empty() {
+            self.fq.may_lose(lost::FULL);
+            self.fq.overflow.may(self.now);
+            self.update_levels();
+        }
+    }
+
+    /// Storing a record failed.
+    pub(crate) fn fault_queue_error(&mut self) {
+        let (now, settle) = (self.now, self.bounds.settle);
+        self.fq.memory_fault.must(now, settle);
+        self.fq.may_lose(lost::STOPPED);
+        self.update_levels();
+    }
+
+    /// The request is refused for sure: its record must (or may) come.
+    pub(crate) fn fault_is_certain(&mut self, r: Ref, certain: bool) {
+        let now = self.now;
+        if let Some(f) = self.fq.faults.iter_mut().find(|f| f.of == Some(r)) {
+            f.certain = certain;
+            f.since = now;
+        }
+    }
+
+    /// The request is answered: from now on its record is awaited.
+    pub(crate) fn fault_starts(&mut self, r: Ref) {
+        let now = self.now;
+        if let Some(f) = self.fq.faults.iter_mut().find(|f| f.of == Some(r)) {
+            f.since = now;
+        }
+    }
+
+    /// No record can come for this request.
+    pub(crate) fn drop_fault_of(&mut self, r: Ref) {
+        self.fq.faults.retain(|f| f.of != Some(r));
+    }
+
+    /// The record of fault `n` was written.
+    pub(crate) fn take_fault(&mut self, n: usize) {
+        let Some(f) = self.fq.faults.remove(n) else {
+            return;
+        };
+        if let Some(r) = f.of {
+            if let Some(q) = self.dev.get_mut(r) {
+                q.awaits_record = false;
+                q.recorded = true;
+            }
+            self.dev.release_if_over(r);
+        }
+    }
+
+    /// Fault `n` is settled without a record of its own. True if that is right.
+    pub(crate) fn settle_fault(&mut self, n: usize) {
+        let Some(f) = self.fq.faults.remove(n) else {
+            return;
+        };
+        let story =
+            f.of.and_then(|r| self.dev.get(r))
+                .map(|q| q.line())
+                .unwrap_or_default();
+        let record = self.record_of(&f);
+        if let Some(r) = f.of {
+            if let Some(q) = self.dev.get_mut(r) {
+                q.awaits_record = false;
+            }
+            self.dev.release_if_over(r);
+        }
+        if !f.certain || f.merged {
+            return;
+        }
+        if f.lost == 0 {
+            self.fail(
+                Check::RecordMissing,
+                record,
+                "no such record was written",
+                story,
+            );
+            return;
+        }
+        self.counters.records_lost += 1;
+        if f.lost == lost::FULL && self.fq.overflow_cleared <= f.since {
+            // Nothing but a full queue can have lost it, and that leaves its mark.
+            self.fq.overflow.must(self.now, 0);
+            self.fq.overflow.tick(self.now);
+            self.update_levels();
+        }
+    }
+
+    fn record_of(&self, f: &Fault) -> String {
+        let text = |r: &FaultRecord| {
+            format!(
+                "a record: cause {}, ttyp {}, did {:#08x}, iotval {:#x}, iotval2 {:#x}",
+                r.cause, r.ttyp, r.did, r.iotval, r.iotval2
+            )
+        };
+        let of = f.of.and_then(|r| self.dev.get(r)).and_then(|q| {
+            q.legal.verdicts.iter().find_map(|v| match v {
+                crate::Verdict::Deny {
+                    record: Some(r), ..
+                } => Some(text(r)),
+                _ => None,
+            })
+        });
+        of.or_else(|| f.own.as_ref().map(text))
+            .unwrap_or_else(|| "a record".into())
+    }
+
+    // ---- commands
+
+    /// Moves the head as far as it may go now.
+    pub(crate) fn advance_commands(&mut self) {
+        let (now, settle) = (self.now, self.bounds.settle);
+        let mut changed = false;
+        while let Some(c) = self.cq.cmds.front().copied() {
+            match c.kind {
+                Kind::Fetching => break,
+                Kind::Plain => {}
+                Kind::Illegal | Kind::Faulty => {
+                    if !c.noted {
+                        changed = true;
+                        if let Some(c) = self.cq.cmds.front_mut() {
+                            c.noted = true;
+                        }
+                        let bit = if c.kind == Kind::Illegal {
+                            &mut self.cq.illegal
+                        } else {
+                            &mut self.cq.memory_fault
+                        };
+                        bit.must(now, settle);
+                    }
+                    break;
+                }
+                Kind::Fence(f) => {
+                    let waits = (f.pr && self.dev.unfinished(false, c.forwards).is_some())
+                        || (f.pw && self.dev.unfinished(true, c.forwards).is_some());
+                    if waits {
+                        break;
+                    }
+                    if f.av && c.store != Store::Done {
+                        if !c.noted && (c.store == Store::Failed || !self.reachable(f.addr.0, 4)) {
+                            changed = true;
+                            if let Some(c) = self.cq.cmds.front_mut() {
+                                c.noted = true;
+                            }
+                            self.cq.memory_fault.must(now, settle);
+                        }
+                        break;
+                    }
+                    if f.wsi {
+                        changed = true;
+                        self.cq.fence_w_ip.may(now);
+                    }
+                    self.oracle.fenced(now, c.fetched);
+                }
+            }
+            self.cq.cmds.pop_front();
+            self.cq.head.advance(now);
+            self.cq.progress = now;
+        }
+        if changed {
+            self.update_levels();
+        }
+    }
+
+    // ---- interrupts
+
+    /// Interrupts are messages (`fctl.WSI` is 0).
+    pub(crate) fn messages(&self) -> bool {
+        !self.iommu.registers().wsi
+    }
+
+    /// A cause of pending bit `n`.
+    pub(crate) fn cause(&mut self, n: usize, sure: bool) {
+        let (messages, now, settle) = (self.messages(), self.now, self.bounds.settle);
+        let credit = self.irq.credit[n];
+        self.irq.event(n, sure, messages, now, settle);
+        if self.irq.credit[n] > credit {
+            self.message_owed(n);
+        }
+    }
+
+    /// A message of source `n` is newly owed: if its address is none, it fails without a write.
+    pub(crate) fn message_owed(&mut self, n: usize) {
+        let regs = self.iommu.registers();
+        let entry = regs.msi_cfg[usize::from(vector(regs, n))];
+        if !self.reachable(entry.addr, 4) {
+            let record =
+                FaultRecord::of_event(iommu_golden::Cause::MsiWriteAccessFault, entry.addr);
+            self.irq.credit[n] -= 1;
+            self.irq.due[n] = None;
+            self.push_fault(None, Some(record), false);
+        }
+    }
+
+    /// Lets time pass for all bits, and the conditions of `cip` and `fip` follow.
+    pub(crate) fn refresh(&mut self, now: u64) {
+        for bit in [
+            &mut self.cq.memory_fault,
+            &mut self.cq.illegal,
+            &mut self.cq.fence_w_ip,
+        ] {
+            bit.tick(now);
+        }
+        for bit in [&mut self.fq.memory_fault, &mut self.fq.overflow] {
+            bit.tick(now);
+        }
+        self.update_levels();
+        for pend in &mut self.irq.pend {
+            pend.tick(now);
+        }
+    }
+
+    /// The lasting conditions of `cip` and `fip` as they are known now.
+    pub(crate) fn update_levels(&mut self) {
+        let (messages, now, settle) = (self.messages(), self.now, self.bounds.settle);
+        let c = &self.cq;
+        let hi = c.memory_fault.hi || c.illegal.hi || c.fence_w_ip.hi;
+        let lo = c.memory_fault.lo || c.illegal.lo || c.fence_w_ip.lo;
+        let (ie_hi, ie_lo) = (c.control.ie_hi, c.control.ie_lo);
+        self.irq
+            .level(CIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
+        let f = &self.fq;
+        let hi = f.memory_fault.hi || f.overflow.hi;
+        let lo = f.memory_fault.lo || f.overflow.lo;
+        let (ie_hi, ie_lo) = (f.control.ie_hi, f.control.ie_lo);
+        self.irq
+            .level(FIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
+    }
+
+    pub(crate) fn on_wires(&mut self, wires: u16) {
+        let was = std::mem::replace(&mut self.irq.wires, wires);
+        if self.in_reset {
+            return;
+        }
+        self.refresh(self.now);
+        // A wire must not rise before its bit can, nor fall while its bit is surely 1.
+        self.check_wires(wires & !was, was & !wires);
+    }
+
+    /// Once nothing has moved for a while, wires and bits must agree.
+    pub(crate) fn check_quiet_wires(&mut self) {
+        if self.irq.moved + 2 * self.bounds.settle < self.now {
+            let wires = self.irq.wires;
+            self.check_wires(wires, !wires);
+        }
+    }
+
+    /// Compares wires that are high, and wires that are low, with `ipsr` and `icvec`.
+    fn check_wires(&mut self, high: u16, low: u16) {
+        let before = self.before.as_ref().map(|b| b.registers());
+        let (lo, hi) = self.irq.wires(before, self.iommu.registers());
+        let wrong = (high & !hi) | (low & lo);
+        if wrong & !self.irq.complained == 0 {
+            return;
+        }
+        self.irq.complained |= wrong;
+        let bits: Vec<String> = (0..SOURCES)
+            .map(|n| {
+                let p = self.irq.pend[n];
+                let state = match (p.lo, p.hi) {
+                    (true, _) => "1",
+                    (_, true) => "0 or 1",
+                    _ => "0",
+                };
+                format!(
+                    "{} {state} (vector {})",
+                    NAMES[n],
+                    vector(self.iommu.registers(), n)
+                )
+            })
+            .collect();
+        self.fail(
+            Check::Wire,
+            format!("wires {lo:#06x}, with any of {:#06x}", hi & !lo),
+            format!("wires {:#06x}", self.irq.wires),
+            format!(
+                "fctl.WSI {}; {}",
+                self.iommu.registers().wsi,
+                bits.join(", ")
+            ),
+        );
+    }
+}

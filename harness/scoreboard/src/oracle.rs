@@ -1,0 +1,250 @@
+//! What may become of a request: the one place that knows what the block may have cached.
+
+use std::fmt;
+
+use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
+use iommu_golden::{
+    Command, FaultRecord, Iommu, Label, MemError, Memory, Outcome, Request, Spa, WalkEvent,
+};
+
+/// One legal outcome of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Forwarded to this address.
+    Grant {
+        /// Address on `m_dev`.
+        spa: u64,
+        /// User bits on `m_dev`: {MCID, RCID, PBMT}.
+        user: u32,
+        /// `ddtp` is in Bare mode: nothing was looked up.
+        bare: bool,
+        /// The table entry that decided: address and bytes. Memory must have returned some
+        /// of it to the block since reset.
+        evidence: Option<(u64, u32)>,
+    },
+    /// Refused, with this record or none.
+    Deny {
+        /// The record to report.
+        record: Option<FaultRecord>,
+        /// Its cause, for people.
+        cause: Option<u16>,
+    },
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Grant {
+                spa, bare: true, ..
+            } => write!(f, "passed untranslated to {spa:#x}"),
+            Verdict::Grant { spa, .. } => write!(f, "granted, goes to {spa:#x}"),
+            Verdict::Deny { cause, record } => {
+                match cause {
+                    Some(c) => write!(f, "refused, cause {c}")?,
+                    None => write!(f, "refused")?,
+                }
+                f.write_str(if record.is_some() {
+                    ", recorded"
+                } else {
+                    ", not recorded"
+                })
+            }
+        }
+    }
+}
+
+/// A table entry that a request's walk reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Address.
+    pub addr: u64,
+    /// Bytes.
+    pub len: u32,
+    /// Of a device or process directory (else of a page table).
+    pub directory: bool,
+    /// A read of the block has been attributed to it.
+    pub done: bool,
+}
+
+/// Everything that may become of a request, and what may be read for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Legal {
+    /// The outcomes; one unless tables or registers change meanwhile.
+    pub verdicts: Vec<Verdict>,
+    /// The entries that the walks of these outcomes read.
+    pub loads: Vec<Load>,
+}
+
+impl Legal {
+    /// Empties it, keeping its room.
+    pub fn clear(&mut self) {
+        self.verdicts.clear();
+        self.loads.clear();
+    }
+
+    /// Adds an outcome if it is new.
+    pub fn add(&mut self, verdict: Verdict) {
+        if !self.verdicts.contains(&verdict) {
+            self.verdicts.push(verdict);
+        }
+    }
+
+    /// Adds an entry that may be read, if it is new.
+    pub fn add_load(&mut self, addr: u64, len: u32, directory: bool) {
+        if !self.loads.iter().any(|l| l.addr == addr && l.len == len) {
+            self.loads.push(Load {
+                addr,
+                len,
+                directory,
+                done: false,
+            });
+        }
+    }
+
+    /// Whether it may be refused.
+    #[must_use]
+    pub fn may_deny(&self) -> bool {
+        self.verdicts
+            .iter()
+            .any(|v| matches!(v, Verdict::Deny { .. }))
+    }
+
+    /// Whether it may be forwarded.
+    #[must_use]
+    pub fn may_grant(&self) -> bool {
+        self.verdicts
+            .iter()
+            .any(|v| matches!(v, Verdict::Grant { .. }))
+    }
+}
+
+/// Says what is legal for a request.
+///
+/// The scoreboard asks when a request is accepted, and again whenever registers or table
+/// words that it uses change before it is decided; the answers accumulate. It also tells what
+/// memory returned to the block and which invalidations were fetched, which is what an oracle
+/// that models stale cache entries needs; [`Tables`] ignores both.
+pub trait Oracle: fmt::Debug + Send {
+    /// Adds to `out` what is legal for `request` with these registers and this memory.
+    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal);
+
+    /// Memory returned a doubleword to the block.
+    fn returned(&mut self, cycle: u64, addr: u64, data: u64) {
+        let _ = (cycle, addr, data);
+    }
+
+    /// The block fetched a command.
+    fn fetched(&mut self, cycle: u64, command: &Command) {
+        let _ = (cycle, command);
+    }
+
+    /// A fence that was fetched at `fetched` has visibly completed.
+    fn fenced(&mut self, cycle: u64, fetched: u64) {
+        let _ = (cycle, fetched);
+    }
+
+    /// The block was reset.
+    fn reset(&mut self) {}
+}
+
+/// The tables as they stand decide, and nothing else. Right for tests that are quiet, or have
+/// invalidated and fenced, before they depend on an edit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tables;
+
+impl Oracle for Tables {
+    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal) {
+        let mut view = View(mem);
+        let mut last = None;
+        let config = iommu.config();
+        let dc_size = config.capabilities.dc_size() as u32;
+        let outcome = iommu.translate(&mut view, request, &mut |event: &WalkEvent<'_>| {
+            if let WalkEvent::Load { addr, label, value } = event {
+                let (len, directory) = entry(label, dc_size);
+                out.add_load(addr.0, len, directory);
+                let napot = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. })
+                    && value.is_ok_and(|words| words.first().is_some_and(|w| w >> 63 & 1 == 1));
+                // Any of the 16 equal entries of a NAPOT range will do.
+                last = Some(if napot {
+                    (addr.0 & !127, 128)
+                } else {
+                    (addr.0, len)
+                });
+            }
+        });
+        out.add(match outcome {
+            Outcome::Granted(t) => Verdict::Grant {
+                spa: t.spa.0,
+                user: u32::from(t.pbmt.code())
+                    | u32::from(t.rcid & 0xfff) << 2
+                    | u32::from(t.mcid & 0xfff) << 14,
+                bare: last.is_none(),
+                evidence: last,
+            },
+            Outcome::Denied(d) => Verdict::Deny {
+                record: d.record,
+                cause: Some(d.cause.code()),
+            },
+            // Not asked here, or not in `capabilities` yet: nothing may come out.
+            Outcome::Mrif(_) | Outcome::Ats(_) => Verdict::Deny {
+                record: None,
+                cause: None,
+            },
+        });
+    }
+}
+
+/// Bytes of an entry, and whether it belongs to a directory.
+fn entry(label: &Label, dc_size: u32) -> (u32, bool) {
+    match label {
+        Label::Dc { .. } => (dc_size, true),
+        Label::DdtNonLeaf { .. } | Label::PdtNonLeaf { .. } => (8, true),
+        Label::Pc { .. } => (16, true),
+        Label::MsiPte { .. } => (16, false),
+        _ => (8, false),
+    }
+}
+
+/// The sparse memory as the golden model wants it, read-only.
+struct View<'a>(&'a SparseMemory);
+
+impl View<'_> {
+    fn fault(&self, addr: Spa, len: u64) -> Result<(), MemError> {
+        match self.0.fault_for(addr.0, len, FaultAccess::Read) {
+            None => Ok(()),
+            Some(MemFault::Poison) => Err(MemError::Corrupt),
+            Some(MemFault::SlvErr | MemFault::DecErr) => Err(MemError::Access),
+        }
+    }
+}
+
+impl Memory for View<'_> {
+    fn load(&mut self, addr: Spa, size: u8, _: &Label) -> Result<u64, MemError> {
+        self.fault(addr, size.into())?;
+        Ok(if size == 4 {
+            self.0.read_u32(addr.0).into()
+        } else {
+            self.0.read_u64(addr.0)
+        })
+    }
+
+    fn store(&mut self, _: Spa, _: &[u8], _: &Label) -> Result<(), MemError> {
+        Err(MemError::Access)
+    }
+
+    fn compare_and_swap(
+        &mut self,
+        addr: Spa,
+        size: u8,
+        _: u64,
+        _: u64,
+        label: &Label,
+    ) -> Result<u64, MemError> {
+        // The swap itself is the block's to do: here only what it would find.
+        self.load(addr, size, label)
+    }
+
+    fn fetch_or(&mut self, addr: Spa, _: u64, _: bool, label: &Label) -> Result<u64, MemError> {
+        self.load(addr, 8, label)
+    }
+}

@@ -1,0 +1,300 @@
+//! Command queue and fault queue as the pins allow to follow them.
+
+use std::collections::VecDeque;
+
+use iommu_golden::FaultRecord;
+use iommu_golden::command::Iofence;
+
+use crate::dev::Ref;
+use crate::sticky::Sticky;
+
+/// The enable side of a queue: `cqen`/`cqon`/`busy` and the like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Control {
+    /// As last written.
+    pub(crate) enable: bool,
+    /// Surely on; possibly on.
+    pub(crate) on_lo: bool,
+    pub(crate) on_hi: bool,
+    /// Interrupt enable surely, possibly.
+    pub(crate) ie_lo: bool,
+    pub(crate) ie_hi: bool,
+    /// A csr write that has not been seen to have settled: begun, answered.
+    pub(crate) changing: Option<(u64, Option<u64>)>,
+}
+
+impl Control {
+    /// A write was accepted.
+    pub(crate) fn begin(&mut self, enable: bool, ie: bool, now: u64) {
+        self.ie_lo &= ie;
+        self.ie_hi |= ie;
+        if enable {
+            self.on_hi = true;
+            self.on_lo &= self.enable;
+        } else {
+            self.on_lo = false;
+        }
+        self.enable = enable;
+        self.changing = Some((now, None));
+    }
+
+    /// It was answered.
+    pub(crate) fn end(&mut self, ie: bool, now: u64) {
+        self.ie_lo = ie;
+        self.ie_hi = ie;
+        if let Some((_, done)) = &mut self.changing {
+            *done = Some(now);
+        }
+    }
+
+    /// It has settled: the queue follows its enable bit.
+    pub(crate) fn settled(&mut self) {
+        self.on_lo = self.enable;
+        self.on_hi = self.enable;
+        self.changing = None;
+    }
+}
+
+/// An index that only advances, counted from when its queue was enabled.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    /// Surely reached.
+    pub(crate) lo: u64,
+    /// Possibly reached.
+    pub(crate) hi: u64,
+    /// Values of `hi` and when they became possible, for making them sure.
+    steps: VecDeque<(u64, u64)>,
+}
+
+impl Index {
+    /// One more is possible.
+    pub(crate) fn advance(&mut self, now: u64) {
+        self.hi += 1;
+        if let Some((value, _)) = self.steps.back_mut().filter(|(_, at)| *at == now) {
+            *value = self.hi;
+        } else {
+            self.steps.push_back((self.hi, now));
+        }
+        if self.steps.len() > 1024 {
+            // Long unread: the oldest only make the lower bound coarser.
+            self.steps.pop_front();
+        }
+    }
+
+    /// What must have been reached by `asked`, if each step takes at most `within`.
+    pub(crate) fn sure(&mut self, asked: u64, within: u64) -> u64 {
+        while let Some(&(value, at)) = self.steps.front() {
+            if at + within > asked {
+                break;
+            }
+            self.lo = self.lo.max(value);
+            self.steps.pop_front();
+        }
+        self.lo
+    }
+
+    /// The count that index register value `index` stands for: the first at or above `lo`.
+    pub(crate) fn count_of(&self, index: u32, mask: u32) -> u64 {
+        self.lo + u64::from(index.wrapping_sub(self.lo as u32) & mask)
+    }
+
+    /// Nothing could happen for so many clocks.
+    pub(crate) fn delay(&mut self, clocks: u64) {
+        for (_, at) in &mut self.steps {
+            *at += clocks;
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.lo = 0;
+        self.hi = 0;
+        self.steps.clear();
+    }
+}
+
+/// What a fetched command turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Not all of it has been returned by memory.
+    Fetching,
+    /// Legal, and done whenever the block says so.
+    Plain,
+    /// A fence.
+    Fence(Iofence),
+    /// Illegal or unsupported.
+    Illegal,
+    /// Memory answered the fetch with an error.
+    Faulty,
+}
+
+/// Where a fence's store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// Not seen.
+    No,
+    /// On its way.
+    Going,
+    /// Visible.
+    Done,
+    /// Answered with an error.
+    Failed,
+}
+
+/// A command between `cqh` and `cqt`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cmd {
+    pub(crate) words: [u64; 2],
+    /// Which of its 16 bytes are in.
+    pub(crate) got: u16,
+    pub(crate) error: bool,
+    pub(crate) kind: Kind,
+    /// Clock of the data, and bursts forwarded on `m_dev` until then.
+    pub(crate) fetched: u64,
+    pub(crate) forwards: u64,
+    pub(crate) store: Store,
+    /// What it does to `cqcsr` has been noted.
+    pub(crate) noted: bool,
+}
+
+impl Cmd {
+    pub(crate) const fn new() -> Self {
+        Self {
+            words: [0; 2],
+            got: 0,
+            error: false,
+            kind: Kind::Fetching,
+            fetched: 0,
+            forwards: 0,
+            store: Store::No,
+            noted: false,
+        }
+    }
+}
+
+/// The command queue.
+#[derive(Debug, Default)]
+pub(crate) struct CommandQueue {
+    pub(crate) control: Control,
+    pub(crate) head: Index,
+    /// Commands from `head.hi` on.
+    pub(crate) cmds: VecDeque<Cmd>,
+    pub(crate) memory_fault: Sticky,
+    pub(crate) illegal: Sticky,
+    pub(crate) fence_w_ip: Sticky,
+    /// Clock of the last sign of life.
+    pub(crate) progress: u64,
+    pub(crate) reported_stuck: bool,
+    /// It has been enabled since reset: `cqh` is defined.
+    pub(crate) started: bool,
+}
+
+/// A record being written.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) words: [u64; 4],
+    /// Bytes that were written.
+    pub(crate) mask: u32,
+    /// Bursts not answered yet.
+    pub(crate) bursts: u32,
+    /// The content was compared.
+    pub(crate) compared: bool,
+}
+
+/// Why a record may be lost.
+pub(crate) mod lost {
+    /// The queue was off, or not surely on.
+    pub(crate) const OFF: u8 = 1;
+    /// `fqof` or `fqmf` was possibly set.
+    pub(crate) const STOPPED: u8 = 2;
+    /// The queue was possibly full.
+    pub(crate) const FULL: u8 = 4;
+}
+
+/// A fault that has, or may have, a record coming.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// The refused request: its verdicts say what is to be recorded.
+    pub(crate) of: Option<Ref>,
+    /// What is to be recorded where no request is behind it.
+    pub(crate) own: Option<FaultRecord>,
+    /// A record must come; else it only may.
+    pub(crate) certain: bool,
+    /// Clock since when it could be written, and must be on its way.
+    pub(crate) since: u64,
+    /// Why it may be lost: bits of [`lost`].
+    pub(crate) lost: u8,
+    /// An identical one was recorded, and the block merges those.
+    pub(crate) merged: bool,
+}
+
+/// The fault queue.
+#[derive(Debug, Default)]
+pub(crate) struct FaultQueue {
+    pub(crate) control: Control,
+    pub(crate) tail: Index,
+    /// Records from `tail.hi` on.
+    pub(crate) slots: VecDeque<Slot>,
+    pub(crate) memory_fault: Sticky,
+    pub(crate) overflow: Sticky,
+    /// Clock when software last began to clear `fqof`.
+    pub(crate) overflow_cleared: u64,
+    pub(crate) faults: VecDeque<Fault>,
+    /// Clock of the last record that became visible.
+    pub(crate) last_record: Option<u64>,
+    /// The last records, to tell a repeated one from an invented one.
+    pub(crate) recent: VecDeque<[u64; 4]>,
+    /// Writes of an earlier epoch belong to records that were given up.
+    pub(crate) epoch: u32,
+    /// It has been enabled since reset: `fqt` is defined.
+    pub(crate) started: bool,
+}
+
+impl FaultQueue {
+    /// Gives up the records that are being written.
+    pub(crate) fn give_up(&mut self) {
+        self.slots.clear();
+        self.epoch += 1;
+    }
+
+    /// Every outstanding record may now be lost, for this reason.
+    pub(crate) fn may_lose(&mut self, why: u8) {
+        for f in &mut self.faults {
+            f.lost |= why;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_becomes_sure_with_time() {
+        let mut i = Index::default();
+        i.advance(10);
+        i.advance(20);
+        assert_eq!((i.sure(29, 20), i.hi), (0, 2));
+        assert_eq!(i.sure(30, 20), 1);
+        assert_eq!(i.sure(40, 20), 2);
+        assert_eq!(i.count_of(0, 3), 4);
+        assert_eq!(i.count_of(3, 3), 3);
+        i.reset();
+        assert_eq!(i.count_of(3, 3), 3);
+    }
+
+    #[test]
+    fn a_queue_is_surely_on_only_once_settled() {
+        let mut c = Control::default();
+        c.begin(true, true, 5);
+        assert!(c.on_hi && !c.on_lo && c.ie_hi && !c.ie_lo);
+        c.end(true, 6);
+        assert!(c.ie_lo);
+        c.settled();
+        assert!(c.on_lo);
+        c.begin(false, true, 9);
+        assert!(c.on_hi && !c.on_lo);
+        c.end(true, 10);
+        c.settled();
+        assert!(!c.on_hi);
+    }
+}
