@@ -7,6 +7,9 @@ pub mod caps;
 pub mod case;
 pub mod diag;
 pub mod op;
+pub mod regs;
+pub mod rng;
+pub mod stream;
 pub mod yaml;
 
 pub use case::{Case, Setting, Source, Timings};
