@@ -2,6 +2,28 @@
 
 use crate::addr::{Gpa, Iova};
 
+/// A directory entry that may hold a guest pointer already translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// `pdtp` or `iosatp` of a device context.
+    Dc {
+        /// The device.
+        device_id: u32,
+    },
+    /// PPN of a non-leaf entry of the process directory.
+    PdtNonLeaf {
+        /// The device.
+        device_id: u32,
+    },
+    /// `fsc` of a process context.
+    Pc {
+        /// The device.
+        device_id: u32,
+        /// The process.
+        process_id: u32,
+    },
+}
+
 /// What is being accessed. Every load of a walk carries one, so that a memory model can
 /// answer from a cached entry, inject a fault at a chosen step, or explain a bus access.
 ///
@@ -65,6 +87,10 @@ pub enum Label {
         range_log2: u8,
         /// Device and process whose directory entry is at `gpa`, where the walk serves a PDT access.
         pdt_of: Option<(u32, u32)>,
+        /// The directory entry whose pointer field is `gpa`'s page, where it is one: "An
+        /// implementation when caching the device-context or process-context may cache these
+        /// fields after translating them to a supervisor physical address."
+        holder: Option<Holder>,
     },
     /// MSI page-table entry.
     MsiPte {

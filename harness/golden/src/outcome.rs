@@ -114,6 +114,8 @@ pub struct MrifTarget {
     pub mcid: u16,
     /// `GSCID` in effect, if a second stage is.
     pub gscid: Option<u16>,
+    /// `DC.tc.DTF`: hides causes 264 and 271.
+    pub dtf: bool,
 }
 
 /// A refusal of an Untranslated or Translated request: the IO bridge aborts it.

@@ -304,6 +304,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                 pscid: dc.pscid(),
                 supervisor: false,
                 sum: false,
+                process_id: None,
             }
         } else {
             self.pdt_steps(&dc, pdt)?
@@ -353,6 +354,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
             supervisor: req.supervisor(),
             // "When ENS is 1, the SUM bit modifies the privilege"
             sum: pc.sum(),
+            process_id: Some(pid),
         })
     }
 
@@ -401,6 +403,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                     rcid: qos.0,
                     mcid: qos.1,
                     gscid,
+                    dtf: dc.dtf(),
                 })),
             };
         }

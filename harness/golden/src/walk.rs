@@ -5,7 +5,7 @@ use crate::caps::Capabilities;
 use crate::cause::Cause;
 use crate::context::{DeviceContext, FirstStageMode, PdtMode, ProcessContext, SecondStageMode};
 use crate::iommu::Iommu;
-use crate::label::Label;
+use crate::label::{Holder, Label};
 use crate::memory::{MemError, Memory};
 use crate::observe::{Observer, Rule, Walk, WalkEvent};
 use crate::outcome::{Pbmt, Permissions};
@@ -48,9 +48,9 @@ pub(crate) enum Purpose {
     /// The device's own access, or an ATS translation request for it.
     Final,
     /// Implicit access to a first-stage entry; `write` for an A/D update.
-    FirstStage { write: bool },
+    FirstStage { write: bool, holder: Option<Holder> },
     /// Implicit read of the process directory.
-    Pdt { process_id: u32 },
+    Pdt { process_id: u32, holder: Holder },
 }
 
 /// What a stage made of an address.
@@ -85,9 +85,21 @@ pub(crate) struct FirstStage {
     /// The access asks for supervisor privilege.
     pub supervisor: bool,
     pub sum: bool,
+    /// The process whose context holds the root pointer; `None` if the device context does.
+    pub process_id: Option<u32>,
 }
 
 impl FirstStage {
+    fn holder(&self, device_id: u32) -> Holder {
+        match self.process_id {
+            Some(process_id) => Holder::Pc {
+                device_id,
+                process_id,
+            },
+            None => Holder::Dc { device_id },
+        }
+    }
+
     /// "Let iosatp.MODE be Bare"
     pub const BARE: Self = Self {
         mode: FirstStageMode::Bare,
@@ -95,6 +107,7 @@ impl FirstStage {
         pscid: 0,
         supervisor: false,
         sum: false,
+        process_id: None,
     };
 }
 
@@ -314,13 +327,21 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
         // 1. "Let a be pdtp.PPN x 2^12 and let i = LEVELS - 1."
         let mut a = dc.fsc_ppn() << 12;
         let mut i = mode.levels().max(1) - 1;
+        let mut holder = Holder::Dc { device_id: did };
         loop {
             // 2. "If i != 0, then let a = a + PDI[i] x 8; otherwise, let a = a + PDI[0] x 16."
             a += if i != 0 { pdi(i) * 8 } else { pdi(0) * 16 };
             // 3. "If DC.iohgatp.mode != Bare, then a is a GPA. Invoke the process to translate
             // a to a SPA as an implicit memory access."
             let at = self
-                .second_stage(dc, a, Purpose::Pdt { process_id: pid })?
+                .second_stage(
+                    dc,
+                    a,
+                    Purpose::Pdt {
+                        process_id: pid,
+                        holder,
+                    },
+                )?
                 .address;
             // 4. "If i == 0 go to step 10."
             if i == 0 {
@@ -386,6 +407,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
             // 9. "Let i = i - 1 and let a = pdte.PPN x 2^12. Go to step 2."
             i -= 1;
             a = (pdte >> 10 & PPN) << 12;
+            holder = Holder::PdtNonLeaf { device_id: did };
         }
     }
 
@@ -453,9 +475,21 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
             };
             // 2. "Let pte be the value of the PTE at address a+va.vpn[i]xPTESIZE." With a second
             // stage that address is a GPA, and the read an implicit one.
+            let holder = if i + 1 == scheme.levels {
+                Some(fs.holder(self.req.did()))
+            } else {
+                None
+            };
             let entry = a + scheme.index(va, i) * u64::from(scheme.pte_size);
             let at = self
-                .second_stage(dc, entry, Purpose::FirstStage { write: false })?
+                .second_stage(
+                    dc,
+                    entry,
+                    Purpose::FirstStage {
+                        write: false,
+                        holder,
+                    },
+                )?
                 .address;
             let pte = match self.load_pte(at, scheme.pte_size, label, big) {
                 // "If accessing pte violates a PMA or PMP check, raise an access-fault
@@ -528,7 +562,14 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                     // access-fault exception corresponding to the original access type." With a
                     // second stage the store is an implicit one, checked as such.
                     let at = self
-                        .second_stage(dc, entry, Purpose::FirstStage { write: true })?
+                        .second_stage(
+                            dc,
+                            entry,
+                            Purpose::FirstStage {
+                                write: true,
+                                holder,
+                            },
+                        )?
                         .address;
                     match self.update_pte(at, scheme.pte_size, pte, bits, label, big) {
                         Err(MemError::Access) => return Err(access_fault("9: store to the PTE")),
@@ -620,7 +661,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
         // and bit 1 as 0."
         let implicit = match purpose {
             Purpose::Final => 0,
-            Purpose::FirstStage { write } => 1 | u64::from(write) << 1,
+            Purpose::FirstStage { write, .. } => 1 | u64::from(write) << 1,
             Purpose::Pdt { .. } => 1,
         };
         // "any exception is always reported for the original access type"
@@ -654,9 +695,12 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
             return Err(guest_page_fault(GPAT, "GPA beyond the scheme"));
         }
         self.obs.on(&WalkEvent::Begin(Walk::SecondStage));
-        let pdt_of = match purpose {
-            Purpose::Pdt { process_id } => Some((self.req.did(), process_id)),
-            _ => None,
+        let (pdt_of, holder) = match purpose {
+            Purpose::Pdt { process_id, holder } => {
+                (Some((self.req.did(), process_id)), Some(holder))
+            }
+            Purpose::FirstStage { holder, .. } => (None, holder),
+            Purpose::Final => (None, None),
         };
         // 1. "hgatp substitutes for the usual satp"
         let mut a = dc.iohgatp_ppn() << 12;
@@ -669,6 +713,7 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                 level: i,
                 range_log2: scheme.range_log2(i),
                 pdt_of,
+                holder,
             };
             // 2. The entry; "raise an access-fault exception corresponding to the original
             // access type"
@@ -709,12 +754,12 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                     let (ad, left) = self.accessed_dirty(pte, permissions, dc.gade());
                     (self.allowed(permissions), ad, left)
                 }
-                Purpose::FirstStage { write: true } => (
+                Purpose::FirstStage { write: true, .. } => (
                     permissions.write,
                     AdBits::of(pte, true, dc.gade()),
                     permissions,
                 ),
-                Purpose::FirstStage { write: false } | Purpose::Pdt { .. } => (
+                Purpose::FirstStage { write: false, .. } | Purpose::Pdt { .. } => (
                     permissions.read,
                     AdBits::of(pte, false, dc.gade()),
                     permissions,
