@@ -72,6 +72,13 @@ pub struct TransactionRecord {
     pub class: Class,
     /// Requests accepted and not yet answered when this one was accepted.
     pub others: u32,
+    /// Physical address on `m_dev`; `None` when it was refused.
+    pub spa: Option<u64>,
+    /// Cause of the refusal; `None` when granted, or refused by the bridge alone
+    /// (a burst over a 4 KiB boundary, an unsupported atomic).
+    pub cause: Option<u16>,
+    /// A fault record is due for it.
+    pub recorded: bool,
 }
 
 /// What the scoreboard counted.

@@ -998,8 +998,8 @@ fn fault_tail() {
     rig.refused_read(1);
     let words = Rig::record(Cause::ReadPageFault, false, NONE);
     rig.clock(&[Event::MemAw(burst(3, FQ, 3))]);
-    for n in 0..4 {
-        rig.clock(&[Event::MemW(w(words[n], 0xff, n == 3))]);
+    for (n, word) in words.into_iter().enumerate() {
+        rig.clock(&[Event::MemW(w(word, 0xff, n == 3))]);
     }
     rig.read(offset::FQT, 1);
     rig.only(Check::FaultTail);
