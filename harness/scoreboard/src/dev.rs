@@ -20,8 +20,8 @@ pub(crate) enum Fate {
     /// Not known yet.
     #[default]
     Open,
-    /// Forwarded on `m_dev` at that clock, as the n-th forwarded burst.
-    Forwarded { cycle: u64, order: u64 },
+    /// Forwarded on `m_dev` at that clock, as the n-th forwarded burst, to that address.
+    Forwarded { cycle: u64, order: u64, spa: u64 },
     /// Refused.
     Refused,
 }

@@ -291,7 +291,11 @@ impl Scoreboard {
         self.dev.forwards += 1;
         let (now, order) = (self.now, self.dev.forwards);
         let Some(q) = self.dev.get_mut(r) else { return };
-        q.fate = Fate::Forwarded { cycle: now, order };
+        q.fate = Fate::Forwarded {
+            cycle: now,
+            order,
+            spa: axi.addr,
+        };
         let recorded = q.recorded;
         let (mut nowhere, mut bare) = (None, false);
         for v in &q.legal.verdicts {
@@ -615,6 +619,15 @@ impl Scoreboard {
             Fate::Forwarded { .. } => Class::Walk { reads: q.reads },
             Fate::Open | Fate::Refused => Class::Fault { reads: q.reads },
         };
+        let (forwarded, spa) = match q.fate {
+            Fate::Forwarded { cycle, spa, .. } => (Some(cycle), Some(spa)),
+            Fate::Open | Fate::Refused => (None, None),
+        };
+        let denial = q.legal.verdicts.iter().find_map(|v| match *v {
+            Verdict::Deny { record, cause } if spa.is_none() => Some((cause, record.is_some())),
+            _ => None,
+        });
+        let (cause, recorded) = denial.unwrap_or_default();
         let record = TransactionRecord {
             id: q.axi.id,
             device_id: q.side.device_id,
@@ -623,13 +636,13 @@ impl Scoreboard {
             write: q.write,
             bytes: bytes(&q.axi),
             accepted: q.accepted,
-            forwarded: match q.fate {
-                Fate::Forwarded { cycle, .. } => Some(cycle),
-                Fate::Open | Fate::Refused => None,
-            },
+            forwarded,
             done: now,
             class,
             others: q.others,
+            spa,
+            cause,
+            recorded,
         };
         let awaits = q.awaits_record;
         self.transactions.push(record);
