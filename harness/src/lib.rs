@@ -1,2 +1,14 @@
-//! See Cargo.toml.
+//! Co-simulation of IOMMU hardware against a golden model: test cases in,
+//! verdict, throughput and latency out.
+//!
+//! [`app`] is the program, [`run`] runs one test on one model, [`suite`] many
+//! on all cores, [`report`] tells a person and a machine what came of it.
 #![warn(missing_docs)]
+
+pub mod app;
+pub mod cli;
+pub mod dut;
+pub mod metrics;
+pub mod report;
+pub mod run;
+pub mod suite;

@@ -1,0 +1,344 @@
+//! What the subcommands do.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use iommu_testcase::Case;
+
+use crate::cli::{Cli, Command, CommonArgs, RandomArgs, RunArgs};
+use crate::dut::Dut;
+use crate::report::{self, RunResult, Verdict};
+use crate::run::{self, Outcome, Setup, Wave};
+use crate::suite::{Job, Suite, Ticket};
+
+/// Operations of a long test that a short run executes.
+const SHORT_OPS: u64 = 4_000;
+
+/// Set by Ctrl-C; running tests end at the next chance.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Exit codes: 0 all passed, 1 something failed, 2 the command line or an input
+/// file is wrong, 130 stopped by Ctrl-C.
+const WRONG_INPUT: u8 = 2;
+const STOPPED: u8 = 130;
+
+/// Runs the program.
+pub fn main(cli: Cli) -> ExitCode {
+    // A second Ctrl-C ends the program at once.
+    let handler = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(STOPPED.into());
+        }
+        eprintln!("stopping; results so far are kept (Ctrl-C again ends at once)");
+    });
+    if let Err(e) = handler {
+        eprintln!("warning: Ctrl-C will lose the table: {e}");
+    }
+    let done = match &cli.command {
+        Command::Run(a) => run_cases(a),
+        Command::Random(a) => random(a),
+        Command::List(a) => list(a),
+    };
+    match done {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("{e:?}");
+            ExitCode::from(WRONG_INPUT)
+        }
+    }
+}
+
+fn list(a: &CommonArgs) -> miette::Result<ExitCode> {
+    for case in iommu_testcase::load_all(&a.root)? {
+        println!("{:<32} {}", case.name, case.description.trim());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_cases(a: &RunArgs) -> miette::Result<ExitCode> {
+    let dut = Dut::find(&a.common.root, &a.common.dut)?;
+    let cases = select(iommu_testcase::load_all(&a.common.root)?, &a.test)?;
+    let runs = Runs::new(&a.common, &dut, "make sim", a.short);
+    let jobs: Vec<_> = cases
+        .into_iter()
+        .map(|case| TestJob {
+            name: case.name.clone(),
+            replay: runs.replay(&format!("TEST={} SEED={}", case.name, a.seed)),
+            case,
+            seed: a.seed,
+            runs: &runs,
+        })
+        .collect();
+    runs.all(&jobs)
+}
+
+fn random(a: &RandomArgs) -> miette::Result<ExitCode> {
+    let dut = Dut::find(&a.common.root, &a.common.dut)?;
+    let runs = Runs::new(&a.common, &dut, "make random", false);
+    let case = iommu_testcase::random::case();
+    let jobs: Vec<_> = (0..a.seeds)
+        .map(|n| {
+            let seed = a.seed.wrapping_add(n);
+            TestJob {
+                name: format!("random seed {seed}"),
+                replay: runs.replay(&format!("SEEDS=1 SEED={seed}")),
+                case: case.clone(),
+                seed,
+                runs: &runs,
+            }
+        })
+        .collect();
+    runs.all(&jobs)
+}
+
+/// The cases that are named; an unknown name is an error with the nearest valid one.
+fn select(cases: Vec<Case>, names: &[String]) -> miette::Result<Vec<Case>> {
+    if names.is_empty() {
+        return Ok(cases);
+    }
+    let fits = |case: &Case, name: &str| match name.strip_suffix('*') {
+        Some(prefix) => case.name.starts_with(prefix),
+        None => {
+            case.name == name
+                || case.file.as_path() == Path::new(name)
+                || case.tags.iter().any(|t| t == name)
+        }
+    };
+    for name in names {
+        if !cases.iter().any(|c| fits(c, name)) {
+            let valid = cases.iter().map(|c| c.name.as_str());
+            let hint = iommu_testcase::diag::nearest(name, valid)
+                .map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+            return Err(miette::miette!(
+                help = "`iommu-cosim list` (or make list) shows all tests",
+                "there is no test `{name}`{hint}"
+            ));
+        }
+    }
+    Ok(cases
+        .into_iter()
+        .filter(|c| names.iter().any(|n| fits(c, n)))
+        .collect())
+}
+
+/// What all jobs of an invocation share.
+struct Runs<'a> {
+    common: &'a CommonArgs,
+    dut: &'a Dut,
+    again: &'static str,
+    short: bool,
+    /// `capabilities` under a mask, as the block itself says.
+    capabilities: Mutex<HashMap<u64, Result<u64, String>>>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(common: &'a CommonArgs, dut: &'a Dut, again: &'static str, short: bool) -> Self {
+        Self {
+            common,
+            dut,
+            again,
+            short,
+            capabilities: Mutex::default(),
+        }
+    }
+
+    fn replay(&self, what: &str) -> String {
+        let dut = match self.common.dut.as_str() {
+            "iommu-cosim" => String::new(),
+            other => format!(" DUT={other}"),
+        };
+        format!("{} {what}{dut}", self.again)
+    }
+
+    fn capabilities(&self, mask: u64) -> Result<u64, String> {
+        let mut known = self
+            .capabilities
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        known
+            .entry(mask)
+            .or_insert_with(|| run::probe_capabilities(&self.dut.name, mask))
+            .clone()
+    }
+
+    fn all(&self, jobs: &[TestJob<'_>]) -> miette::Result<ExitCode> {
+        let threads = self
+            .common
+            .jobs
+            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
+            .unwrap_or(1);
+        println!(
+            "{} ({}, RTL {:016x}), Verilator {}, {} tests on {threads} threads",
+            self.dut.name,
+            self.dut.yaml.display(),
+            self.dut.hash,
+            iommu_sim::verilator_version(),
+            jobs.len()
+        );
+        let suite = Suite {
+            jobs: threads,
+            json: self.common.out.join("results.json"),
+            stop: &STOP,
+        };
+        let (results, wall) = suite.run(jobs);
+        println!(
+            "{}",
+            report::table(&results, std::io::stdout().is_terminal())
+        );
+        let bad: Vec<_> = results
+            .iter()
+            .filter(|r| matches!(r.verdict, Verdict::Failed | Verdict::Error))
+            .collect();
+        for r in &bad {
+            println!("{}", report::story(r));
+        }
+        if results.len() < jobs.len() {
+            println!("{} tests were not begun", jobs.len() - results.len());
+        }
+        println!("{}", report::summary(&results, wall));
+        Ok(if STOP.load(Ordering::Relaxed) {
+            ExitCode::from(STOPPED)
+        } else if bad.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+struct TestJob<'a> {
+    name: String,
+    replay: String,
+    case: Case,
+    seed: u64,
+    runs: &'a Runs<'a>,
+}
+
+impl TestJob<'_> {
+    fn result(&self, verdict: Verdict, why: Option<String>) -> RunResult {
+        RunResult {
+            name: self.name.clone(),
+            seed: self.seed,
+            verdict,
+            cycles: 0,
+            wall: Duration::ZERO,
+            event_hash: 0,
+            metrics: Default::default(),
+            failures: Vec::new(),
+            replay: self.replay.clone(),
+            why,
+        }
+    }
+
+    fn wave_path(&self) -> PathBuf {
+        let name = self.name.replace([' ', '/'], "-");
+        self.runs
+            .common
+            .out
+            .join(format!("{name}-{}.fst", self.seed))
+    }
+
+    /// Runs the failing test again with a waveform of the window round the mismatch.
+    fn record_failure(&self, first: &mut Outcome, setup: &Setup, ticket: &Ticket<'_>) -> Option<String> {
+        let path = self.wave_path();
+        if let Err(e) = std::fs::create_dir_all(&self.runs.common.out) {
+            return Some(format!("no waveform: {}: {e}", self.runs.common.out.display()));
+        }
+        let again = Setup {
+            wave: Some(run::wave_window(first, path.clone())),
+            verbose: false,
+            ..setup.clone()
+        };
+        let second = run::run(&self.case, &again, &ticket.silent());
+        if let Some(e) = second.error {
+            return Some(format!("no waveform: {e}"));
+        }
+        if let Some(f) = first.failures.first_mut() {
+            f.waveform = Some(path.display().to_string());
+        }
+        (second.failures.first().map(|f| (f.cycle, &f.check))
+            != first.failures.first().map(|f| (f.cycle, &f.check)))
+        .then(|| "the run with a waveform failed differently: the model is not deterministic".to_owned())
+    }
+}
+
+impl Job for TestJob<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn work(&self) -> u64 {
+        let all = self.case.total_hint.max(1);
+        if self.runs.short { all.min(SHORT_OPS) } else { all }
+    }
+
+    fn run(&self, ticket: &Ticket<'_>) -> RunResult {
+        let mask = self.case.setting(self.seed).caps_mask;
+        // What the test needs, the block must have without any mask of the test's own.
+        let caps = match self.runs.capabilities(mask) {
+            Ok(c) => c,
+            Err(e) => return self.result(Verdict::Failed, Some(e)),
+        };
+        let missing = self.case.needs & !caps;
+        if missing != 0 {
+            let names = iommu_testcase::caps::names(missing).join(", ");
+            return self.result(Verdict::Skipped, Some(format!("needs {names}")));
+        }
+        let scoreboard = match self.runs.dut.scoreboard(caps) {
+            Ok(s) => s,
+            Err(e) => return self.result(Verdict::Error, Some(e)),
+        };
+        let mut setup = Setup {
+            dut: self.runs.dut.name.clone(),
+            seed: self.seed,
+            scoreboard,
+            at_most: self.runs.short.then_some(SHORT_OPS),
+            wave: None,
+            verbose: self.runs.common.verbose,
+        };
+        if self.runs.common.waves {
+            if let Err(e) = std::fs::create_dir_all(&self.runs.common.out) {
+                let why = format!("{}: {e}", self.runs.common.out.display());
+                return self.result(Verdict::Error, Some(why));
+            }
+            setup.wave = Some(Wave {
+                path: self.wave_path(),
+                from: 0,
+            });
+        }
+        let mut outcome = run::run(&self.case, &setup, ticket);
+        let mut why = outcome.error.clone();
+        if !outcome.failures.is_empty() && setup.wave.is_none() {
+            why = self.record_failure(&mut outcome, &setup, ticket);
+        }
+        let verdict = if outcome.error.is_some() {
+            Verdict::Error
+        } else if !outcome.failures.is_empty() {
+            Verdict::Failed
+        } else if outcome.interrupted {
+            Verdict::Interrupted
+        } else {
+            Verdict::Passed
+        };
+        RunResult {
+            cycles: outcome.cycles,
+            wall: outcome.wall,
+            event_hash: outcome.event_hash,
+            metrics: outcome.metrics,
+            failures: outcome.failures,
+            ..self.result(verdict, why)
+        }
+    }
+
+    fn broke(&self, why: String) -> RunResult {
+        self.result(
+            Verdict::Error,
+            Some(format!("the harness itself broke (please report): {why}")),
+        )
+    }
+}

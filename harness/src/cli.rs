@@ -1,0 +1,109 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Proves an IOMMU in RTL against a golden model of the RISC-V IOMMU
+/// specification.
+#[derive(Debug, Parser)]
+#[command(name = "iommu-cosim", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run test cases: directed ones and recorded streams.
+    Run(RunArgs),
+    /// Run random tests, one a seed.
+    Random(RandomArgs),
+    /// List the test cases and what each is about.
+    List(CommonArgs),
+}
+
+/// Options that all subcommands share.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Device under test: its name, or the path of its dut.yaml.
+    #[arg(long, default_value = "iommu-cosim")]
+    pub dut: String,
+    /// Root of the project (where testcases/ is).
+    #[arg(long, default_value = ".")]
+    pub root: PathBuf,
+    /// Tests to run at once; default: one a core.
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
+    /// Record waveforms of the whole run.
+    #[arg(long)]
+    pub waves: bool,
+    /// Say more.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Where results.json and waveforms go.
+    #[arg(long, default_value = "out")]
+    pub out: PathBuf,
+}
+
+/// `iommu-cosim run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Shared options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Only the tests of this name (or file), or whose name begins with it when it ends in `*`. May be repeated.
+    #[arg(long, short)]
+    pub test: Vec<String>,
+    /// Seed of everything drawn (latencies, lengths, initial state).
+    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    pub seed: u64,
+    /// Only the quick tests; recorded streams are cut short.
+    #[arg(long)]
+    pub short: bool,
+}
+
+/// `iommu-cosim random`
+#[derive(Debug, Args)]
+pub struct RandomArgs {
+    /// Shared options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// How many seeds.
+    #[arg(long, default_value_t = 20)]
+    pub seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    pub seed: u64,
+}
+
+/// Seeds are unsigned 64-bit numbers, decimal or 0x-hexadecimal.
+fn parse_seed(s: &str) -> Result<u64, String> {
+    let parsed = match s.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => s.parse(),
+    };
+    parsed.map_err(|_| {
+        format!("a seed is a number from 0 to {} (or 0x...), not `{s}`", u64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds() {
+        assert_eq!(parse_seed("0x10"), Ok(16));
+        assert_eq!(parse_seed("17"), Ok(17));
+        assert!(parse_seed("-1").unwrap_err().contains("not `-1`"));
+    }
+}

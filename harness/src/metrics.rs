@@ -1,0 +1,147 @@
+//! Throughput and latency, from the transactions the scoreboard has checked.
+//!
+//! Latencies are cycles from the address handshake at `s_dev` to the address
+//! handshake at `m_dev` (granted), or to the last response beat (refused),
+//! held in HDR histograms by class.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use iommu_scoreboard::{Class, TransactionRecord};
+use serde::Serialize;
+
+/// Classes of a transaction as reports show them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatencyClass {
+    /// Answered without a memory access of the IOMMU (hits, and `Bare`).
+    Hit,
+    /// The device context was cached, page-table entries were read.
+    Walk,
+    /// The device context was read too.
+    ContextMiss,
+    /// Refused.
+    Fault,
+}
+
+impl LatencyClass {
+    /// All classes, in report order.
+    pub const ALL: [Self; 4] = [Self::Hit, Self::Walk, Self::ContextMiss, Self::Fault];
+
+    /// Column heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Walk => "walk",
+            Self::ContextMiss => "context miss",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// The report class of a checked transaction.
+    pub const fn of(class: Class) -> Self {
+        match class {
+            Class::Bare | Class::Hit => Self::Hit,
+            Class::Walk { .. } => Self::Walk,
+            Class::ContextMiss { .. } => Self::ContextMiss,
+            Class::Fault { .. } => Self::Fault,
+        }
+    }
+}
+
+/// Order statistics of one class, in cycles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// Transactions of this class.
+    pub count: u64,
+    /// Smallest.
+    pub min: u64,
+    /// Median.
+    pub p50: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// Collects the figures of one run.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    classes: BTreeMap<LatencyClass, Histogram<u64>>,
+    transactions: u64,
+    bytes: u64,
+    mem_reads: u64,
+    first_accept: Option<u64>,
+    last_forward: u64,
+}
+
+impl Metrics {
+    /// Counts one checked transaction.
+    pub fn record(&mut self, t: &TransactionRecord) {
+        let class = LatencyClass::of(t.class);
+        let end = t.forwarded.unwrap_or(t.done);
+        self.histogram(class)
+            .saturating_record(end.saturating_sub(t.accepted));
+        self.transactions += 1;
+        self.bytes += u64::from(t.bytes);
+        self.mem_reads += u64::from(t.class.reads());
+        self.first_accept = Some(self.first_accept.map_or(t.accepted, |f| f.min(t.accepted)));
+        self.last_forward = self.last_forward.max(end);
+    }
+
+    fn histogram(&mut self, class: LatencyClass) -> &mut Histogram<u64> {
+        self.classes.entry(class).or_insert_with(|| {
+            // 1..=2^40 cycles at 3 digits are within the crate's limits.
+            Histogram::new_with_bounds(1, 1 << 40, 3).expect("constant bounds are legal")
+        })
+    }
+
+    /// Adds the figures of another run.
+    pub fn merge(&mut self, other: &Self) {
+        for (class, h) in &other.classes {
+            // Equal bounds, so the addition cannot overflow its range.
+            let _ = self.histogram(*class).add(h);
+        }
+        self.transactions += other.transactions;
+        self.bytes += other.bytes;
+        self.mem_reads += other.mem_reads;
+    }
+
+    /// Forgets what was counted; a new measurement window begins.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Checked transactions.
+    pub const fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
+    /// Bytes that these transactions asked to move.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Accesses of the IOMMU to memory that served these transactions.
+    pub const fn mem_reads(&self) -> u64 {
+        self.mem_reads
+    }
+
+    /// Cycles from the first accepted to the last decided transaction.
+    pub fn window(&self) -> u64 {
+        self.first_accept
+            .map_or(0, |f| self.last_forward.saturating_sub(f))
+    }
+
+    /// The figures of a class; `None` when no transaction fell into it.
+    pub fn latency(&self, class: LatencyClass) -> Option<Latency> {
+        let h = self.classes.get(&class)?;
+        Some(Latency {
+            count: h.len(),
+            min: h.min(),
+            p50: h.value_at_quantile(0.5),
+            p99: h.value_at_quantile(0.99),
+            max: h.max(),
+        })
+    }
+}

@@ -1,0 +1,878 @@
+//! Runs one test on one model: executes its operations, feeds the scoreboard,
+//! stops at the first clock that is wrong.
+//!
+//! Everything the block can do (hang, break a protocol, fail an assertion) ends
+//! in a [`Failure`] here, never in a panic.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use iommu_bus::event::{AxiAddr, Resp, Sideband, WBeat};
+use iommu_scoreboard::{Scoreboard, ScoreboardConfig, Timing, TransactionRecord};
+use iommu_sim::{Block, ModelKind, ModelOptions, SimError};
+use iommu_testbench::{
+    DevCompletion, DevDir, DevTicket, DevTransaction, RegOp, TbError, Testbench, TestbenchConfig,
+    axi,
+};
+use iommu_testcase::op::{BoundClass, Shape, match_records};
+use iommu_testcase::{Case, Dma, Expect, ExpectedRecord, Op, Where};
+
+use crate::metrics::{LatencyClass, Metrics};
+use crate::report::Failure;
+use crate::suite::Ticket;
+
+/// Clocks without any event after which a wait is given up. Far above every
+/// liveness bound of the scoreboard, which says more.
+const QUIET_LIMIT: u64 = 50_000;
+/// Clocks that polling (a register, a memory word) may take.
+const POLL_LIMIT: u64 = 2_000_000;
+/// Clocks before a failure that its waveform shows.
+const WAVE_BEFORE: u64 = 2_000;
+/// Clocks after it.
+const WAVE_AFTER: u64 = 100;
+/// Failures that are told of one run; the first is the one to read.
+const FAILURES_TOLD: usize = 4;
+
+/// Register offsets that software needs to take fault records (section
+/// "Memory-mapped register interface").
+const FQB: u16 = 40;
+const FQH: u16 = 48;
+const FQT: u16 = 52;
+
+/// A waveform to record.
+#[derive(Debug, Clone)]
+pub struct Wave {
+    /// Where to.
+    pub path: PathBuf,
+    /// First clock.
+    pub from: u64,
+}
+
+/// What a run is made from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Name of the compiled model.
+    pub dut: String,
+    /// Seed.
+    pub seed: u64,
+    /// What is legal for this block, with the capabilities of this run.
+    pub scoreboard: ScoreboardConfig,
+    /// Only so many operations.
+    pub at_most: Option<u64>,
+    /// Record a waveform.
+    pub wave: Option<Wave>,
+    /// Say more.
+    pub verbose: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Clocks.
+    pub cycles: u64,
+    /// Hash of all events.
+    pub event_hash: u64,
+    /// Figures.
+    pub metrics: Metrics,
+    /// What was wrong; empty when nothing was.
+    pub failures: Vec<Failure>,
+    /// It was stopped from outside.
+    pub interrupted: bool,
+    /// The test itself could not go on (a file is missing, a line makes no sense).
+    pub error: Option<String>,
+    /// Wall-clock time of the simulation.
+    pub wall: std::time::Duration,
+}
+
+/// Why a step of a run cannot go on.
+enum Stop {
+    /// Failures are in `Runner::failures`.
+    Failed,
+    Interrupted,
+    Error(String),
+}
+
+type Go<T = ()> = Result<T, Stop>;
+
+/// Runs a test once.
+pub fn run(case: &Case, setup: &Setup, ticket: &Ticket<'_>) -> Outcome {
+    let begin = Instant::now();
+    match Runner::new(case, setup, ticket) {
+        Ok(mut r) => {
+            let end = r.all(case);
+            r.outcome(end, begin)
+        }
+        Err(why) => Outcome {
+            cycles: 0,
+            event_hash: 0,
+            metrics: Metrics::default(),
+            failures: Vec::new(),
+            interrupted: false,
+            error: Some(why),
+            wall: begin.elapsed(),
+        },
+    }
+}
+
+/// The waveform window round a failure.
+pub fn wave_window(outcome: &Outcome, path: PathBuf) -> Wave {
+    let at = outcome
+        .failures
+        .iter()
+        .map(|f| f.cycle)
+        .min()
+        .unwrap_or(outcome.cycles);
+    Wave {
+        path,
+        from: at.saturating_sub(WAVE_BEFORE),
+    }
+}
+
+/// Reads `capabilities` of a model under a mask: a block out of reset, one read.
+///
+/// # Errors
+/// The model failed, or no answer came.
+pub fn probe_capabilities(dut: &str, caps_mask: u64) -> Result<u64, String> {
+    let block = Block::new(
+        dut,
+        &ModelOptions {
+            kind: ModelKind::Fast,
+            seed: 1,
+        },
+    )
+    .map_err(|e| e.to_string())?;
+    let mut tb = Testbench::new(
+        Box::new(block),
+        TestbenchConfig {
+            seed: 1,
+            caps_mask,
+            ..TestbenchConfig::default()
+        },
+    );
+    tb.reset(4).map_err(|e| e.to_string())?;
+    tb.submit_reg(RegOp::Read { offset: 0, size: 8 });
+    for _ in 0..10_000 {
+        tb.step().map_err(|e| e.to_string())?;
+        if let Some(done) = tb.take_reg_done() {
+            return Ok(done.value);
+        }
+    }
+    Err(format!(
+        "`{dut}` does not answer a read of `capabilities` (s_reg, offset 0) within 10,000 clocks after reset"
+    ))
+}
+
+struct Pending {
+    dma: Dma,
+    at: Where,
+}
+
+struct Runner<'a> {
+    tb: Testbench,
+    sb: Scoreboard,
+    setup: &'a Setup,
+    ticket: &'a Ticket<'a>,
+    metrics: Metrics,
+    /// Since `Op::Measure`.
+    window: Metrics,
+    pending: HashMap<DevTicket, Pending>,
+    ended: Vec<DevCompletion>,
+    records: Vec<TransactionRecord>,
+    failures: Vec<Failure>,
+    at: Where,
+    last_event: u64,
+    tracing: bool,
+    timing: Timing,
+}
+
+impl<'a> Runner<'a> {
+    fn new(case: &Case, setup: &'a Setup, ticket: &'a Ticket<'a>) -> Result<Self, String> {
+        let setting = case.setting(setup.seed);
+        let kind = if setup.wave.is_some() {
+            ModelKind::Wave
+        } else {
+            ModelKind::Fast
+        };
+        let block = Block::new(
+            &setup.dut,
+            &ModelOptions {
+                kind,
+                seed: setup.seed,
+            },
+        )
+        .map_err(|e| e.to_string())?;
+        let timing = Timing {
+            mem: setting.timings.mem,
+            out: setting.timings.out,
+            dev: setting.timings.dev,
+            reg: setting.timings.reg,
+        };
+        let tb = Testbench::new(
+            Box::new(block),
+            TestbenchConfig {
+                seed: setup.seed,
+                caps_mask: setting.caps_mask,
+                mem: timing.mem.clone(),
+                out: timing.out.clone(),
+                dev: timing.dev.clone(),
+                reg: timing.reg.clone(),
+                ..TestbenchConfig::default()
+            },
+        );
+        let mut sb = Scoreboard::new(setup.scoreboard.clone()).map_err(|e| e.to_string())?;
+        sb.set_timing(timing.clone());
+        Ok(Self {
+            tb,
+            sb,
+            setup,
+            ticket,
+            metrics: Metrics::default(),
+            window: Metrics::default(),
+            pending: HashMap::new(),
+            ended: Vec::new(),
+            records: Vec::new(),
+            failures: Vec::new(),
+            at: Where {
+                text: "reset".into(),
+                ..Where::default()
+            },
+            last_event: 0,
+            tracing: false,
+            timing,
+        })
+    }
+
+    fn outcome(mut self, end: Go, begin: Instant) -> Outcome {
+        if self.tracing {
+            // A few clocks more, so that the waveform does not end on the mismatch.
+            for _ in 0..WAVE_AFTER {
+                if self.tb.step().is_err() {
+                    break;
+                }
+            }
+            self.tb.trace_stop();
+        }
+        let (interrupted, error) = match end {
+            Ok(()) | Err(Stop::Failed) => (false, None),
+            Err(Stop::Interrupted) => (true, None),
+            Err(Stop::Error(e)) => (false, Some(e)),
+        };
+        Outcome {
+            cycles: self.tb.cycle(),
+            event_hash: self.tb.event_hash(),
+            metrics: self.metrics,
+            failures: self.failures,
+            interrupted,
+            error,
+            wall: begin.elapsed(),
+        }
+    }
+
+    fn all(&mut self, case: &Case) -> Go {
+        self.reset(4)?;
+        let ops = case
+            .ops(self.setup.seed)
+            .map_err(|e| Stop::Error(e.to_string()))?;
+        let limit = self.setup.at_most.unwrap_or(u64::MAX);
+        let mut told = 0;
+        let mut done = 0;
+        for op in ops {
+            if done == limit {
+                break;
+            }
+            let op = op.map_err(|e| Stop::Error(e.to_string()))?;
+            self.at = op.at;
+            self.execute(op.op)?;
+            done += 1;
+            if done - told == 64 {
+                self.ticket.advance(64, self.metrics.transactions());
+                told = done;
+            }
+        }
+        self.at = Where {
+            text: "end of the test".into(),
+            ..self.at.clone()
+        };
+        self.wait_idle()?;
+        self.sb.finish(self.tb.memory_ref());
+        self.take_violations();
+        if let Err(e) = self.tb.finish() {
+            self.protocol(&e);
+        }
+        self.check()
+    }
+
+    // ------------------------------------------------------------ one clock
+
+    fn check(&self) -> Go {
+        if self.failures.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Failed)
+        }
+    }
+
+    fn clock(&mut self) -> Go {
+        if let Some(w) = &self.setup.wave
+            && !self.tracing
+            && self.tb.cycle() >= w.from
+        {
+            self.tracing = true;
+            if let Err(e) = self.tb.trace_start(&w.path) {
+                return Err(Stop::Error(e.to_string()));
+            }
+        }
+        let stepped = self.tb.step().map(|_| ());
+        self.sb.on_clock(self.tb.events(), self.tb.memory_ref());
+        if !self.tb.events().is_empty() {
+            self.last_event = self.tb.cycle();
+        }
+        for t in self.sb.take_transactions() {
+            self.metrics.record(&t);
+            self.window.record(&t);
+            self.records.push(t);
+        }
+        while let Some(done) = self.tb.take_dev_done() {
+            self.ended.push(done);
+        }
+        if let Err(e) = stepped {
+            self.protocol(&e);
+        }
+        self.take_violations();
+        self.check()?;
+        if self.tb.cycle().is_multiple_of(4096) && self.ticket.stopped() {
+            return Err(Stop::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn take_violations(&mut self) {
+        if self.sb.violations().is_empty() {
+            return;
+        }
+        for v in self.sb.take_violations() {
+            if self.failures.len() < FAILURES_TOLD {
+                self.failures.push(Failure {
+                    cycle: v.cycle,
+                    check: v.check.name().to_owned(),
+                    rule: v.spec.to_owned(),
+                    expected: v.expected,
+                    got: v.got,
+                    story: v.story,
+                    at: self.at.to_string(),
+                    waveform: None,
+                });
+            }
+        }
+        self.failures.sort_by_key(|f| f.cycle);
+    }
+
+    fn protocol(&mut self, e: &TbError) {
+        let failure = match e {
+            TbError::Protocol(v) => Failure {
+                cycle: v.cycle,
+                check: format!("{}_{} {}", v.port, v.channel.name(), v.rule),
+                rule: "AMBA AXI protocol, design 4".to_owned(),
+                expected: v.rule.description().to_owned(),
+                got: v.detail.clone(),
+                story: String::new(),
+                at: self.at.to_string(),
+                waveform: None,
+            },
+            TbError::Sim(s) => {
+                let (check, expected) = match s {
+                    SimError::Assertion { .. } => ("rtl-assertion", "assertions in the RTL hold"),
+                    _ => ("rtl-fatal", "the model goes on"),
+                };
+                Failure {
+                    cycle: self.tb.cycle(),
+                    check: check.to_owned(),
+                    rule: "the RTL's own statement".to_owned(),
+                    expected: expected.to_owned(),
+                    got: s.to_string(),
+                    story: String::new(),
+                    at: self.at.to_string(),
+                    waveform: None,
+                }
+            }
+            other => Failure {
+                cycle: self.tb.cycle(),
+                check: "testbench".to_owned(),
+                rule: String::new(),
+                expected: String::new(),
+                got: other.to_string(),
+                story: String::new(),
+                at: self.at.to_string(),
+                waveform: None,
+            },
+        };
+        self.failures.push(failure);
+    }
+
+    /// The test's own expectation does not hold.
+    fn mismatch(&mut self, check: &str, expected: String, got: String) -> Stop {
+        self.mismatch_at(check, expected, got, self.at.clone())
+    }
+
+    fn mismatch_at(&mut self, check: &str, expected: String, got: String, at: Where) -> Stop {
+        self.failures.push(Failure {
+            cycle: self.tb.cycle(),
+            check: check.to_owned(),
+            rule: "what the test expects".to_owned(),
+            expected,
+            got,
+            story: String::new(),
+            at: at.to_string(),
+            waveform: None,
+        });
+        Stop::Failed
+    }
+
+    /// Clocks until `done`; gives up when nothing moves any more.
+    fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) -> Go {
+        self.last_event = self.tb.cycle();
+        while !done(self) {
+            self.clock()?;
+            if self.tb.cycle() - self.last_event > QUIET_LIMIT {
+                let o = self.tb.outstanding();
+                return Err(self.mismatch(
+                    "no-progress",
+                    format!("{what} within {QUIET_LIMIT} clocks of the last handshake"),
+                    format!("nothing moves; outstanding: {o:?}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ operations
+
+    fn execute(&mut self, op: Op) -> Go {
+        match op {
+            Op::Store { addr, data } => self.store(addr, &data),
+            Op::ZeroPage { addr } => self.store(addr & !0xfff, &[0; 4096]),
+            Op::LoadImage { pages } => {
+                for (addr, bytes) in pages.iter() {
+                    self.tb.memory().load_image(*addr, bytes);
+                }
+                self.sb.on_memory_changed();
+            }
+            Op::MemFault {
+                range,
+                access,
+                fault,
+            } => {
+                self.tb.memory().add_fault_for(range, access, fault);
+                self.sb.on_memory_changed();
+            }
+            Op::ClearFaults => {
+                self.tb.memory().clear_faults();
+                self.sb.on_memory_changed();
+            }
+            Op::ExpectMemory { addr, data } => {
+                let mut got = vec![0; data.len()];
+                self.tb.memory_ref().read(addr, &mut got);
+                if got != data {
+                    return Err(self.mismatch(
+                        "memory",
+                        format!("{} at {addr:#x}", hex(&data)),
+                        hex(&got),
+                    ));
+                }
+            }
+            Op::PollMem {
+                addr,
+                size,
+                mask,
+                value,
+            } => {
+                let begin = self.tb.cycle();
+                loop {
+                    let got = if size == 4 {
+                        u64::from(self.tb.memory_ref().read_u32(addr))
+                    } else {
+                        self.tb.memory_ref().read_u64(addr)
+                    };
+                    if got & mask == value & mask {
+                        break;
+                    }
+                    if self.tb.cycle() - begin > QUIET_LIMIT {
+                        return Err(self.mismatch(
+                            "memory",
+                            format!("{value:#x} (mask {mask:#x}) at {addr:#x} within {QUIET_LIMIT} clocks"),
+                            format!("{got:#x}"),
+                        ));
+                    }
+                    self.clock()?;
+                }
+            }
+            Op::RegWrite {
+                offset,
+                size,
+                value,
+            } => {
+                self.register(RegOp::Write {
+                    offset,
+                    size,
+                    value,
+                })?;
+            }
+            Op::RegWriteRaw { offset, data, strb } => {
+                self.register(RegOp::Raw { offset, data, strb })?;
+            }
+            Op::RegRead {
+                offset,
+                size,
+                expect,
+            } => {
+                let got = self.register(RegOp::Read { offset, size })?;
+                if let Some((value, mask)) = expect
+                    && (got ^ value) & mask != 0
+                {
+                    return Err(self.mismatch(
+                        "register-read",
+                        format!("{value:#x} (mask {mask:#x}) at offset {offset:#x}"),
+                        format!("{got:#x}"),
+                    ));
+                }
+            }
+            Op::PollReg {
+                offset,
+                size,
+                mask,
+                value,
+            } => {
+                let begin = self.tb.cycle();
+                loop {
+                    let got = self.register(RegOp::Read { offset, size })?;
+                    if (got ^ value) & mask == 0 {
+                        break;
+                    }
+                    if self.tb.cycle() - begin > POLL_LIMIT {
+                        return Err(self.mismatch(
+                            "register-poll",
+                            format!("{value:#x} (mask {mask:#x}) at offset {offset:#x} within {POLL_LIMIT} clocks"),
+                            format!("{got:#x}"),
+                        ));
+                    }
+                }
+            }
+            Op::Dma(dma) => {
+                let ticket = self.tb.submit_dev(transaction(&dma));
+                let at = self.at.clone();
+                self.pending.insert(ticket, Pending { dma, at });
+                // Submission takes no time: several in a row overlap as the port allows.
+            }
+            Op::WaitDma => self.wait_dma()?,
+            Op::WaitIdle => self.wait_idle()?,
+            Op::Cycles(n) => {
+                for _ in 0..n {
+                    self.clock()?;
+                }
+            }
+            Op::TakeFaults { expect } => self.take_faults(expect.as_deref())?,
+            Op::ExpectWires { value, mask } => {
+                let got = self.tb.wsi();
+                if (got ^ value) & mask != 0 {
+                    return Err(self.mismatch(
+                        "interrupt-wires",
+                        format!("{value:#06x} (mask {mask:#06x})"),
+                        format!("{got:#06x}"),
+                    ));
+                }
+            }
+            Op::MemTiming(t) => {
+                self.tb.mem_timing().clone_from(&t);
+                self.timing.mem = t;
+                self.sb.set_timing(self.timing.clone());
+            }
+            Op::OutTiming(t) => {
+                self.tb.out_timing().clone_from(&t);
+                self.timing.out = t;
+                self.sb.set_timing(self.timing.clone());
+            }
+            Op::DevTiming(t) => {
+                self.tb.dev_timing().clone_from(&t);
+                self.timing.dev = t;
+                self.sb.set_timing(self.timing.clone());
+            }
+            Op::RegTiming(t) => {
+                self.tb.reg_timing().clone_from(&t);
+                self.timing.reg = t;
+                self.sb.set_timing(self.timing.clone());
+            }
+            Op::Reset { cycles } => self.reset(cycles)?,
+            Op::Measure => self.window.clear(),
+            Op::ExpectLatency { class, max } => {
+                let class = match class {
+                    BoundClass::Hit => LatencyClass::Hit,
+                    BoundClass::Walk => LatencyClass::Walk,
+                    BoundClass::ContextMiss => LatencyClass::ContextMiss,
+                    BoundClass::Fault => LatencyClass::Fault,
+                };
+                let got = self.window.latency(class);
+                if got.is_none_or(|l| l.max > max) {
+                    return Err(self.mismatch(
+                        "latency",
+                        format!("{} transactions of at most {max} cycles", class.title()),
+                        got.map_or_else(|| "none of this class".to_owned(), |l| format!("{l:?}")),
+                    ));
+                }
+            }
+            Op::ExpectThroughput { per_1000 } => {
+                let (n, cycles) = (self.window.transactions(), self.window.window());
+                if cycles == 0 || n * 1000 < per_1000 * cycles {
+                    return Err(self.mismatch(
+                        "throughput",
+                        format!("at least {per_1000} translations in 1000 cycles"),
+                        format!("{n} translations in {cycles} cycles"),
+                    ));
+                }
+            }
+            Op::Note(text) => {
+                if self.setup.verbose {
+                    self.ticket
+                        .say(&format!("  cycle {:>9}  {text}", self.tb.cycle()));
+                }
+            }
+            other => {
+                return Err(Stop::Error(format!(
+                    "{}: this harness cannot execute {other:?} yet",
+                    self.at
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, addr: u64, data: &[u8]) {
+        self.sb.on_store(addr, data);
+        self.tb.memory().write(addr, data);
+    }
+
+    fn reset(&mut self, cycles: u32) -> Go {
+        self.tb.set_reset(true);
+        for _ in 0..cycles.max(1) {
+            self.clock()?;
+        }
+        self.tb.set_reset(false);
+        // What was under way has been aborted; nobody answers for it.
+        self.pending.clear();
+        self.ended.clear();
+        self.records.clear();
+        Ok(())
+    }
+
+    fn register(&mut self, op: RegOp) -> Go<u64> {
+        let ticket = self.tb.submit_reg(op);
+        let mut value = None;
+        self.until("an answer at s_reg", |r| {
+            while let Some(done) = r.tb.take_reg_done() {
+                if done.ticket == ticket {
+                    value = Some(done.value);
+                }
+            }
+            value.is_some()
+        })?;
+        Ok(value.unwrap_or_default())
+    }
+
+    fn wait_dma(&mut self) -> Go {
+        self.until("the end of all device accesses", |r| {
+            r.ended.len() >= r.pending.len()
+        })?;
+        let ended = std::mem::take(&mut self.ended);
+        for done in &ended {
+            if let Some(p) = self.pending.remove(&done.ticket) {
+                self.expected(&p, done)?;
+            }
+        }
+        self.records.clear();
+        Ok(())
+    }
+
+    fn wait_idle(&mut self) -> Go {
+        self.wait_dma()?;
+        self.until("that nothing is outstanding", |r| {
+            r.sb.is_idle() && r.tb.outstanding().is_idle()
+        })
+    }
+
+    /// Compares the end of an access with what the test itself says.
+    fn expected(&mut self, p: &Pending, done: &DevCompletion) -> Go {
+        if done.aborted {
+            return Ok(());
+        }
+        let record = self
+            .records
+            .iter()
+            .find(|t| t.id == p.dma.id && t.write == done.write && t.done == done.done)
+            .copied();
+        let Some(record) = record else {
+            return Err(self.mismatch_at(
+                "unchecked",
+                "each access is checked by the scoreboard".to_owned(),
+                format!("no record of {:#x} from device {:#x}", p.dma.iova, p.dma.device_id),
+                p.at.clone(),
+            ));
+        };
+        let got = match (record.spa, record.cause) {
+            (Some(pa), _) => format!("granted, {pa:#x}, response {:?}", done.resp),
+            (None, Some(c)) if record.recorded => format!("refused, cause {c}, recorded"),
+            (None, Some(c)) => format!("refused, cause {c}, not recorded"),
+            (None, None) => "refused".to_owned(),
+        };
+        let (right, wanted) = match p.dma.expect {
+            Expect::Any => (true, String::new()),
+            Expect::Granted => (record.spa.is_some(), "granted".to_owned()),
+            Expect::Refused => (record.spa.is_none(), "refused".to_owned()),
+            Expect::Ok { pa } => (
+                record.spa == Some(pa) && matches!(done.resp, Resp::Okay | Resp::ExOkay),
+                format!("granted, {pa:#x}, response Okay"),
+            ),
+            Expect::Response { pa, resp } => (
+                record.spa == Some(pa) && done.resp == resp,
+                format!("granted, {pa:#x}, response {resp:?}"),
+            ),
+            Expect::Fault { cause, recorded } => (
+                record.spa.is_none() && record.cause == Some(cause) && record.recorded == recorded,
+                format!(
+                    "refused, cause {cause}, {}recorded",
+                    if recorded { "" } else { "not " }
+                ),
+            ),
+        };
+        if !right {
+            return Err(self.mismatch_at("access", wanted, got, p.at.clone()));
+        }
+        if let Some(data) = &p.dma.expect_data {
+            let back = done.bytes(data.len());
+            if back != *data {
+                return Err(self.mismatch_at("read-back", hex(data), hex(&back), p.at.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_faults(&mut self, expect: Option<&[ExpectedRecord]>) -> Go {
+        self.wait_idle()?;
+        let read = |offset, size| RegOp::Read { offset, size };
+        let fqb = self.register(read(FQB, 8))?;
+        let head = self.register(read(FQH, 4))?;
+        let tail = self.register(read(FQT, 4))?;
+        // fqb: LOG2SZ-1 in bits 4:0, PPN in bits 53:10; records of 32 bytes.
+        let entries = 2u64 << (fqb & 0x1f);
+        let base = (fqb >> 10 & ((1 << 44) - 1)) << 12;
+        if head >= entries || tail >= entries {
+            return Err(self.mismatch(
+                "fault-queue",
+                format!("fqh and fqt below {entries}"),
+                format!("fqh {head}, fqt {tail}"),
+            ));
+        }
+        let mut records = Vec::new();
+        let mut n = head;
+        while n != tail {
+            let mut r = [0; 4];
+            for (i, d) in r.iter_mut().enumerate() {
+                *d = self.tb.memory_ref().read_u64(base + n * 32 + i as u64 * 8);
+            }
+            records.push(r);
+            n = (n + 1) % entries;
+        }
+        if let Some(expect) = expect
+            && let Err(text) = match_records(expect, &records, self.setup.scoreboard.merges_faults)
+        {
+            return Err(self.mismatch(
+                "fault-records",
+                expect
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                text,
+            ));
+        }
+        self.register(RegOp::Write {
+            offset: FQH,
+            size: 4,
+            value: tail,
+        })?;
+        Ok(())
+    }
+}
+
+/// The burst that carries an access.
+fn transaction(d: &Dma) -> DevTransaction {
+    let side = Sideband {
+        device_id: d.device_id,
+        process_id: d.process_id,
+        translated: d.translated,
+    };
+    let mut t = match &d.write {
+        None => DevTransaction::read(side, d.id, d.iova, d.bytes.max(1) as usize),
+        Some(data) => DevTransaction::write(side, d.id, d.iova, data),
+    };
+    if let Some(s) = d.shape {
+        (t.len, t.size, t.burst) = (s.len, s.size, s.burst);
+        if let (DevDir::Write { data: beats }, Some(bytes)) = (&mut t.dir, &d.write) {
+            *beats = shaped_beats(d, s, bytes);
+        }
+    }
+    if let (DevDir::Write { data: beats }, Some(strobes)) = (&mut t.dir, &d.strobes) {
+        for (beat, &strb) in beats.iter_mut().zip(strobes) {
+            beat.strb = strb;
+        }
+    }
+    t.lock = d.lock;
+    t.prot = u8::from(d.privileged) | u8::from(d.execute) << 2;
+    [t.cache, t.qos, t.region] = d.attributes;
+    t.atop = d.atop;
+    t
+}
+
+/// Lays bytes into the lanes of a burst's beats, in order, as far as they reach.
+fn shaped_beats(d: &Dma, s: Shape, bytes: &[u8]) -> Vec<WBeat> {
+    let a = AxiAddr {
+        id: d.id,
+        addr: d.iova,
+        len: s.len,
+        size: s.size,
+        burst: s.burst,
+        lock: d.lock,
+        cache: 0,
+        prot: 0,
+        qos: 0,
+        region: 0,
+        atop: d.atop,
+        user: 0,
+    };
+    let mut bytes = bytes.iter();
+    (0..=u32::from(s.len))
+        .map(|n| {
+            let mut beat = WBeat {
+                data: 0,
+                strb: 0,
+                last: n == u32::from(s.len),
+            };
+            let lanes = axi::write_lanes(&a, n);
+            for lane in (0..8).filter(|lane| lanes >> lane & 1 != 0) {
+                if let Some(&byte) = bytes.next() {
+                    beat.data |= u64::from(byte) << (8 * lane);
+                    beat.strb |= 1 << lane;
+                }
+            }
+            beat
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    let mut s: String = bytes.iter().take(SHOWN).map(|b| format!("{b:02x}")).collect();
+    if bytes.len() > SHOWN {
+        s.push_str("...");
+    }
+    s
+}
