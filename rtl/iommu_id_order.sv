@@ -40,11 +40,9 @@ module iommu_id_order #(
 );
   logic [Slots-1:0] live_q, fwd_q, refused_q;
   logic [Slots-1:0] tail_q;      // youngest live burst of its id
-  logic [Slots-1:0] fwd_wait_q;  // pred_q is not forwarded
-  logic [Slots-1:0] rsp_wait_q;  // pred_q is not done
+  logic [Slots-1:0] fwd_wait_q;  // the next older of its id is not forwarded
+  logic [Slots-1:0] rsp_wait_q;  // the next older of its id is not done
   logic [Slots-1:0] watch_q;     // the fence waits for it
-  logic [IdW-1:0]   id_q  [Slots];
-  logic [SlotW-1:0] pred_q[Slots];  // next older of the same id, while a wait bit is set
 
   logic [Slots-1:0] alloc_oh, refuse_oh, fwd_oh, done_oh;
   logic [Slots-1:0] same_tail, older_oh, lookup_oh;
@@ -56,11 +54,24 @@ module iommu_id_order #(
   assign fwd_oh    = Slots'(fwd_i) << fwd_slot_i;
   assign done_oh   = Slots'(done_i) << done_slot_i;
 
-  always_comb begin
-    for (int unsigned s = 0; s < Slots; s++) begin
-      same_tail[s] = tail_q[s] && id_q[s] == alloc_id_i;
-      lookup_oh[s] = live_q[s] && fwd_q[s] && !rsp_wait_q[s] && id_q[s] == lookup_id_i;
+  // Everything about a slot that is compared with all others: flip-flops, not a memory.
+  logic [Slots-1:0] pred_fwd, pred_done;  // its pred_q is forwarded or done now
+
+  for (genvar s = 0; s < Slots; s++) begin : g_slot
+    logic [IdW-1:0]   id_q;
+    logic [SlotW-1:0] pred_q;  // next older burst of the id, while a wait bit is set
+
+    always_ff @(posedge clk_i) begin
+      if (alloc_oh[s]) begin
+        id_q   <= alloc_id_i;
+        pred_q <= older_slot;
+      end
     end
+
+    assign same_tail[s] = tail_q[s] && id_q == alloc_id_i;
+    assign lookup_oh[s] = live_q[s] && fwd_q[s] && !rsp_wait_q[s] && id_q == lookup_id_i;
+    assign pred_fwd[s]  = fwd_i && pred_q == fwd_slot_i;
+    assign pred_done[s] = done_i && pred_q == done_slot_i;
   end
 
   assign older_oh  = same_tail & ~done_oh;
@@ -99,25 +110,9 @@ module iommu_id_order #(
       refused_q <= (refused_q & ~alloc_oh) | refuse_oh;
       tail_q    <= (tail_q & ~done_oh & ~(alloc_i ? same_tail : '0)) | alloc_oh;
       watch_q   <= (fence_i ? ((live_q & ~refused_q) | alloc_oh) : watch_q) & ~done_oh & ~refuse_oh;
-      for (int unsigned s = 0; s < Slots; s++) begin
-        if (alloc_oh[s]) begin
-          fwd_wait_q[s] <= older && !older_fwd;
-          rsp_wait_q[s] <= older;
-        end else begin
-          if (fwd_i && pred_q[s] == fwd_slot_i) fwd_wait_q[s] <= 1'b0;
-          if (done_i && pred_q[s] == done_slot_i) begin
-            fwd_wait_q[s] <= 1'b0;
-            rsp_wait_q[s] <= 1'b0;
-          end
-        end
-      end
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (alloc_i) begin
-      id_q[alloc_slot_i]   <= alloc_id_i;
-      pred_q[alloc_slot_i] <= older_slot;
+      fwd_wait_q <= (fwd_wait_q & ~pred_fwd & ~pred_done & ~alloc_oh) |
+                    ((older && !older_fwd) ? alloc_oh : '0);
+      rsp_wait_q <= (rsp_wait_q & ~pred_done & ~alloc_oh) | (older ? alloc_oh : '0);
     end
   end
 
