@@ -20,7 +20,7 @@ module iommu_resolve
     output logic            paged_o,       // translated by the first stage: IOTLB, else walk
     output logic [VpnW-1:0] vpn_o,         // page to look up
     output logic            uses_dc_o,     // dc_i took part
-    output walk_start_t     start_o        // what to walk; deny when denied
+    output walk_start_t     start_o        // if neither grants: what to walk, or deny
 );
 
   // device_id, partitioned
@@ -139,8 +139,9 @@ module iommu_resolve
         start_o.deny  = 1'b1;
         start_o.cause = page_cause(req_i.exec, req_i.write);
       end else begin
+        // The verdict on the root counts when a walk is needed.
         paged_o      = 1'b1;
-        start_o.deny = 1'b0;
+        start_o.deny = (pt_addr & addr_high_i[PaW-1:0]) != '0;
       end
     end
   end

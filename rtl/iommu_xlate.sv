@@ -367,7 +367,7 @@ module iommu_xlate
   `IOMMU_ASSERT(XlateNothingLost, !empty || (inside_q == '0))
   `IOMMU_ASSERT(XlateOneOperation, $onehot0({op_inv, op_done, op_ctx, op_retry, op_new}))
   `IOMMU_ASSERT(XlateFaultHasRoom, !(fault_push && fault_valid_q))
-  `IOMMU_ASSERT(XlateDeniedNeverGranted, !(grant && start.deny))
+  `IOMMU_ASSERT(XlateDeniedNeverGranted, !(same && start.deny))
   `IOMMU_ASSERT(XlateGrantNeedsPermission,
                 !ended_grant || pte_permits(walk.attr.perm, req.exec, req.write, 1'b0, 1'b0))
   `IOMMU_ASSERT(XlateGrantInRange,
