@@ -37,7 +37,7 @@ fn side() -> Sideband {
 
 /// A testbench out of reset.
 fn bench(device: impl iommu_sim::Device + Send + 'static, cfg: TestbenchConfig) -> Testbench {
-    let mut tb = Testbench::new(Box::new(device), cfg);
+    let mut tb = Testbench::new(Box::new(soft::Watched::new(device)), cfg);
     tb.reset(2).expect("reset");
     tb
 }

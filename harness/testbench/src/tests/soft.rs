@@ -6,6 +6,7 @@ use iommu_bus::event::{AxiAddr, BBeat, RBeat, WBeat};
 use iommu_sim::{Device, PinsIn, PinsOut, SimError};
 
 use crate::pins::{burst, resp, resp_bits};
+use crate::protocol::Hold;
 
 /// A block whose pins a closure drives; it gets the clocks since the last reset.
 pub(super) struct Scripted<F> {
@@ -28,6 +29,146 @@ impl<F: FnMut(u64, &PinsIn, &mut PinsOut)> Device for Scripted<F> {
             self.clock += 1;
         }
         (self.script)(self.clock, i, o);
+        Ok(())
+    }
+}
+
+/// A block that holds the agents to the rules they hold it to: what they drive is
+/// stable until taken, low in reset and at the first clock after it.
+pub(super) struct Watched<D> {
+    inner: D,
+    quiet: bool,
+    dev_a: [Hold<[u64; 4]>; 2],
+    dev_w: Hold<(u64, u8, u8)>,
+    b: [Hold<(u8, u8)>; 2],
+    r: [Hold<(u8, u64, u8, u8, u8)>; 2],
+    reg_a: [Hold<u16>; 2],
+    reg_w: Hold<(u64, u8)>,
+    ats: Hold<[u32; 5]>,
+}
+
+impl<D> Watched<D> {
+    pub(super) fn new(inner: D) -> Self {
+        Self {
+            inner,
+            quiet: true,
+            dev_a: Default::default(),
+            dev_w: Hold::default(),
+            b: Default::default(),
+            r: Default::default(),
+            reg_a: Default::default(),
+            reg_w: Hold::default(),
+            ats: Hold::default(),
+        }
+    }
+
+    fn check(&mut self, i: &PinsIn, o: &PinsOut) {
+        if i.rst_n == 0 {
+            (self.dev_a, self.dev_w) = Default::default();
+            (self.b, self.r, self.reg_a) = Default::default();
+            (self.reg_w, self.ats) = Default::default();
+        }
+        let valids = [
+            i.s_dev_awvalid,
+            i.s_dev_arvalid,
+            i.s_dev_wvalid,
+            i.s_reg_awvalid,
+            i.s_reg_arvalid,
+            i.s_reg_wvalid,
+            i.m_dev_bvalid,
+            i.m_dev_rvalid,
+            i.m_mem_bvalid,
+            i.m_mem_rvalid,
+            i.s_ats_tr_valid,
+        ];
+        if i.rst_n == 0 || self.quiet {
+            assert_eq!(valids, [0; 11], "valid in or right after reset");
+        }
+        self.quiet = i.rst_n == 0;
+        if self.quiet {
+            return;
+        }
+        let aw = [
+            i.s_dev_awaddr,
+            u64::from(i.s_dev_awid)
+                | u64::from(i.s_dev_awlen) << 8
+                | u64::from(i.s_dev_awsize) << 16,
+            u64::from(i.s_dev_awburst)
+                | u64::from(i.s_dev_awlock) << 8
+                | u64::from(i.s_dev_awatop) << 16,
+            u64::from(i.s_dev_awmmusid)
+                | u64::from(i.s_dev_awmmussid) << 32
+                | u64::from(i.s_dev_awmmuatst) << 60,
+        ];
+        let ar = [
+            i.s_dev_araddr,
+            u64::from(i.s_dev_arid)
+                | u64::from(i.s_dev_arlen) << 8
+                | u64::from(i.s_dev_arsize) << 16,
+            u64::from(i.s_dev_arburst) | u64::from(i.s_dev_arlock) << 8,
+            u64::from(i.s_dev_armmusid)
+                | u64::from(i.s_dev_armmussid) << 32
+                | u64::from(i.s_dev_armmuatst) << 60,
+        ];
+        let w = (i.s_dev_wdata, i.s_dev_wstrb, i.s_dev_wlast);
+        let out_r = (i.m_dev_rid, i.m_dev_rdata, i.m_dev_rresp, i.m_dev_rlast, 0);
+        let mem_r = (
+            i.m_mem_rid,
+            i.m_mem_rdata,
+            i.m_mem_rresp,
+            i.m_mem_rlast,
+            i.m_mem_rpoison,
+        );
+        let [dev_aw, dev_ar] = &mut self.dev_a;
+        let [out_b, mem_b] = &mut self.b;
+        let [hold_out_r, hold_mem_r] = &mut self.r;
+        let [reg_aw, reg_ar] = &mut self.reg_a;
+        fn broken<T: Copy + PartialEq>(hold: &mut Hold<T>, valid: u8, beat: T, ready: u8) -> bool {
+            hold.check((valid != 0).then_some(beat), ready != 0)
+                .1
+                .is_some()
+        }
+        let broken = [
+            broken(dev_aw, i.s_dev_awvalid, aw, o.s_dev_awready),
+            broken(dev_ar, i.s_dev_arvalid, ar, o.s_dev_arready),
+            broken(&mut self.dev_w, i.s_dev_wvalid, w, o.s_dev_wready),
+            broken(
+                out_b,
+                i.m_dev_bvalid,
+                (i.m_dev_bid, i.m_dev_bresp),
+                o.m_dev_bready,
+            ),
+            broken(
+                mem_b,
+                i.m_mem_bvalid,
+                (i.m_mem_bid, i.m_mem_bresp),
+                o.m_mem_bready,
+            ),
+            broken(hold_out_r, i.m_dev_rvalid, out_r, o.m_dev_rready),
+            broken(hold_mem_r, i.m_mem_rvalid, mem_r, o.m_mem_rready),
+            broken(reg_aw, i.s_reg_awvalid, i.s_reg_awaddr, o.s_reg_awready),
+            broken(reg_ar, i.s_reg_arvalid, i.s_reg_araddr, o.s_reg_arready),
+            broken(
+                &mut self.reg_w,
+                i.s_reg_wvalid,
+                (i.s_reg_wdata, i.s_reg_wstrb),
+                o.s_reg_wready,
+            ),
+            broken(
+                &mut self.ats,
+                i.s_ats_tr_valid,
+                i.s_ats_tr_data,
+                o.s_ats_tr_ready,
+            ),
+        ];
+        assert_eq!(broken, [false; 11], "an agent did not hold a beat");
+    }
+}
+
+impl<D: Device> Device for Watched<D> {
+    fn tick(&mut self, i: &PinsIn, o: &mut PinsOut) -> Result<(), SimError> {
+        self.inner.tick(i, o)?;
+        self.check(i, o);
         Ok(())
     }
 }
