@@ -41,8 +41,6 @@ pub(crate) struct Req {
     pub(crate) legal: Legal,
     pub(crate) fate: Fate,
     pub(crate) bare: bool,
-    /// Address on `m_dev`, once forwarded.
-    pub(crate) spa: u64,
     /// A store hit a word that it uses: ask the oracle again.
     pub(crate) ask_again: bool,
     /// Write data as accepted, and how much of it was forwarded.
@@ -96,7 +94,6 @@ impl Req {
             legal: Legal::default(),
             fate: Fate::Open,
             bare: false,
-            spa: 0,
             ask_again: false,
             data: Vec::new(),
             data_out: 0,

@@ -628,10 +628,6 @@ impl Scoreboard {
             _ => None,
         });
         let (cause, recorded) = denial.unwrap_or_default();
-        let refusal = q.legal.verdicts.iter().find_map(|v| match v {
-            Verdict::Deny { cause, record } if !q.forwarded() => Some((*cause, record.is_some())),
-            _ => None,
-        });
         let record = TransactionRecord {
             id: q.axi.id,
             device_id: q.side.device_id,
