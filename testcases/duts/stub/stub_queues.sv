@@ -95,9 +95,8 @@ module stub_queues (
                     cmd_q[43:34] == '0 && cmd_q[63:60] == '0 && cmd_q[73:64] == '0 && cmd_q[127:126] == '0;
       // IOFENCE.C
       7'd2: legal = cmd_q[9:7] == 3'd0 && cmd_q[31:14] == '0 && cmd_q[127:126] == '0;
-      // IODIR.INVAL_DDT, .INVAL_PDT: there are no process directories, so no PID fits.
-      7'd3: legal = cmd_q[9:8] == 2'd0 && !(cmd_q[7] && !cmd_q[33]) && cmd_q[32:10] == '0 &&
-                    cmd_q[39:34] == '0 && cmd_q[127:64] == '0;
+      // IODIR.INVAL_DDT; INVAL_PDT is unsupported, there are no process directories.
+      7'd3: legal = cmd_q[9:7] == 3'd0 && cmd_q[32:10] == '0 && cmd_q[39:34] == '0 && cmd_q[127:64] == '0;
       default: ;
     endcase
   end
