@@ -106,6 +106,11 @@ impl Irq {
         }
     }
 
+    /// No lasting condition can set bit `n` at any time.
+    pub(crate) fn is_calm(&self, n: usize) -> bool {
+        !self.level[n].0
+    }
+
     /// The enable bit of source `n` fell: what was sure no longer is.
     pub(crate) fn disabled(&mut self, n: usize) {
         self.pend[n].unsure();

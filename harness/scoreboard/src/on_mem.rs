@@ -1,7 +1,7 @@
 //! `m_mem`: every read and every write of the block has a reason.
 
 use iommu_bus::event::{AxiAddr, BBeat, RBeat, Resp, WBeat};
-use iommu_golden::{FaultRecord, Spa};
+use iommu_golden::{Capabilities, FaultRecord, Spa};
 
 use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
@@ -26,6 +26,7 @@ impl Scoreboard {
         fine
     }
 
+    /// A plain access: no exclusive, no atomic, and no QoS ids where there are none.
     fn plain(&mut self, what: &str, axi: &AxiAddr) {
         if axi.lock || axi.atop != 0 {
             self.fail(
@@ -37,6 +38,14 @@ impl Scoreboard {
                     axi.lock,
                     axi.atop
                 ),
+                String::new(),
+            );
+        }
+        if axi.user != 0 && !self.cfg.golden.capabilities.has(Capabilities::QOSID) {
+            self.fail(
+                Check::UserBits,
+                format!("{what} user 0: there are no QoS ids"),
+                format!("{what} {} user {:#x}", describe_axi(axi), axi.user),
                 String::new(),
             );
         }
@@ -64,12 +73,14 @@ impl Scoreboard {
         let bytes = 16u64 << cq.log2_entries();
         let in_queue = first >= base && last - base.min(last) < bytes;
         if in_queue && self.cq.control.on_hi {
-            let mask = cq.index_mask();
-            let from = self.cq.head.count_of(((first - base) / 16) as u32, mask);
-            let to = from + ((last - base) / 16 - (first - base) / 16);
-            let end = self.cq.head.count_of(cq.tail, mask);
-            if to < end {
-                return self.begin_fetch(from, to, base + (first - base) / 16 * 16);
+            // Counted back from cqt, which is exact; 0 is cqt itself.
+            let back = cq.tail.wrapping_sub(((first - base) / 16) as u32) & cq.index_mask();
+            let more = (last - base) / 16 - (first - base) / 16;
+            if let Some(from) = self.cq.end.checked_sub(back.into())
+                && from >= self.cq.head.lo
+                && more < u64::from(back)
+            {
+                return self.begin_fetch(from, from + more, base + (first - base) / 16 * 16);
             }
         }
         if self.explain_walk(first, last) {
@@ -132,6 +143,8 @@ impl Scoreboard {
             );
         }
         self.cq.progress = self.now;
+        // It fetches, so it is on.
+        self.cq.control.on_lo |= self.cq.control.enable;
         for count in from..=to {
             let Some(n) = count.checked_sub(self.cq.head.hi) else {
                 continue;
@@ -433,6 +446,8 @@ impl Scoreboard {
                 String::new(),
             );
         }
+        // It writes, so it is on.
+        self.fq.control.on_lo |= self.fq.control.enable && self.fq.control.on_hi;
         self.fq.slots.push_back(Slot {
             words: [0; 4],
             mask: 0,

@@ -55,6 +55,15 @@ impl Scoreboard {
         }
     }
 
+    /// If every record that might have found no room has been written, none has overflowed.
+    pub(crate) fn check_overflow(&mut self) {
+        let waiting = self.fq.faults.iter().any(|f| f.lost & lost::FULL != 0);
+        if !waiting && !self.fq.overflow_used {
+            self.fq.overflow.disprove();
+            self.update_levels();
+        }
+    }
+
     /// Storing a record failed.
     pub(crate) fn fault_queue_error(&mut self) {
         let (now, settle) = (self.now, self.bounds.settle);
@@ -83,6 +92,7 @@ impl Scoreboard {
     /// No record can come for this request.
     pub(crate) fn drop_fault_of(&mut self, r: Ref) {
         self.fq.faults.retain(|f| f.of != Some(r));
+        self.check_overflow();
     }
 
     /// The record of fault `n` was written.
@@ -90,6 +100,9 @@ impl Scoreboard {
         let Some(f) = self.fq.faults.remove(n) else {
             return;
         };
+        if f.lost & lost::FULL != 0 {
+            self.check_overflow();
+        }
         if let Some(r) = f.of {
             if let Some(q) = self.dev.get_mut(r) {
                 q.awaits_record = false;
@@ -115,6 +128,7 @@ impl Scoreboard {
             }
             self.dev.release_if_over(r);
         }
+        self.fq.overflow_used |= f.lost & lost::FULL != 0;
         if !f.certain || f.merged {
             return;
         }
@@ -199,6 +213,7 @@ impl Scoreboard {
                     if f.wsi {
                         changed = true;
                         self.cq.fence_w_ip.may(now);
+                        self.cq.raising.push_back((self.cq.head.hi, now));
                     }
                     self.oracle.fenced(now, c.fetched);
                 }
@@ -209,6 +224,21 @@ impl Scoreboard {
         }
         if changed {
             self.update_levels();
+        }
+    }
+
+    /// Fences with WSI that have surely completed must have set `fence_w_ip`.
+    pub(crate) fn check_raising(&mut self) {
+        let reached = self.cq.head.lo;
+        while let Some(&(count, at)) = self.cq.raising.front() {
+            if count >= reached && at + self.bounds.command > self.now {
+                break;
+            }
+            self.cq.raising.pop_front();
+            // Software may have cleared it in between; then nobody can tell.
+            if self.cq.raise_cleared < at {
+                self.cq.fence_w_ip.must(self.now, self.bounds.settle);
+            }
         }
     }
 

@@ -89,6 +89,9 @@ impl Scoreboard {
                 offset::CQB => self.regs.unknown.set(offset::CQT, true),
                 offset::FQB => self.regs.unknown.set(offset::FQH, true),
                 offset::CQT => {
+                    let cq = self.iommu.registers().cq;
+                    let moved = cq.tail.wrapping_sub(old.registers().cq.tail) & cq.index_mask();
+                    self.cq.end += u64::from(moved);
                     self.cq.progress = now;
                     self.cq.reported_stuck = false;
                     self.check_unreachable_queue();
@@ -129,6 +132,8 @@ impl Scoreboard {
             self.cq.memory_fault.clear();
             self.cq.illegal.clear();
             self.cq.fence_w_ip.clear();
+            self.cq.raising.clear();
+            self.cq.end = self.iommu.registers().cq.tail.into();
             self.cq.started = true;
         }
         if starts || !enable {
@@ -146,6 +151,7 @@ impl Scoreboard {
         }
         if value & 1 << 11 != 0 {
             self.cq.fence_w_ip.begin_clear(now);
+            self.cq.raise_cleared = now;
         }
         if value & (1 << 8 | 1 << 10) != 0 && self.cq.cmds.front().is_some_and(|c| c.noted) {
             // The command at cqh, and those behind it, are fetched again.
@@ -199,8 +205,7 @@ impl Scoreboard {
     /// A command queue beyond 2^PAS cannot be read: a memory fault without an access.
     fn check_unreachable_queue(&mut self) {
         let cq = self.iommu.registers().cq;
-        let waiting = self.cq.control.on_hi
-            && u64::from(cq.tail) != self.cq.head.hi & u64::from(cq.index_mask());
+        let waiting = self.cq.control.on_hi && self.cq.end != self.cq.head.hi;
         if waiting && !self.reachable(cq.base_address(), 16u64 << cq.log2_entries()) {
             self.cq.memory_fault.may(self.now);
             self.update_levels();
@@ -261,6 +266,8 @@ impl Scoreboard {
                     if self.fq.faults.iter().any(|f| f.lost & lost::FULL != 0) {
                         // One of those that found no room may be tried again.
                         self.fq.overflow.may(now);
+                    } else if !self.fq.overflow.hi {
+                        self.fq.overflow_used = false;
                     }
                     self.update_levels();
                 }
@@ -539,8 +546,12 @@ impl Scoreboard {
 
     fn read_pending(&mut self, value: u32, asked: u64) {
         let mut wrong = Vec::new();
-        for (n, (name, pend)) in NAMES.iter().zip(&mut self.irq.pend).enumerate() {
-            check_bit(value >> n & 1 != 0, name, pend, asked, &mut wrong);
+        for (n, name) in NAMES.iter().enumerate() {
+            let value = value >> n & 1 != 0;
+            check_bit(value, name, &mut self.irq.pend[n], asked, &mut wrong);
+            if !value && self.irq.is_calm(n) {
+                self.irq.pend[n].observe_zero(asked, self.bounds.settle);
+            }
         }
         let zero = value & !0xff0f;
         if zero != 0 {
@@ -593,6 +604,7 @@ impl Scoreboard {
             );
         } else {
             self.cq.head.lo = count;
+            self.check_raising();
         }
     }
 

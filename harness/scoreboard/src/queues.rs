@@ -181,6 +181,12 @@ pub(crate) struct CommandQueue {
     pub(crate) memory_fault: Sticky,
     pub(crate) illegal: Sticky,
     pub(crate) fence_w_ip: Sticky,
+    /// Count that `cqt` stands for: software only ever moves it on.
+    pub(crate) end: u64,
+    /// Fences with WSI that could complete: count, and since when.
+    pub(crate) raising: VecDeque<(u64, u64)>,
+    /// Clock when software last began to clear `fence_w_ip`.
+    pub(crate) raise_cleared: u64,
     /// Clock of the last sign of life.
     pub(crate) progress: u64,
     pub(crate) reported_stuck: bool,
@@ -238,6 +244,8 @@ pub(crate) struct FaultQueue {
     pub(crate) overflow: Sticky,
     /// Clock when software last began to clear `fqof`.
     pub(crate) overflow_cleared: u64,
+    /// A record may have been lost to a full queue since then.
+    pub(crate) overflow_used: bool,
     pub(crate) faults: VecDeque<Fault>,
     /// Clock of the last record that became visible.
     pub(crate) last_record: Option<u64>,

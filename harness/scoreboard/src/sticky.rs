@@ -68,6 +68,20 @@ impl Sticky {
         self.seen = Some(asked);
     }
 
+    /// The cause turned out not to have been one.
+    pub(crate) fn disprove(&mut self) {
+        if !self.lo && self.clearing.is_none() && self.must.is_none() {
+            self.hi = false;
+        }
+    }
+
+    /// Software read 0 in an access accepted at `asked`: 0 is sure if the last cause was long before.
+    pub(crate) fn observe_zero(&mut self, asked: u64, settle: u64) {
+        if self.event + settle < asked {
+            self.disprove();
+        }
+    }
+
     /// A clearing write was accepted.
     pub(crate) fn begin_clear(&mut self, now: u64) {
         self.lo = false;

@@ -823,6 +823,17 @@ fn unexplained_write() {
 }
 
 #[test]
+fn user_bits_of_the_memory_port() {
+    let mut rig = Rig::new();
+    rig.ask_read(1, RW, 0);
+    rig.clock(&[Event::MemAr(AxiAddr {
+        user: 1,
+        ..burst(1, DDT, 3)
+    })]);
+    rig.only(Check::UserBits);
+}
+
+#[test]
 fn access_kind() {
     let mut rig = Rig::new();
     rig.ask_read(1, RW, 0);
@@ -1098,6 +1109,65 @@ fn command_status() {
     rig.idle(SETTLE + 1);
     rig.read(offset::CQCSR, 0x1_0403);
     rig.some(Check::CommandStatus);
+}
+
+#[test]
+fn a_fence_must_raise_what_it_promised() {
+    let mut rig = Rig::new();
+    rig.fence(
+        0,
+        Iofence {
+            wsi: true,
+            ..PLAIN_FENCE
+        },
+    );
+    rig.write(offset::CQT, 1);
+    rig.fetch(CQ, 2);
+    rig.read(offset::CQH, 1);
+    rig.idle(SETTLE + 1);
+    rig.read(offset::CQCSR, 0x1_0003);
+    rig.some(Check::CommandStatus);
+}
+
+#[test]
+fn commands_wrap_round_although_nobody_reads_cqh() {
+    let mut rig = Rig::new();
+    for n in 0..40u64 {
+        let place = n % 16;
+        rig.fence(place, STORING);
+        rig.write(offset::CQT, (n + 1) % 16);
+        rig.fetch(CQ + 16 * place, 2);
+        rig.store4(FLAG, 0xabcd);
+    }
+    rig.read(offset::CQH, 40 % 16);
+    rig.end();
+    rig.fine();
+    // The one after the last is still out of bounds.
+    rig.fetch(CQ + 16 * 8, 2);
+    rig.only(Check::FetchOutsideQueue);
+}
+
+#[test]
+fn a_narrow_escape_from_overflow_is_not_one() {
+    // Four faults at once for three places: any may be lost, until all are written.
+    let mut rig = Rig::new();
+    for id in 1..=4 {
+        rig.ask_read(id, NONE, 0);
+    }
+    rig.walk(NONE);
+    for id in 1..=4 {
+        rig.clock(&[Event::DevR(r(id, 0, Resp::SlvErr, true))]);
+    }
+    let words = Rig::record(Cause::ReadPageFault, false, NONE);
+    for n in 0..3 {
+        rig.record_at(n, words, Resp::Okay);
+    }
+    rig.write(offset::FQH, 2);
+    rig.record_at(3, words, Resp::Okay);
+    rig.clock(&[Event::Wsi(2)]);
+    rig.fine();
+    rig.read(offset::FQCSR, 0x1_0203);
+    rig.only(Check::FaultStatus);
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Scoreboard {
         self.check_controls();
         self.check_requests();
         self.check_commands();
+        self.check_raising();
         self.check_faults();
         self.check_messages();
     }
@@ -186,8 +187,7 @@ impl Scoreboard {
 
     /// No command is left that could go on.
     fn commands_at_rest(&self) -> bool {
-        let cq = self.iommu.registers().cq;
-        let caught_up = self.cq.head.hi as u32 & cq.index_mask() == cq.tail;
+        let caught_up = self.cq.head.hi == self.cq.end;
         !self.cq.control.on_hi || caught_up || self.cq.memory_fault.hi || self.cq.illegal.hi
     }
 
