@@ -10,7 +10,8 @@
 // result_o shows for sel_i, until it is started again or freed.
 //
 // Memory reads: valid/ready, payload stable until taken; one read of a slot is
-// outstanding. Read data comes without back-pressure.
+// outstanding. mem_rreq depends on mem_rrsp and start of the same cycle. Read
+// data comes without back-pressure.
 
 `include "iommu_macros.svh"
 
@@ -224,10 +225,12 @@ module iommu_walker
 
   // ---------------------------------------------------------------- memory port
   // Round robin over the slots that have a read to issue; the choice stands
-  // until it is taken.
+  // until it is taken. When none waits, a read goes out in the cycle in which it
+  // becomes known: the next one of a walk with the data before, the first one
+  // with the start.
   logic [Slots-1:0] want;
   logic [SlotW-1:0] turn_q, pick, issue_slot, held_slot_q;
-  logic             held_q;
+  logic             held_q, early_next, early_start, taken;
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) want[i] = (state_q[i] == StReq);
   end
@@ -237,20 +240,40 @@ module iommu_walker
       if (want[(32'(turn_q) + i) % Slots]) pick = SlotW'((32'(turn_q) + i) % Slots);
     end
   end
-  assign issue_slot       = held_q ? held_slot_q : pick;
-  assign mem_rreq_valid_o = |want;
+  assign early_next  = (want == '0) && mem_rrsp_valid_i && (state_next == StReq);
+  assign early_start = (want == '0) && !early_next && start_valid_i && !start_i.deny;
 
+  phase_e         issue_phase;
+  logic [PaW-1:0] issue_addr;
+  mem_user_t      issue_user;  // of the device context
   always_comb begin
-    mem_rreq_o.id   = WalkIdW'(issue_slot);
-    mem_rreq_o.addr = slot_q[issue_slot].addr;
-    mem_rreq_o.len  = (slot_q[issue_slot].phase != PhDc) ? 8'd0 : cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
-    // Directory reads would carry iommu_qosid: no QOSID yet, so zero.
-    mem_rreq_o.user = '0;
-    if (slot_q[issue_slot].phase == PhPt) begin
-      mem_rreq_o.user.mcid = slot_q[issue_slot].part.dc.mcid;
-      mem_rreq_o.user.rcid = slot_q[issue_slot].part.dc.rcid;
+    if (early_next) begin
+      issue_slot  = rsp_slot;
+      issue_phase = nxt.phase;
+      issue_addr  = nxt.addr;
+      issue_user  = '{mcid: cur.part.dc.mcid, rcid: cur.part.dc.rcid};
+    end else if (early_start) begin
+      issue_slot  = start_slot_i;
+      issue_phase = start_i.phase;
+      issue_addr  = start_i.addr;
+      issue_user  = '{mcid: start_i.dc.mcid, rcid: start_i.dc.rcid};
+    end else begin
+      issue_slot  = held_q ? held_slot_q : pick;
+      issue_phase = slot_q[issue_slot].phase;
+      issue_addr  = slot_q[issue_slot].addr;
+      issue_user  = '{mcid: slot_q[issue_slot].part.dc.mcid, rcid: slot_q[issue_slot].part.dc.rcid};
     end
   end
+
+  assign mem_rreq_valid_o = (want != '0) || early_next || early_start;
+  assign taken            = mem_rreq_valid_o && mem_rreq_ready_i;
+  assign mem_rreq_o       = '{
+          id: WalkIdW'(issue_slot),
+          addr: issue_addr,
+          len: (issue_phase != PhDc) ? 8'd0 : cfg_i.caps.msi_flat ? 8'd7 : 8'd3,
+          // Directory reads would carry iommu_qosid: no QOSID yet, so zero.
+          user: (issue_phase == PhPt) ? issue_user : '0
+      };
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -260,30 +283,37 @@ module iommu_walker
     end else begin
       held_q      <= mem_rreq_valid_o && !mem_rreq_ready_i;
       held_slot_q <= issue_slot;
-      if (mem_rreq_valid_o && mem_rreq_ready_i) turn_q <= issue_slot;
+      if (taken) turn_q <= issue_slot;
     end
   end
 
   // ---------------------------------------------------------------- slots
+  state_e           state_d[Slots];
+  logic [Slots-1:0] stale_d;
+  always_comb begin
+    stale_d = stale_q;
+    for (int unsigned i = 0; i < Slots; i++) begin
+      state_d[i] = state_q[i];
+      if (start_valid_i && (start_slot_i == SlotW'(i))) begin
+        state_d[i] = start_i.deny ? StDone : StReq;
+        // A slot that goes on from its context keeps its mark.
+        if (state_q[i] == StIdle) stale_d[i] = 1'b0;
+      end else if (free_valid_i && (free_slot_i == SlotW'(i))) begin
+        state_d[i] = StIdle;
+      end else if (mem_rrsp_valid_i && (rsp_slot == SlotW'(i))) begin
+        state_d[i] = state_next;
+      end
+      if (taken && (issue_slot == SlotW'(i))) state_d[i] = StWait;
+    end
+    if (stale_i) stale_d = '1;
+  end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       for (int unsigned i = 0; i < Slots; i++) state_q[i] <= StIdle;
       stale_q <= '0;
     end else begin
-      for (int unsigned i = 0; i < Slots; i++) begin
-        if (start_valid_i && (start_slot_i == SlotW'(i))) begin
-          state_q[i] <= start_i.deny ? StDone : StReq;
-          // A slot that goes on from its context keeps its mark.
-          if (state_q[i] == StIdle) stale_q[i] <= 1'b0;
-        end else if (free_valid_i && (free_slot_i == SlotW'(i))) begin
-          state_q[i] <= StIdle;
-        end else if (mem_rreq_valid_o && mem_rreq_ready_i && (issue_slot == SlotW'(i))) begin
-          state_q[i] <= StWait;
-        end else if (mem_rrsp_valid_i && (rsp_slot == SlotW'(i))) begin
-          state_q[i] <= state_next;
-        end
-      end
-      if (stale_i) stale_q <= '1;
+      for (int unsigned i = 0; i < Slots; i++) state_q[i] <= state_d[i];
+      stale_q <= stale_d;
     end
   end
 
