@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // No IOMMU: a block with its pins whose behaviour the tests of sim/ command
-// through cfg_caps_i (none of the handshakes is used, all outputs but six are
+// through cfg_caps_i (none of the handshakes is used, all outputs but seven are
 // tied low).
 
 module probe #(
@@ -229,11 +229,12 @@ module probe #(
   assign m_ats_tc_data_o = s_ats_tr_data_i[77:0];
   assign wsi_o           = s_ats_tr_data_i[130:115];
 
-  // Flips as long as the command stands
+  // m_dev_arlock_o: flips as long as the command stands
   /* verilator lint_off UNOPTFLAT */
   logic flip;
   assign flip = (cmd == CmdDiverge) ? ~flip : 1'b0;
   /* verilator lint_on UNOPTFLAT */
+  assign m_dev_arlock_o = flip;
 
   logic armed_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -311,7 +312,6 @@ module probe #(
   assign m_dev_arlen_o = '0;
   assign m_dev_arsize_o = '0;
   assign m_dev_arburst_o = '0;
-  assign m_dev_arlock_o = '0;
   assign m_dev_arcache_o = '0;
   assign m_dev_arprot_o = '0;
   assign m_dev_arqos_o = '0;
@@ -359,7 +359,7 @@ module probe #(
   assign m_ats_prgr_data_o = '0;
 
   logic unused;
-  assign unused = ^{flip, ats_timeout_i, s_reg_awvalid_i, s_reg_awaddr_i, s_reg_awprot_i, s_reg_wvalid_i,
+  assign unused = ^{ats_timeout_i, s_reg_awvalid_i, s_reg_awaddr_i, s_reg_awprot_i, s_reg_wvalid_i,
                     s_reg_wdata_i, s_reg_wstrb_i, s_reg_bready_i, s_reg_arvalid_i,
                     s_reg_arprot_i, s_reg_rready_i, s_dev_awvalid_i, s_dev_awid_i,
                     s_dev_awaddr_i, s_dev_awlen_i, s_dev_awsize_i, s_dev_awburst_i,
