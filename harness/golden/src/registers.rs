@@ -378,8 +378,8 @@ impl Registers {
                 | TR_REQ_CTL
                 | TR_RESPONSE
                 | ICVEC
-        ) || (offset % 8 == 0 && (IOHPMCTR1..IOHPMEVT1 + 248).contains(&offset))
-            || (offset % 16 == 0 && (MSI_CFG_TBL..MSI_CFG_TBL + 256).contains(&offset))
+        ) || (offset.is_multiple_of(8) && (IOHPMCTR1..IOHPMEVT1 + 248).contains(&offset))
+            || (offset.is_multiple_of(16) && (MSI_CFG_TBL..MSI_CFG_TBL + 256).contains(&offset))
     }
 
     /// Checks the three conditions under which an access is UNSPECIFIED.
@@ -387,7 +387,7 @@ impl Registers {
         if offset >= 4096 {
             return Err(RegError::Outside(offset));
         }
-        if offset % size.bytes() != 0 {
+        if !offset.is_multiple_of(size.bytes()) {
             return Err(RegError::Misaligned(offset));
         }
         // Reserved and custom space has no registers that an access could span.
@@ -438,7 +438,7 @@ impl Registers {
             ICVEC => self.icvec,
             _ if (MSI_CFG_TBL..MSI_CFG_TBL + 256).contains(&at) => {
                 let e = &self.msi_cfg[usize::from((at - MSI_CFG_TBL) / 16)];
-                if at % 16 == 0 {
+                if at.is_multiple_of(16) {
                     e.addr
                 } else {
                     two(e.data, u32::from(e.masked))
@@ -526,10 +526,8 @@ impl Registers {
         match at {
             // RO
             CAPABILITIES => {}
-            FCTL => {
-                if low {
-                    self.write_fctl(cfg, lo, fx);
-                }
+            FCTL if low => {
+                self.write_fctl(cfg, lo, fx);
             }
             DDTP => {
                 let new = merge(self.ddtp(), ppn_mask(ch.ppn_bits) | 0xf);
@@ -544,11 +542,9 @@ impl Registers {
                 self.cq.tail &= self.cq.index_mask();
             }
             // cqh is RO
-            CQH => {
-                if high {
-                    // "Only LOG2SZ-1:0 bits are writable."
-                    self.cq.tail = hi & self.cq.index_mask();
-                }
+            CQH if high => {
+                // "Only LOG2SZ-1:0 bits are writable."
+                self.cq.tail = hi & self.cq.index_mask();
             }
             FQB => {
                 if self.fq.on {
@@ -557,11 +553,9 @@ impl Registers {
                 self.fq.base = merge(self.fq.base, base_mask);
                 self.fq.head &= self.fq.index_mask();
             }
-            FQH => {
+            FQH if low => {
                 // fqt is RO
-                if low {
-                    self.fq.head = lo & self.fq.index_mask();
-                }
+                self.fq.head = lo & self.fq.index_mask();
             }
             PQB if caps.has(Capabilities::ATS) => {
                 if self.pq.on {
@@ -570,10 +564,8 @@ impl Registers {
                 self.pq.base = merge(self.pq.base, base_mask);
                 self.pq.head &= self.pq.index_mask();
             }
-            PQH if caps.has(Capabilities::ATS) => {
-                if low {
-                    self.pq.head = lo & self.pq.index_mask();
-                }
+            PQH if caps.has(Capabilities::ATS) && low => {
+                self.pq.head = lo & self.pq.index_mask();
             }
             CQCSR => {
                 if low {
@@ -593,11 +585,9 @@ impl Registers {
                     self.ipsr &= !hi;
                 }
             }
-            IOCOUNTOVF if caps.has(Capabilities::HPM) => {
+            IOCOUNTOVF if caps.has(Capabilities::HPM) && high => {
                 // iocountovf is RO
-                if high {
-                    self.iocountinh = hi & counters_mask(ch.hpm_counters);
-                }
+                self.iocountinh = hi & counters_mask(ch.hpm_counters);
             }
             IOHPMCYCLES if caps.has(Capabilities::HPM) => {
                 let counter = (1u64 << ch.hpm_cycle_bits.min(63)) - 1;
@@ -638,12 +628,10 @@ impl Registers {
                 self.tr_req_ctl = merge(self.tr_req_ctl, writable) | busy;
                 fx.debug_request = busy == 0 && self.tr_req_ctl & 1 == 1;
             }
-            IOMMU_QOSID if caps.has(Capabilities::QOSID) => {
-                if low {
-                    let m = low_bits(ch.rcid_bits.min(12)) as u32
-                        | (low_bits(ch.mcid_bits.min(12)) as u32) << 16;
-                    self.iommu_qosid = lo & m;
-                }
+            IOMMU_QOSID if caps.has(Capabilities::QOSID) && low => {
+                let m = low_bits(ch.rcid_bits.min(12)) as u32
+                    | (low_bits(ch.mcid_bits.min(12)) as u32) << 16;
+                self.iommu_qosid = lo & m;
             }
             ICVEC => {
                 // "if only two vectors are supported then only bit 0 for each cause could be
@@ -656,7 +644,7 @@ impl Registers {
                 // "These registers are hardwired to 0 if capabilities.IGS == WSI."
                 if caps.can_msi() && n < usize::from(ch.vectors) {
                     let e = &mut self.msi_cfg[n];
-                    if at % 16 == 0 {
+                    if at.is_multiple_of(16) {
                         e.addr = merge(e.addr, low_bits(ch.msi_addr_bits.min(56)) & !3);
                     } else {
                         if low {
