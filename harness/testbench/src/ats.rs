@@ -6,6 +6,7 @@ use iommu_bus::event::Event;
 use iommu_sim::{PinsIn, PinsOut};
 
 use crate::context::Clock;
+use crate::pins;
 use crate::protocol::{Channel, Hold, Port, Rule};
 
 /// How the ATS agent behaves.
@@ -128,10 +129,8 @@ impl AtsAgent {
         }
         self.valid = !ck.quiet && !self.queue.is_empty();
         self.ready = !ck.reset && !self.config.stopped;
-        pins.s_ats_tr_valid = self.valid.into();
-        if let Some(words) = self.queue.front() {
-            pins.s_ats_tr_data = *words;
-        }
+        let words = self.queue.front().filter(|_| self.valid);
+        pins::drive_ats_tr(pins, words.copied());
         pins.m_ats_tc_ready = self.ready.into();
         pins.m_ats_inv_ready = self.ready.into();
         pins.m_ats_prgr_ready = self.ready.into();

@@ -13,6 +13,33 @@
 //! * Memory is read in the clock of the AR handshake, and written in the clock in
 //!   which BVALID rises, before that clock's reads.
 //! * `s_dev` and `s_reg` agents drive an address, or a beat, a clock.
+//!
+//! While a valid is low its payload pins carry junk.
+//!
+//! ```
+//! use iommu_sim::{Device, PinsIn, PinsOut, SimError};
+//! use iommu_testbench::{RegOp, Testbench, TestbenchConfig};
+//!
+//! /// A block that answers nobody.
+//! struct Silent;
+//! impl Device for Silent {
+//!     fn tick(&mut self, _: &PinsIn, o: &mut PinsOut) -> Result<(), SimError> {
+//!         *o = PinsOut::default();
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), iommu_testbench::TbError> {
+//! let mut tb = Testbench::new(Box::new(Silent), TestbenchConfig::default());
+//! tb.reset(4)?;
+//! tb.submit_reg(RegOp::Read { offset: 0, size: 8 });
+//! for _ in 0..100 {
+//!     assert!(tb.step()?.is_empty());
+//! }
+//! assert_eq!(tb.outstanding().reg, 1);
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 mod ats;

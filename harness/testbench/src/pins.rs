@@ -41,6 +41,46 @@ pub(crate) const fn resp_bits(resp: Resp) -> u8 {
     }
 }
 
+// What stands on the payload pins from the clock after a handshake on: a block that
+// looks at a payload without valid, or a clock late, must not find the right one.
+
+const JUNK: u64 = 0x5aa5_5aa5_5aa5_5aa5;
+const JUNK_B: BBeat = BBeat {
+    id: 0x2a,
+    resp: Resp::DecErr,
+};
+const JUNK_R: RBeat = RBeat {
+    id: 0x2a,
+    data: JUNK,
+    resp: Resp::SlvErr,
+    last: true,
+    poison: true,
+};
+const JUNK_W: WBeat = WBeat {
+    data: JUNK,
+    strb: 0xa5,
+    last: true,
+};
+const JUNK_ADDR: AxiAddr = AxiAddr {
+    id: 0x5a,
+    addr: JUNK,
+    len: 0xa5,
+    size: 5,
+    burst: Burst::Reserved,
+    lock: true,
+    cache: 0xa,
+    prot: 5,
+    qos: 5,
+    region: 0xa,
+    atop: 0x2a,
+    user: 0,
+};
+const JUNK_SIDE: Sideband = Sideband {
+    device_id: 0x5a_a55a,
+    process_id: Some(0x5_a5a5),
+    translated: true,
+};
+
 /// What a memory port's agent drives in a clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SubordinateDrive {
@@ -142,13 +182,15 @@ impl ManagerPins for OutPins {
         i.m_dev_awready = d.awready.into();
         i.m_dev_wready = d.wready.into();
         i.m_dev_arready = d.arready.into();
-        i.m_dev_bvalid = d.b.is_some().into();
-        if let Some(b) = d.b {
+        if d.b.is_some() || i.m_dev_bvalid != 0 {
+            let b = d.b.unwrap_or(JUNK_B);
+            i.m_dev_bvalid = d.b.is_some().into();
             i.m_dev_bid = b.id;
             i.m_dev_bresp = resp_bits(b.resp);
         }
-        i.m_dev_rvalid = d.r.is_some().into();
-        if let Some(r) = d.r {
+        if d.r.is_some() || i.m_dev_rvalid != 0 {
+            let r = d.r.unwrap_or(JUNK_R);
+            i.m_dev_rvalid = d.r.is_some().into();
             i.m_dev_rid = r.id;
             i.m_dev_rdata = r.data;
             i.m_dev_rresp = resp_bits(r.resp);
@@ -248,13 +290,15 @@ impl ManagerPins for MemPins {
         i.m_mem_awready = d.awready.into();
         i.m_mem_wready = d.wready.into();
         i.m_mem_arready = d.arready.into();
-        i.m_mem_bvalid = d.b.is_some().into();
-        if let Some(b) = d.b {
+        if d.b.is_some() || i.m_mem_bvalid != 0 {
+            let b = d.b.unwrap_or(JUNK_B);
+            i.m_mem_bvalid = d.b.is_some().into();
             i.m_mem_bid = b.id;
             i.m_mem_bresp = resp_bits(b.resp);
         }
-        i.m_mem_rvalid = d.r.is_some().into();
-        if let Some(r) = d.r {
+        if d.r.is_some() || i.m_mem_rvalid != 0 {
+            let r = d.r.unwrap_or(JUNK_R);
+            i.m_mem_rvalid = d.r.is_some().into();
             i.m_mem_rid = r.id;
             i.m_mem_rdata = r.data;
             i.m_mem_rresp = resp_bits(r.resp);
@@ -286,11 +330,14 @@ impl ManagerPins for MemPins {
     }
 }
 
-/// Drives `s_dev_aw`; without a beat only valid goes low.
+/// Drives `s_dev_aw`.
 #[inline]
 pub(crate) fn drive_dev_aw(i: &mut PinsIn, beat: Option<(&AxiAddr, &Sideband)>) {
+    if beat.is_none() && i.s_dev_awvalid == 0 {
+        return;
+    }
     i.s_dev_awvalid = beat.is_some().into();
-    let Some((a, s)) = beat else { return };
+    let (a, s) = beat.unwrap_or((&JUNK_ADDR, &JUNK_SIDE));
     i.s_dev_awid = a.id;
     i.s_dev_awaddr = a.addr;
     i.s_dev_awlen = a.len;
@@ -308,11 +355,14 @@ pub(crate) fn drive_dev_aw(i: &mut PinsIn, beat: Option<(&AxiAddr, &Sideband)>) 
     i.s_dev_awmmuatst = s.translated.into();
 }
 
-/// Drives `s_dev_ar`; without a beat only valid goes low.
+/// Drives `s_dev_ar`.
 #[inline]
 pub(crate) fn drive_dev_ar(i: &mut PinsIn, beat: Option<(&AxiAddr, &Sideband)>) {
+    if beat.is_none() && i.s_dev_arvalid == 0 {
+        return;
+    }
     i.s_dev_arvalid = beat.is_some().into();
-    let Some((a, s)) = beat else { return };
+    let (a, s) = beat.unwrap_or((&JUNK_ADDR, &JUNK_SIDE));
     i.s_dev_arid = a.id;
     i.s_dev_araddr = a.addr;
     i.s_dev_arlen = a.len;
@@ -330,15 +380,72 @@ pub(crate) fn drive_dev_ar(i: &mut PinsIn, beat: Option<(&AxiAddr, &Sideband)>) 
     i.s_dev_armmuatst = s.translated.into();
 }
 
-/// Drives `s_dev_w`; without a beat only valid goes low.
+/// Drives `s_dev_w`.
 #[inline]
 pub(crate) fn drive_dev_w(i: &mut PinsIn, beat: Option<WBeat>) {
-    i.s_dev_wvalid = beat.is_some().into();
-    if let Some(b) = beat {
-        i.s_dev_wdata = b.data;
-        i.s_dev_wstrb = b.strb;
-        i.s_dev_wlast = b.last.into();
+    if beat.is_none() && i.s_dev_wvalid == 0 {
+        return;
     }
+    i.s_dev_wvalid = beat.is_some().into();
+    let b = beat.unwrap_or(JUNK_W);
+    i.s_dev_wdata = b.data;
+    i.s_dev_wstrb = b.strb;
+    i.s_dev_wlast = b.last.into();
+}
+
+/// Drives `s_reg_aw`.
+#[inline]
+pub(crate) fn drive_reg_aw(i: &mut PinsIn, addr: Option<u16>) {
+    if addr.is_some() || i.s_reg_awvalid != 0 {
+        i.s_reg_awvalid = addr.is_some().into();
+        i.s_reg_awaddr = addr.unwrap_or(0x5a5);
+    }
+}
+
+/// Drives `s_reg_w`: data and strobes.
+#[inline]
+pub(crate) fn drive_reg_w(i: &mut PinsIn, beat: Option<(u64, u8)>) {
+    if beat.is_some() || i.s_reg_wvalid != 0 {
+        i.s_reg_wvalid = beat.is_some().into();
+        (i.s_reg_wdata, i.s_reg_wstrb) = beat.unwrap_or((JUNK, 0xff));
+    }
+}
+
+/// Drives `s_reg_ar`.
+#[inline]
+pub(crate) fn drive_reg_ar(i: &mut PinsIn, addr: Option<u16>) {
+    if addr.is_some() || i.s_reg_arvalid != 0 {
+        i.s_reg_arvalid = addr.is_some().into();
+        i.s_reg_araddr = addr.unwrap_or(0x5a5);
+    }
+}
+
+/// Drives `s_ats_tr`.
+#[inline]
+pub(crate) fn drive_ats_tr(i: &mut PinsIn, words: Option<[u32; 5]>) {
+    if words.is_some() || i.s_ats_tr_valid != 0 {
+        i.s_ats_tr_valid = words.is_some().into();
+        i.s_ats_tr_data = words.unwrap_or([0x5aa5_5aa5, 0x5aa5_5aa5, 0x5aa5_5aa5, 0x5aa5_5aa5, 5]);
+    }
+}
+
+/// No valid high, junk on every payload.
+pub(crate) fn idle(i: &mut PinsIn) {
+    // A driver writes junk when its valid falls.
+    (i.m_dev_bvalid, i.m_dev_rvalid) = (1, 1);
+    (i.m_mem_bvalid, i.m_mem_rvalid) = (1, 1);
+    (i.s_dev_awvalid, i.s_dev_wvalid, i.s_dev_arvalid) = (1, 1, 1);
+    (i.s_reg_awvalid, i.s_reg_wvalid, i.s_reg_arvalid) = (1, 1, 1);
+    i.s_ats_tr_valid = 1;
+    OutPins::drive(i, &SubordinateDrive::default());
+    MemPins::drive(i, &SubordinateDrive::default());
+    drive_dev_aw(i, None);
+    drive_dev_w(i, None);
+    drive_dev_ar(i, None);
+    drive_reg_aw(i, None);
+    drive_reg_w(i, None);
+    drive_reg_ar(i, None);
+    drive_ats_tr(i, None);
 }
 
 /// The response that the block offers on `s_dev_b`.

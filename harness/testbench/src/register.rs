@@ -183,22 +183,14 @@ impl RegisterAgent {
         }
         self.bready = !ck.reset && self.ready.chance(self.timing.ready_percent);
         self.rready = self.bready;
-        let aw = self.flights.iter().find(|f| self.aw_valid && !f.addr_sent);
-        pins.s_reg_awvalid = aw.is_some().into();
-        if let Some(f) = aw {
-            pins.s_reg_awaddr = f.addr;
-        }
-        let w = self.flights.iter().find(|f| self.w_valid && !f.data_sent);
-        pins.s_reg_wvalid = w.is_some().into();
-        if let Some(f) = w {
-            pins.s_reg_wdata = f.data;
-            pins.s_reg_wstrb = f.strb;
-        }
-        let ar = self.flights.iter().find(|f| self.ar_valid && !f.addr_sent);
-        pins.s_reg_arvalid = ar.is_some().into();
-        if let Some(f) = ar {
-            pins.s_reg_araddr = f.addr;
-        }
+        let address = self.flights.iter().find(|f| !f.addr_sent);
+        let aw = address.filter(|_| self.aw_valid).map(|f| f.addr);
+        let ar = address.filter(|_| self.ar_valid).map(|f| f.addr);
+        let data = self.flights.iter().find(|f| !f.data_sent);
+        let w = data.filter(|_| self.w_valid).map(|f| (f.data, f.strb));
+        pins::drive_reg_aw(pins, aw);
+        pins::drive_reg_w(pins, w);
+        pins::drive_reg_ar(pins, ar);
         pins.s_reg_bready = self.bready.into();
         pins.s_reg_rready = self.rready.into();
     }

@@ -9,7 +9,7 @@ use iommu_sim::{Device, PinsIn, PinsOut, SimError};
 use crate::ats::{AtsAgent, AtsConfig, AtsRequest};
 use crate::context::{Clock, SharedMemory};
 use crate::device::{DevCompletion, DevTicket, DevTransaction, DeviceAgent};
-use crate::pins::{MemPins, OutPins};
+use crate::pins::{self, MemPins, OutPins};
 use crate::protocol::{Channel, Port, Rule, Violation};
 use crate::register::{RegCompletion, RegOp, RegTicket, RegisterAgent};
 use crate::subordinate::Subordinate;
@@ -129,11 +129,12 @@ impl Testbench {
     /// Puts the agents round a block. Call [`reset`](Self::reset) first: nobody did so far.
     #[must_use]
     pub fn new(device: Box<dyn Device + Send>, cfg: TestbenchConfig) -> Self {
-        let pins_in = PinsIn {
+        let mut pins_in = PinsIn {
             rst_n: 1,
             cfg_caps: cfg.caps_mask,
             ..PinsIn::default()
         };
+        pins::idle(&mut pins_in);
         Self {
             device,
             pins_in,

@@ -81,6 +81,11 @@ impl<D> Watched<D> {
             i.m_mem_rvalid,
             i.s_ats_tr_valid,
         ];
+        // No payload outlives its handshake.
+        assert!(i.s_dev_awvalid != 0 || i.s_dev_awlen == 0xa5);
+        assert!(i.s_dev_arvalid != 0 || i.s_dev_arlen == 0xa5);
+        assert!(i.m_mem_rvalid != 0 || i.m_mem_rdata == i.m_dev_rdata || i.m_dev_rvalid != 0);
+        assert!(i.s_reg_wvalid != 0 || i.s_reg_wstrb == 0xff);
         if i.rst_n == 0 || self.quiet {
             assert_eq!(valids, [0; 11], "valid in or right after reset");
         }
