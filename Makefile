@@ -1,0 +1,112 @@
+# What to type: `make sim` and `make test`; `make help` tells the rest.
+
+CARGO ?= cargo
+
+# The project's own Verilator (set up in .tools), or the one that VERILATOR names.
+# Each has its target folder, so that switching builds nothing again.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+ifneq ($(VERILATOR),)
+TARGET_DIR := $(TARGET_DIR)/with$(subst /,-,$(VERILATOR))
+export VERILATOR
+endif
+export CARGO_TARGET_DIR := $(TARGET_DIR)
+
+# A dut.yaml that is not one of the repository's is compiled in as well.
+OWN_DUTS := rtl/dut.yaml testcases/duts/stub/dut.yaml testcases/duts/stub-bug/dut.yaml
+ifneq ($(filter-out $(OWN_DUTS),$(filter %.yaml %.yml,$(patsubst ./%,%,$(DUT)))),)
+export IOMMU_DUT := $(DUT)
+endif
+
+# A second Verilator for `make test`: one on PATH, unless VERILATOR chose.
+SECOND_VERILATOR ?= $(if $(VERILATOR),,$(shell command -v verilator 2>/dev/null))
+
+COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) \
+          $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
+COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
+
+.PHONY: help setup build sim random test test-second regression lint fmt clippy unit doc clean
+
+help:
+	@echo "make sim              build, run all test cases, print the table"
+	@echo "  TEST=name           only this test case"
+	@echo "  SEED=n              another seed"
+	@echo "  WAVES=1             record waveforms of the whole run"
+	@echo "  JOBS=n              test cases at once"
+	@echo "  V=1                 say more"
+	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL"
+	@echo "make random SEEDS=n   random test cases, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
+	@echo "make test             everything that CI checks"
+	@echo "make lint             Verilator's lint on the RTL"
+	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
+	@echo "make setup            Verilator and libclang into .tools (the other targets do it, once)"
+	@echo "make clean            remove what was built (not .tools)"
+	@echo "VERILATOR=/path/to/verilator on any of these lines uses that one (5.006 or newer)"
+
+setup:
+	@tools/setup
+
+build: setup
+	@$(CARGO) build --release --package iommu-cosim
+
+sim: build
+	@$(COSIM) run $(if $(TEST),--test "$(TEST)") $(COMMON)
+
+random: build
+	@$(COSIM) random --seeds $(or $(SEEDS),20) $(COMMON)
+
+# The same profile throughout: each Verilator's models are compiled once.
+test: fmt lint clippy unit doc regression test-second
+	@echo "== make test: all passed"
+
+test-second:
+ifneq ($(SECOND_VERILATOR),)
+	@echo "== once more, with $(SECOND_VERILATOR)"
+	@if VERILATOR="$(SECOND_VERILATOR)" tools/setup --only verilator; then \
+	    $(MAKE) --no-print-directory VERILATOR="$(SECOND_VERILATOR)" lint models regression; \
+	else \
+	    echo "== it is left out"; \
+	fi
+else
+	@echo "== no second Verilator on PATH: one has to do"
+endif
+
+fmt:
+	@echo "== rustfmt"
+	@$(CARGO) fmt --all --check
+
+lint: setup
+	@echo "== lint"
+	@tools/lint
+
+clippy: setup
+	@echo "== clippy"
+	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+unit: setup
+	@echo "== unit and integration tests"
+	@$(CARGO) test --release --workspace
+
+# Tests of the models alone: they depend on the Verilator.
+.PHONY: models
+models: setup
+	@echo "== tests of the models"
+	@$(CARGO) test --release --package iommu-sim
+
+doc: setup
+	@echo "== documentation"
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+regression: build
+	@echo "== short regression"
+	@$(COSIM) run --short
+	@$(COSIM) random --seeds 3
+	@echo "== short regression of the stub"
+	@$(COSIM) run --short --dut stub
+	@echo "== short regression of the stub with a bug: it has to fail"
+	@$(COSIM) run --short --dut stub-bug; status=$$?; \
+	if [ $$status -ne 1 ]; then echo "the bug was not found (exit status $$status)"; exit 1; fi
+	@echo "== the bug was found, as it has to be"
+
+clean:
+	@$(CARGO) clean
+	@rm -rf out
