@@ -116,7 +116,7 @@ pub enum Entry {
 /// What the IOMMU may cache of a load that returned `words` (values: byte order resolved): the
 /// entry itself, and the translated pointer that a directory entry may keep of it.
 ///
-/// Both are `None` for V=0: "This specification does not allow the caching of [entries] whose V
+/// Both are `None` for V=0: "This specification does not allow the caching of (entries) whose V
 /// (valid) bit is clear", and for accesses to queues and interrupt files.
 #[must_use]
 pub fn describe(caps: Capabilities, label: &Label, words: &[u64]) -> [Option<Entry>; 2] {

@@ -1370,3 +1370,133 @@ fn identity_second_stage_changes_nothing() {
         }
     }
 }
+
+// ---- what is checked when a context is located, by choice
+
+#[test]
+fn addresses_beyond_pas_noticed_when_the_context_is_located() {
+    use iommu_golden::config::WideAddress;
+    let caps = all_caps().with_pas(40);
+    for (choice, dc_cause, pc_cause) in [
+        (WideAddress::WhenAccessed, 5, 5),
+        (WideAddress::Misconfigured, 259, 267),
+    ] {
+        let mut cfg = Config::new(caps);
+        cfg.choices.wide_address = choice;
+        let mut r = Rig::with(cfg);
+        let wide = 1 << 28;
+        r.set_dc(
+            5,
+            &DeviceContext {
+                tc: V,
+                fsc: 8 << 60 | wide,
+                ..Default::default()
+            },
+        );
+        assert_eq!(r.cause(read(5, VA)), dc_cause);
+        r.set_dc(
+            5,
+            &DeviceContext {
+                tc: V,
+                iohgatp: hgatp(8, 7, wide << 12),
+                ..Default::default()
+            },
+        );
+        assert_eq!(r.cause(read(5, VA)), dc_cause);
+        // Bare: the PPN is nobody's.
+        r.set_dc(
+            5,
+            &DeviceContext {
+                tc: V,
+                fsc: wide,
+                ..Default::default()
+            },
+        );
+        assert_eq!(r.ok(read(5, 0x1000)), 0x1000);
+        let root = pdt(&mut r, 5, 1, 0, 0);
+        set_pc(&mut r, root, 1, 3, V, 8 << 60 | wide);
+        assert_eq!(r.cause(with_pid(read(5, VA), 3)), pc_cause);
+        // msiptp, with a second stage whose page is an interrupt file.
+        let g = vm(&mut r, 3, RWU);
+        r.set_dc(
+            5,
+            &DeviceContext {
+                tc: V,
+                iohgatp: hgatp(8, 7, g),
+                msiptp: 1 << 60 | wide,
+                msi_addr_pattern: 0x28000,
+                ..Default::default()
+            },
+        );
+        let want = if choice == WideAddress::Misconfigured {
+            259
+        } else {
+            261
+        };
+        assert_eq!(r.cause(write(5, 0x2800_0000)), want);
+    }
+}
+
+#[test]
+fn pc_modes_follow_sxl_and_capabilities() {
+    let all = all_caps();
+    for sxl in [false, true] {
+        let dc = DeviceContext {
+            tc: V | tc::PDTV | if sxl { tc::SXL } else { 0 },
+            ..Default::default()
+        };
+        for mode in 0..16u64 {
+            let pc = ProcessContext {
+                ta: V,
+                fsc: mode << 60,
+            };
+            let cap = match (sxl, mode) {
+                (_, 0) => {
+                    assert!(pc.check(&Config::new(all), &dc).is_ok());
+                    continue;
+                }
+                (false, 8) => Capabilities::SV39,
+                (false, 9) => Capabilities::SV48,
+                (false, 10) => Capabilities::SV57,
+                (true, 8) => Capabilities::SV32,
+                _ => {
+                    assert!(pc.check(&Config::new(all), &dc).is_err());
+                    continue;
+                }
+            };
+            assert!(pc.check(&Config::new(all), &dc).is_ok());
+            assert!(
+                pc.check(&Config::new(all.without(cap)), &dc).is_err(),
+                "SXL {sxl} mode {mode}"
+            );
+        }
+    }
+}
+
+#[test]
+fn impossible_configurations_are_refused() {
+    let bad = |caps| Iommu::new(Config::new(caps)).is_err();
+    let all = all_caps();
+    assert!(!bad(all));
+    assert!(bad(all.with_igs(Igs::Reserved)));
+    assert!(bad(all.without(Capabilities::SV39)));
+    assert!(bad(all.without(Capabilities::SV48)));
+    for change in [
+        |c: &mut Choices| c.vectors = 3,
+        |c: &mut Choices| c.vectors = 32,
+        |c: &mut Choices| c.msi_addr_bits = 57,
+        |c: &mut Choices| c.log2sz_bits = 6,
+        |c: &mut Choices| c.ppn_bits = 45,
+        |c: &mut Choices| c.rcid_bits = 13,
+        |c: &mut Choices| c.mcid_bits = 13,
+        |c: &mut Choices| c.bare_range_log2 = 11,
+        |c: &mut Choices| c.hpm_counters = 0,
+        |c: &mut Choices| c.hpm_counter_bits = 31,
+        |c: &mut Choices| c.hpm_cycle_bits = 64,
+    ] {
+        let mut cfg = Config::new(all);
+        change(&mut cfg.choices);
+        let why = cfg.check().unwrap_err().to_string();
+        assert!(why.starts_with("choice `"), "{why}");
+    }
+}
