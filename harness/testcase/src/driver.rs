@@ -6,7 +6,7 @@
 //! bits of an entry as a fault injection would. It does not model the IOMMU:
 //! [`Driver::lookup`] says what this driver mapped, not what an IOMMU grants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::op::{ExpectedRecord, Op};
 use crate::regs;
@@ -240,6 +240,8 @@ pub struct Driver {
     pub cfg: DriverConfig,
     next_page: u64,
     words: HashMap<u64, u64>,
+    /// Pages that are tables. A test may have spoilt an entry so that it looks like a pointer.
+    tables: HashSet<u64>,
     out: Vec<Op>,
     /// Root of the directory.
     pub ddt_root: u64,
@@ -268,6 +270,7 @@ impl Driver {
             next_page: cfg.memory,
             cfg,
             words: HashMap::new(),
+            tables: HashSet::new(),
             out: Vec::new(),
             ddt_root: 0,
             cq_base: 0,
@@ -301,6 +304,7 @@ impl Driver {
     /// Allocates a page for a table and fills it with zeros.
     fn table(&mut self) -> u64 {
         let at = self.alloc(0);
+        self.tables.insert(at);
         self.out.push(Op::ZeroPage { addr: at });
         at
     }
@@ -628,6 +632,11 @@ impl Driver {
                 self.store(at, ppn(page) << 10 | pte::V);
             }
             table = (self.word(at) >> 10 & ((1 << 44) - 1)) << 12;
+            if !self.tables.contains(&table) {
+                return Err(Refused(format!(
+                    "the entry above {iova:#x} points to no table of this driver"
+                )));
+            }
         }
         Ok(table + 8 * (iova >> (12 + 9 * level) & 0x1ff))
     }
@@ -652,6 +661,14 @@ impl Driver {
             return Err(Refused(format!(
                 "{iova:#x} -> {pa:#x} is not aligned to {name}"
             )));
+        }
+        let taken = self.domains[domain.0]
+            .leaves
+            .range(..=iova | mask)
+            .next_back()
+            .is_some_and(|(_, l)| l.iova | ((1 << l.shift) - 1) >= iova);
+        if taken {
+            return Err(Refused(format!("{iova:#x} is mapped already")));
         }
         if shift == 16 {
             // Svnapot: PPN[3:0] = 1000 in each of the 16 entries.

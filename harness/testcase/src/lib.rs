@@ -9,6 +9,7 @@ pub mod diag;
 pub mod driver;
 pub mod dut;
 pub mod op;
+pub mod random;
 pub mod regs;
 pub mod rng;
 pub mod stream;
