@@ -12,12 +12,23 @@ struct Flat(Vec<u64>);
 impl Memory for Flat {
     fn load(&mut self, addr: Spa, size: u8, _: &Label) -> Result<u64, MemError> {
         let v = *self.0.get((addr.0 >> 3) as usize).ok_or(MemError::Access)?;
-        Ok(if size == 8 { v } else { v >> (8 * (addr.0 & 4)) & 0xffff_ffff })
+        Ok(if size == 8 {
+            v
+        } else {
+            v >> (8 * (addr.0 & 4)) & 0xffff_ffff
+        })
     }
     fn store(&mut self, _: Spa, _: &[u8], _: &Label) -> Result<(), MemError> {
         Err(MemError::Access)
     }
-    fn compare_and_swap(&mut self, _: Spa, _: u8, _: u64, _: u64, _: &Label) -> Result<u64, MemError> {
+    fn compare_and_swap(
+        &mut self,
+        _: Spa,
+        _: u8,
+        _: u64,
+        _: u64,
+        _: &Label,
+    ) -> Result<u64, MemError> {
         Err(MemError::Access)
     }
     fn fetch_or(&mut self, _: Spa, _: u64, _: bool, _: &Label) -> Result<u64, MemError> {
@@ -33,7 +44,10 @@ struct Os {
 impl Os {
     fn page(&mut self) -> u64 {
         self.next += 0x4000;
-        assert!(self.next + 0x4000 <= self.mem.0.len() as u64 * 8, "memory is full");
+        assert!(
+            self.next + 0x4000 <= self.mem.0.len() as u64 * 8,
+            "memory is full"
+        );
         self.next
     }
 
@@ -51,7 +65,11 @@ impl Os {
                 return;
             }
             let e = self.mem.0[(entry >> 3) as usize];
-            table = if e & 1 == 1 { e >> 10 << 12 } else { self.page() };
+            table = if e & 1 == 1 {
+                e >> 10 << 12
+            } else {
+                self.page()
+            };
             self.set(entry, table >> 12 << 10 | 1);
         }
     }
@@ -63,14 +81,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with(Capabilities::PD20)
         .with_pas(56);
     let mut iommu = Iommu::new(Config::new(caps))?;
-    let mut os = Os { mem: Flat(vec![0; 64 << 17]), next: 0x10_0000 };
+    let mut os = Os {
+        mem: Flat(vec![0; 64 << 17]),
+        next: 0x10_0000,
+    };
     let ddt = os.page();
     iommu.write_reg(offset::DDTP, RegSize::Eight, 2 | ddt >> 12 << 10)?;
     let second = os.page();
     os.map(second, 4, 2, 0, 2, 0xdf); // identity, one gigapage
     let pdt = os.page();
     let roots = [os.page(), os.page(), os.page()];
-    os.map(pdt, 1, 0, 0, 0, 0);
     // PDT of three levels for process 5.
     let (mid, leaf) = (os.page(), os.page());
     os.set(pdt, mid >> 12 << 10 | 1);
@@ -97,16 +117,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let va = random & 0x3fff_f000;
         pages.push(va);
         for (n, levels) in [(0, 3), (1, 4), (2, 3)] {
-            os.map(roots[n], levels, 0, va, 0, (random >> 40 & 0xfff) << 10 | 0xdf);
+            os.map(
+                roots[n],
+                levels,
+                0,
+                va,
+                0,
+                (random >> 40 & 0xfff) << 10 | 0xdf,
+            );
         }
     }
-    for (name, did, pid) in [("Sv39", 0, None), ("Sv48 on Sv48x4", 1, None), ("PD20, Sv39", 2, Some(5))] {
+    for (name, did, pid) in [
+        ("Sv39", 0, None),
+        ("Sv48 on Sv48x4", 1, None),
+        ("PD20, Sv39", 2, Some(5)),
+    ] {
         let mut sum = 0u64;
         let rounds = 500;
         let begin = Instant::now();
         for _ in 0..rounds {
             for va in &pages {
-                let req = Request { process_id: pid, ..Request::read(did, Iova(*va)) };
+                let req = Request {
+                    process_id: pid,
+                    ..Request::read(did, Iova(*va))
+                };
                 match iommu.translate(&mut os.mem, &req, &mut ()) {
                     Outcome::Granted(t) => sum = sum.wrapping_add(t.spa.0),
                     other => return Err(format!("{name}: {other:?}").into()),

@@ -6,6 +6,7 @@ use crate::caps::Capabilities;
 use crate::cause::Cause;
 use crate::command::{Command, CommandError, DecodeContext, Iofence};
 use crate::config::{Config, ConfigError};
+use crate::context::DeviceContext;
 use crate::label::Label;
 use crate::memory::{MemError, Memory};
 use crate::record::FaultRecord;
@@ -162,6 +163,36 @@ impl Iommu {
         addr.0
             .checked_add(len.saturating_sub(1))
             .is_some_and(|last| last >> self.config.capabilities.pas() == 0)
+    }
+
+    /// The RCID and MCID of an access of the IOMMU itself: "IOMMU-initiated requests for accessing
+    /// [PDT, second-stage, first-stage and MSI page tables, MRIF] use the value configured in the
+    /// RCID and MCID fields of DC.ta", those for DDT, queues and MSIs that of `iommu_qosid`. `dc` is
+    /// the context in use, for the former.
+    #[must_use]
+    pub fn qos_ids(&self, label: &Label, dc: Option<&DeviceContext>) -> (u16, u16) {
+        if !self.config.capabilities.has(Capabilities::QOSID) {
+            return (0, 0);
+        }
+        match label {
+            Label::PdtNonLeaf { .. }
+            | Label::Pc { .. }
+            | Label::FirstStage { .. }
+            | Label::SecondStage { .. }
+            | Label::MsiPte { .. }
+            | Label::Mrif => dc.map_or((0, 0), |dc| (dc.rcid(), dc.mcid())),
+            Label::DdtNonLeaf { .. }
+            | Label::Dc { .. }
+            | Label::Notice
+            | Label::CommandQueue
+            | Label::Fence
+            | Label::FaultQueue
+            | Label::PageRequestQueue
+            | Label::Msi => {
+                let q = self.regs.iommu_qosid;
+                ((q & 0xfff) as u16, (q >> 16 & 0xfff) as u16)
+            }
+        }
     }
 
     /// Reads a register. Reads have no side effect.

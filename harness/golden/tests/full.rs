@@ -895,8 +895,8 @@ fn msi_rig(mask: u64, pattern: u64) -> (Rig, u64) {
 
 #[test]
 fn msi_flat_replaces_the_second_stage_for_reads_too() {
-    // Mask bits 0, 1 and 4 of the page number select the file.
-    let (mut r, table) = msi_rig(0b1_0011, 0x28000);
+    // Mask bits 0, 1 and 4 of the page number select the file; the pattern's bits there count for nothing.
+    let (mut r, table) = msi_rig(0b1_0011, 0x28011);
     let file = 0x2801_2000u64; // page 0x28012: bits 4 and 1 -> I = 0b110
     r.mem.write_u64(table + 6 * 16, V | 3 << 1 | PA >> 12 << 10);
     r.mem.write_u64(table + 6 * 16 + 8, u64::MAX); // "The second doubleword is ignored"
@@ -1174,6 +1174,40 @@ fn qos_ids_of_the_context_or_of_the_register() {
         panic!()
     };
     assert_eq!((t.rcid, t.mcid), (0x78, 0x56));
+    // The IOMMU's own accesses: the register's for directories and queues, the context's beyond.
+    let dc = DeviceContext {
+        tc: V,
+        ta: 0xabc << 40 | 0x123 << 52,
+        ..Default::default()
+    };
+    let ids = |label| r.iommu.qos_ids(&label, Some(&dc));
+    for label in [
+        Label::Dc { device_id: 5 },
+        Label::CommandQueue,
+        Label::FaultQueue,
+        Label::PageRequestQueue,
+        Label::Msi,
+    ] {
+        assert_eq!(ids(label), (0x78, 0x56), "{label:?}");
+    }
+    for label in [
+        Label::Pc {
+            device_id: 5,
+            process_id: 1,
+        },
+        Label::PdtNonLeaf {
+            device_id: 5,
+            process_id: 1,
+            level: 1,
+        },
+        Label::MsiPte {
+            gscid: Some(1),
+            gpa: Gpa(0),
+        },
+        Label::Mrif,
+    ] {
+        assert_eq!(ids(label), (0xabc, 0x123), "{label:?}");
+    }
 }
 
 // ---- debug interface
