@@ -44,7 +44,7 @@ pub(crate) const fn resp_bits(resp: Resp) -> u8 {
 // What stands on the payload pins from the clock after a handshake on: a block that
 // looks at a payload without valid, or a clock late, must not find the right one.
 
-const JUNK: u64 = 0x5aa5_5aa5_5aa5_5aa5;
+pub(crate) const JUNK: u64 = 0x5aa5_5aa5_5aa5_5aa5;
 const JUNK_B: BBeat = BBeat {
     id: 0x2a,
     resp: Resp::DecErr,

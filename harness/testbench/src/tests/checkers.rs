@@ -686,3 +686,34 @@ fn ats_messages_must_be_expected() {
         assert_eq!(broken(used, ask(0x201), script), want);
     }
 }
+
+#[test]
+fn ats_completions_are_told_apart_by_their_whole_tag() {
+    let script = |n, _: &PinsIn, o: &mut PinsOut| {
+        o.s_ats_tr_ready = 1;
+        if (9..11).contains(&n) {
+            o.m_ats_tc_valid = 1;
+            o.m_ats_tc_data[2] = 0x201 << 4 | u32::from(n == 10); // two ranges
+        }
+    };
+    for tag in [0x201, 0x200, 0x001, 0x301] {
+        let ask = |tb: &mut Testbench| {
+            tb.submit_ats(&AtsRequest {
+                tag,
+                ..AtsRequest::default()
+            });
+        };
+        let unexpected = (Port::Ats, Channel::Completion, Rule::AtsUnexpected);
+        let want: &[_] = if tag == 0x201 { &[] } else { &[unexpected] };
+        assert_eq!(broken(TestbenchConfig::default(), ask, script), want);
+    }
+    let mut tb = bench(Scripted::new(script), TestbenchConfig::default());
+    tb.submit_ats(&AtsRequest {
+        tag: 0x201,
+        ..AtsRequest::default()
+    });
+    run(&mut tb, 9);
+    assert_eq!(tb.outstanding().ats, 1);
+    run(&mut tb, 2);
+    assert!(tb.outstanding().is_idle());
+}

@@ -461,3 +461,18 @@ fn refused_atomics_store_nothing_and_answer_everything() {
     let (r, _, resp) = atomic(AxiAddr { atop: 0x13, ..a }, &[1], &[]);
     assert_eq!((r.len(), resp), (0, Resp::SlvErr));
 }
+
+#[test]
+fn a_refusal_counts_behind_poison_too() {
+    let ops = vec![
+        MemOp::Write(incr(1, 0x1000, 2)),
+        data(9, false),
+        data(9, true),
+    ];
+    let mut tb = play(ops, PortTiming::fixed(2));
+    tb.memory().add_fault(0x1000..0x1008, MemFault::Poison);
+    tb.memory().add_fault(0x1008..0x1010, MemFault::DecErr);
+    let events = run(&mut tb, 20);
+    assert_eq!(write_resp(&events), [Resp::DecErr]);
+    assert_eq!(tb.memory().read_u64(0x1000), 0);
+}

@@ -335,24 +335,43 @@ fn exclusives() {
 
 #[test]
 fn device_atomics_keep_their_id_to_themselves() {
-    let mut tb = bench(PassThrough::new(2, 4), TestbenchConfig::default());
-    tb.memory().write_u64(0x1000, 40);
-    for n in 0..5 {
-        let mut t = DevTransaction::write(side(), 3, 0x1000, &2u64.to_le_bytes());
-        t.atop = 0x20; // LOAD ADD
-        tb.submit_dev(t);
-        tb.submit_dev(DevTransaction::read(side(), 3, 0x1000 * n, 8));
+    for seed in 0..12 {
+        // One address at a time: a read waits, valid, while the atomic wants to start.
+        let mut tb = bench(PassThrough::new(2, 1 + seed as usize % 3), rough(seed));
+        tb.memory().write_u64(0x1000, 40);
+        for n in 0..8 {
+            let mut t = DevTransaction::write(side(), 3, 0x1000, &2u64.to_le_bytes());
+            t.atop = 0x20; // LOAD ADD
+            tb.submit_dev(t);
+            tb.submit_dev(DevTransaction::read(side(), 3, 0x1000 * n, 64));
+            tb.submit_dev(DevTransaction::read(side(), 4, 0x1000 * n, 64));
+        }
+        // The checker of `m_dev` says so if ids are shared.
+        let (done, events) = finish(&mut tb, 5000);
+        let mut atomic = 0u32; // responses due: B and R
+        let mut reads = 0u32;
+        for at in &events {
+            match at.event {
+                Event::DevAw(a, _) => {
+                    assert_eq!((a.id, reads, atomic), (3, 0, 0));
+                    atomic = 2;
+                }
+                Event::DevAr(a, _) if a.id == 3 => {
+                    assert_eq!(atomic, 0);
+                    reads += 1;
+                }
+                Event::DevR(r) if r.id == 3 && r.last && atomic == 0 => reads -= 1,
+                Event::DevR(r) if r.id == 3 && r.last => atomic -= 1,
+                Event::DevB(_) => atomic -= 1,
+                _ => {}
+            }
+        }
+        let of = |c: &&DevCompletion| c.write;
+        let mut old: Vec<u64> = done.iter().filter(of).map(|c| c.data[0].data).collect();
+        old.sort_unstable();
+        assert_eq!(old, [40, 42, 44, 46, 48, 50, 52, 54]);
+        assert_eq!(tb.memory().read_u64(0x1000), 56);
     }
-    // The checker of `m_dev` says so if ids are shared.
-    let (done, _) = finish(&mut tb, 500);
-    let mut old: Vec<u64> = done
-        .iter()
-        .filter(|c| c.write)
-        .map(|c| c.data[0].data)
-        .collect();
-    old.sort_unstable();
-    assert_eq!(old, [40, 42, 44, 46, 48]);
-    assert_eq!(tb.memory().read_u64(0x1000), 50);
 }
 
 fn first(events: &[At], want: impl Fn(&Event) -> bool) -> Option<u64> {
@@ -666,4 +685,33 @@ fn a_block_that_never_answers_hangs_nobody_but_itself() {
     tb.submit_reg(RegOp::Read { offset: 0, size: 8 });
     assert_eq!(run(&mut tb, 1000), []);
     assert_eq!((tb.outstanding().dev, tb.outstanding().reg), (1, 1));
+}
+
+#[test]
+fn an_atomic_waits_for_a_read_of_its_id_that_is_offered() {
+    let mut tb = bench(PassThrough::new(1, 1), TestbenchConfig::default());
+    tb.out_timing().stopped = true;
+    tb.submit_dev(DevTransaction::read(side(), 4, 0x1000, 8)); // fills the block
+    tb.submit_dev(DevTransaction::read(side(), 3, 0x1000, 8)); // valid, not taken
+    run(&mut tb, 20);
+    let mut t = DevTransaction::write(side(), 3, 0x1000, &[1; 8]);
+    t.atop = 0x20;
+    tb.submit_dev(t);
+    assert_eq!(run(&mut tb, 20), []);
+    tb.out_timing().stopped = false;
+    let (done, _) = finish(&mut tb, 200);
+    assert_eq!(done.len(), 3);
+}
+
+#[test]
+fn stopping_requests_stops_a_burst_in_its_middle() {
+    let mut tb = bench(PassThrough::new(1, 64), TestbenchConfig::default());
+    tb.submit_dev(DevTransaction::write(side(), 4, 0x1000, &[1; 256]));
+    run(&mut tb, 10);
+    tb.dev_timing().stop_requests = true;
+    run(&mut tb, 5); // what is valid, and what the block forwards
+    assert_eq!(run(&mut tb, 50), []);
+    tb.dev_timing().stop_requests = false;
+    finish(&mut tb, 200);
+    assert_eq!(tb.memory().read_u64(0x10f8), 0x0101_0101_0101_0101);
 }
