@@ -27,17 +27,29 @@ impl Dut {
     /// Reads `yaml` (relative to `workspace`, or absolute).
     pub fn read(workspace: &Path, yaml: &Path, hidden: bool) -> Result<Dut, String> {
         let at = yaml.display();
-        let text = fs::read_to_string(workspace.join(yaml)).map_err(|why| format!("{at}: {why}"))?;
+        let text =
+            fs::read_to_string(workspace.join(yaml)).map_err(|why| format!("{at}: {why}"))?;
         let root: Value = serde_yaml::from_str(&text).map_err(|why| format!("{at}: {why}"))?;
         let name = string(root.get("name"), "name").map_err(|why| format!("{at}: {why}"))?;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return Err(format!("{at}: name: `{name}` may hold letters, digits, `-`, `_` and `.` only"));
+        if name.is_empty()
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        {
+            return Err(format!(
+                "{at}: name: `{name}` may hold letters, digits, `-`, `_` and `.` only"
+            ));
         }
-        let rtl = root.get("rtl").ok_or(format!("{at}: there is no `rtl` section"))?;
+        let rtl = root
+            .get("rtl")
+            .ok_or(format!("{at}: there is no `rtl` section"))?;
         let read = || -> Result<Dut, String> {
             let folder = yaml.parent().unwrap_or(Path::new(""));
             let paths = |key| -> Result<Vec<PathBuf>, String> {
-                Ok(list(rtl.get(key), key)?.iter().map(|path| tidy(&folder.join(path))).collect())
+                Ok(list(rtl.get(key), key)?
+                    .iter()
+                    .map(|path| tidy(&folder.join(path)))
+                    .collect())
             };
             let files = paths("files")?;
             if files.is_empty() {
@@ -59,7 +71,10 @@ impl Dut {
 
     /// The name as a part of C++ names.
     pub fn ident(&self) -> String {
-        self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+        self.name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect()
     }
 }
 
@@ -70,7 +85,10 @@ fn tidy(path: &Path) -> PathBuf {
         match part {
             std::path::Component::CurDir => {}
             std::path::Component::ParentDir
-                if matches!(tidy.components().next_back(), Some(std::path::Component::Normal(_))) =>
+                if matches!(
+                    tidy.components().next_back(),
+                    Some(std::path::Component::Normal(_))
+                ) =>
             {
                 tidy.pop();
             }
@@ -130,7 +148,10 @@ fn defines(value: Option<&Value>) -> Result<Vec<String>, String> {
         .into_iter()
         .map(|(name, value)| match value {
             Value::Null => Ok(name),
-            value => Ok(format!("{name}={}", scalar(&value, &format!("defines.{name}"))?)),
+            value => Ok(format!(
+                "{name}={}",
+                scalar(&value, &format!("defines.{name}"))?
+            )),
         })
         .collect()
 }
@@ -138,7 +159,12 @@ fn defines(value: Option<&Value>) -> Result<Vec<String>, String> {
 fn parameters(value: Option<&Value>) -> Result<String, String> {
     let assigned: Result<Vec<String>, String> = entries(value, "parameters")?
         .into_iter()
-        .map(|(name, value)| Ok(format!(".{name}({})", scalar(&value, &format!("parameters.{name}"))?)))
+        .map(|(name, value)| {
+            Ok(format!(
+                ".{name}({})",
+                scalar(&value, &format!("parameters.{name}"))?
+            ))
+        })
         .collect();
     Ok(assigned?.join(", "))
 }

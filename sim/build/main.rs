@@ -20,8 +20,12 @@ use dut::Dut;
 use model::{Built, Job, Kind, Place, Verilator};
 
 /// Devices of this repository; the last one is the tests' own.
-const DUTS: [&str; 4] =
-    ["rtl/dut.yaml", "testcases/duts/stub/dut.yaml", "testcases/duts/stub-bug/dut.yaml", PROBE];
+const DUTS: [&str; 4] = [
+    "rtl/dut.yaml",
+    "testcases/duts/stub/dut.yaml",
+    "testcases/duts/stub-bug/dut.yaml",
+    PROBE,
+];
 const PROBE: &str = "sim/tests/probe/dut.yaml";
 
 /// How much of Verilator's complaint is shown by cargo; all of it is shown by the harness.
@@ -39,7 +43,10 @@ fn main() {
 fn run() -> Result<(), String> {
     let sim = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
-    let workspace = sim.parent().expect("this crate is in the workspace").to_path_buf();
+    let workspace = sim
+        .parent()
+        .expect("this crate is in the workspace")
+        .to_path_buf();
     for path in ["build", "cpp", "include", "sv", "src/bridge.rs"] {
         println!("cargo::rerun-if-changed={}", sim.join(path).display());
     }
@@ -47,8 +54,16 @@ fn run() -> Result<(), String> {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let verilator = Verilator::from_env();
-    println!("cargo::rustc-env=IOMMU_VERILATOR_VERSION={}", verilator.version);
-    let place = Place { workspace: &workspace, sim: &sim, out: &out, verilator: &verilator };
+    println!(
+        "cargo::rustc-env=IOMMU_VERILATOR_VERSION={}",
+        verilator.version
+    );
+    let place = Place {
+        workspace: &workspace,
+        sim: &sim,
+        out: &out,
+        verilator: &verilator,
+    };
 
     let duts = find_duts(&workspace)?;
     let coverage = env::var("IOMMU_COVERAGE").is_ok_and(|value| value == "1");
@@ -64,7 +79,10 @@ fn run() -> Result<(), String> {
         match result {
             Ok(built) => {
                 for source in &built.sources {
-                    println!("cargo::rerun-if-changed={}", workspace.join(source).display());
+                    println!(
+                        "cargo::rerun-if-changed={}",
+                        workspace.join(source).display()
+                    );
                 }
                 // One kind of model speaks for all.
                 if job.kind == Kind::Fast {
@@ -85,9 +103,14 @@ fn run() -> Result<(), String> {
         }
     }
 
-    write_registry(&place, &duts, &jobs, &results, &failures).map_err(|why| format!("{}: {why}", out.display()))?;
-    let dpi = results.iter().flatten().find(|built| built.dpi_header.is_file());
-    let dpi = dpi.ok_or("no model could be built, not even the tests' own: the build has no DPI header")?;
+    write_registry(&place, &duts, &jobs, &results, &failures)
+        .map_err(|why| format!("{}: {why}", out.display()))?;
+    let dpi = results
+        .iter()
+        .flatten()
+        .find(|built| built.dpi_header.is_file());
+    let dpi =
+        dpi.ok_or("no model could be built, not even the tests' own: the build has no DPI header")?;
     bindings(&place, &dpi.dpi_header)?;
     compile_bridge(&place);
     Ok(())
@@ -95,12 +118,18 @@ fn run() -> Result<(), String> {
 
 /// Prints the first lines of a text of Verilator's as warnings of cargo's.
 fn warn(what: &str, text: &str) {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     for line in lines.iter().take(SHOWN_LINES) {
         println!("cargo::warning={what}: {line}");
     }
     if lines.len() > SHOWN_LINES {
-        println!("cargo::warning={what}: and {} more lines", lines.len() - SHOWN_LINES);
+        println!(
+            "cargo::warning={what}: and {} more lines",
+            lines.len() - SHOWN_LINES
+        );
     }
 }
 
@@ -125,10 +154,14 @@ fn find_duts(workspace: &Path) -> Result<Vec<Dut>, String> {
         }
     }
     if let Some(own) = env::var("IOMMU_DUT").ok().filter(|own| !own.is_empty()) {
-        let full = fs::canonicalize(workspace.join(&own)).map_err(|why| format!("IOMMU_DUT={own}: {why}"))?;
+        let full = fs::canonicalize(workspace.join(&own))
+            .map_err(|why| format!("IOMMU_DUT={own}: {why}"))?;
         let root = fs::canonicalize(workspace).map_err(|why| why.to_string())?;
         println!("cargo::rerun-if-changed={}", full.display());
-        let yaml = full.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(full);
+        let yaml = full
+            .strip_prefix(&root)
+            .map(Path::to_path_buf)
+            .unwrap_or(full);
         if !yamls.contains(&yaml) {
             yamls.push(yaml);
         }
@@ -152,23 +185,34 @@ fn find_duts(workspace: &Path) -> Result<Vec<Dut>, String> {
 
 /// Builds the models, several at a time; results in the order of the jobs.
 fn build_all(jobs: &[Job], place: &Place) -> Vec<Result<Built, String>> {
-    let threads = env::var("NUM_JOBS").ok().and_then(|number| number.parse().ok()).unwrap_or(1).clamp(1, jobs.len());
+    let threads = env::var("NUM_JOBS")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(1)
+        .clamp(1, jobs.len());
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Built, String>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<Built, String>>>> =
+        jobs.iter().map(|_| Mutex::new(None)).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(index) else { break };
-                    *results[index].lock().expect("no thread panics with it") = Some(job.build(place));
+                    *results[index].lock().expect("no thread panics with it") =
+                        Some(job.build(place));
                 }
             });
         }
     });
     results
         .into_iter()
-        .map(|result| result.into_inner().expect("no thread panics with it").expect("every job was taken"))
+        .map(|result| {
+            result
+                .into_inner()
+                .expect("no thread panics with it")
+                .expect("every job was taken")
+        })
         .collect()
 }
 
@@ -180,28 +224,57 @@ fn write_registry(
     results: &[Result<Built, String>],
     failures: &[(&str, &str)],
 ) -> std::io::Result<()> {
-    let built: Vec<(&Job, &Built)> =
-        jobs.iter().zip(results).filter_map(|(job, result)| Some((job, result.as_ref().ok()?))).collect();
+    let built: Vec<(&Job, &Built)> = jobs
+        .iter()
+        .zip(results)
+        .filter_map(|(job, result)| Some((job, result.as_ref().ok()?)))
+        .collect();
     let mut cpp = String::from("#include \"model.h\"\n\nnamespace iommu_sim {\n");
     for (_, built) in &built {
-        let _ = writeln!(cpp, "std::unique_ptr<Model> {}(int32_t seed);", built.factory);
+        let _ = writeln!(
+            cpp,
+            "std::unique_ptr<Model> {}(int32_t seed);",
+            built.factory
+        );
     }
     cpp.push_str("extern const Factory factories[];\nextern const size_t factory_count;\n");
     cpp.push_str("const Factory factories[] = {\n");
     for (_, built) in &built {
         let _ = writeln!(cpp, "    {},", built.factory);
     }
-    let _ = writeln!(cpp, "    nullptr}};\nconst size_t factory_count = {};\n}}", built.len());
+    let _ = writeln!(
+        cpp,
+        "    nullptr}};\nconst size_t factory_count = {};\n}}",
+        built.len()
+    );
     fs::write(place.out.join("registry.cpp"), cpp)?;
 
     let (mut infos, mut models) = (String::new(), String::new());
     for dut in duts {
-        let of = |kind| built.iter().position(|(job, _)| std::ptr::eq(job.dut, dut) && job.kind == kind);
-        let hash = built.iter().find(|(job, _)| std::ptr::eq(job.dut, dut)).map_or(0, |(_, built)| built.hash);
-        let error = failures.iter().find(|(name, _)| *name == dut.name).map(|(_, why)| *why);
+        let of = |kind| {
+            built
+                .iter()
+                .position(|(job, _)| std::ptr::eq(job.dut, dut) && job.kind == kind)
+        };
+        let hash = built
+            .iter()
+            .find(|(job, _)| std::ptr::eq(job.dut, dut))
+            .map_or(0, |(_, built)| built.hash);
+        let error = failures
+            .iter()
+            .find(|(name, _)| *name == dut.name)
+            .map(|(_, why)| *why);
         let yaml = dut.yaml.display().to_string();
-        let _ = writeln!(infos, "    DutInfo {{ name: {:?}, yaml: {yaml:?}, hash: {hash:#x} }},", dut.name);
-        let _ = writeln!(models, "    Models {{ of_kind: {:?}, error: {error:?} }},", Kind::ALL.map(of));
+        let _ = writeln!(
+            infos,
+            "    DutInfo {{ name: {:?}, yaml: {yaml:?}, hash: {hash:#x} }},",
+            dut.name
+        );
+        let _ = writeln!(
+            models,
+            "    Models {{ of_kind: {:?}, error: {error:?} }},",
+            Kind::ALL.map(of)
+        );
     }
     let listed = duts.iter().filter(|dut| !dut.hidden).count();
     let rust = format!(
@@ -224,24 +297,45 @@ fn bindings(place: &Place, dpi_header: &Path) -> Result<(), String> {
     }
     // The wheel of libclang brings no stddef.h: the compiler's own serves.
     let compiler = cc::Build::new().get_compiler();
-    let headers = Command::new(compiler.path()).arg("-print-file-name=include").output();
-    let headers = headers.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    let headers = Command::new(compiler.path())
+        .arg("-print-file-name=include")
+        .output();
+    let headers = headers
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .unwrap_or_default();
     let builder = || {
-        let builder = bindgen::builder().layout_tests(true).derive_default(true).derive_eq(true).derive_hash(true);
+        let builder = bindgen::builder()
+            .layout_tests(true)
+            .derive_default(true)
+            .derive_eq(true)
+            .derive_hash(true);
         match headers.trim() {
             "" => builder,
             folder => builder.clang_arg(format!("-I{folder}")),
         }
     };
     let generate = |builder: bindgen::Builder, name: &str| {
-        let bindings = builder.generate().map_err(|why| format!("bindgen: {why}"))?;
-        bindings.write_to_file(place.out.join(name)).map_err(|why| format!("{name}: {why}"))
+        let bindings = builder
+            .generate()
+            .map_err(|why| format!("bindgen: {why}"))?;
+        bindings
+            .write_to_file(place.out.join(name))
+            .map_err(|why| format!("{name}: {why}"))
     };
     let pins = place.sim.join("include/iommu_pins.h");
-    generate(builder().header(pins.display().to_string()).allowlist_type("Pins(In|Out)"), "pins.rs")?;
+    generate(
+        builder()
+            .header(pins.display().to_string())
+            .allowlist_type("Pins(In|Out)"),
+        "pins.rs",
+    )?;
     let dpi = builder()
         .header(dpi_header.display().to_string())
-        .clang_arg(format!("-I{}", place.verilator.include().join("vltstd").display()))
+        .clang_arg(format!(
+            "-I{}",
+            place.verilator.include().join("vltstd").display()
+        ))
         .clang_args(["-x", "c++"])
         .allowlist_function("cosim_.*");
     generate(dpi, "dpi.rs")

@@ -21,10 +21,13 @@ pub struct Verilator {
 impl Verilator {
     /// Reads the metadata of the crate `iommu-verilated`.
     pub fn from_env() -> Verilator {
-        let get = |key: &str| env::var(format!("DEP_VERILATED_{key}")).expect("set by iommu-verilated");
+        let get =
+            |key: &str| env::var(format!("DEP_VERILATED_{key}")).expect("set by iommu-verilated");
         Verilator {
             bin: get("BIN").into(),
-            root: Some(get("ROOT")).filter(|root| !root.is_empty()).map(PathBuf::from),
+            root: Some(get("ROOT"))
+                .filter(|root| !root.is_empty())
+                .map(PathBuf::from),
             version: get("VERSION"),
             include: get("INCLUDE").into(),
             user_include: get("USER_INCLUDE").into(),
@@ -64,7 +67,13 @@ impl Kind {
     fn flags(self) -> &'static [&'static str] {
         match self {
             Kind::Fast => &[],
-            Kind::Wave => &["--trace-fst", "--trace-structs", "--trace-params", "--unroll-count", "8"],
+            Kind::Wave => &[
+                "--trace-fst",
+                "--trace-structs",
+                "--trace-params",
+                "--unroll-count",
+                "8",
+            ],
             Kind::Coverage => &["--coverage", "--unroll-count", "8"],
         }
     }
@@ -164,7 +173,12 @@ impl Job<'_> {
             args.push(format!("-DIOMMU_DUT_PARAMS={}", self.dut.parameters));
         }
         args.extend(self.dut.defines.iter().map(|define| format!("-D{define}")));
-        args.extend(self.dut.include_dirs.iter().map(|folder| format!("-I{}", folder.display())));
+        args.extend(
+            self.dut
+                .include_dirs
+                .iter()
+                .map(|folder| format!("-I{}", folder.display())),
+        );
         args.push(BEFORE.to_string());
         for file in &self.dut.files {
             if file.extension().is_some_and(|extension| extension == "f") {
@@ -187,10 +201,17 @@ impl Job<'_> {
         for name in ["CXX", "CXXFLAGS"] {
             hash.add(env::var(name).unwrap_or_default().as_bytes());
         }
-        for file in ["cpp/model_impl.h", "cpp/model.h", "include/iommu_pins.h", "build/model.rs"] {
+        for file in [
+            "cpp/model_impl.h",
+            "cpp/model.h",
+            "include/iommu_pins.h",
+            "build/model.rs",
+        ] {
             hash.add(&fs::read(place.sim.join(file))?);
         }
-        hash.add(&fs::read(place.verilator.user_include.join("iommu_cosim_user.h"))?);
+        hash.add(&fs::read(
+            place.verilator.user_include.join("iommu_cosim_user.h"),
+        )?);
         Ok(hash.0)
     }
 
@@ -210,13 +231,16 @@ impl Job<'_> {
         }
         fs::create_dir_all(&folder).map_err(io_error)?;
         let mut command = Command::new(&place.verilator.bin);
-        command.current_dir(place.workspace).env_remove("VERILATOR_ROOT");
+        command
+            .current_dir(place.workspace)
+            .env_remove("VERILATOR_ROOT");
         if let Some(root) = &place.verilator.root {
             command.env("VERILATOR_ROOT", root);
         }
         command.args(self.arguments()).arg("--Mdir").arg(&folder);
-        let output =
-            command.output().map_err(|why| format!("{} cannot be run: {why}", place.verilator.bin.display()))?;
+        let output = command
+            .output()
+            .map_err(|why| format!("{} cannot be run: {why}", place.verilator.bin.display()))?;
         let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
             return Err(warnings);
@@ -233,7 +257,8 @@ impl Job<'_> {
             lines.push_str(&format!("{hash:016x} {}\n", source.display()));
         }
         fs::write(&stamp, lines).map_err(io_error)?;
-        self.built(place, folder, sources, warnings).map_err(io_error)
+        self.built(place, folder, sources, warnings)
+            .map_err(io_error)
     }
 
     /// The model of an earlier run, if nothing changed since.
@@ -244,26 +269,53 @@ impl Job<'_> {
             return None;
         }
         let count = lines.next()?.parse().ok()?;
-        let warnings: String = lines.by_ref().take(count).map(|line| format!("{line}\n")).collect();
+        let warnings: String = lines
+            .by_ref()
+            .take(count)
+            .map(|line| format!("{line}\n"))
+            .collect();
         let mut sources = Vec::new();
         for line in lines {
             let (hash, path) = line.split_once(' ')?;
             let path = PathBuf::from(path);
-            if file_hash(&place.workspace.join(&path)).ok()? != u64::from_str_radix(hash, 16).ok()? {
+            if file_hash(&place.workspace.join(&path)).ok()?
+                != u64::from_str_radix(hash, 16).ok()?
+            {
                 return None;
             }
             sources.push(path);
         }
-        self.built(place, folder.to_path_buf(), sources, warnings).ok()
+        self.built(place, folder.to_path_buf(), sources, warnings)
+            .ok()
     }
 
-    fn built(&self, place: &Place, folder: PathBuf, sources: Vec<PathBuf>, warnings: String) -> io::Result<Built> {
+    fn built(
+        &self,
+        place: &Place,
+        folder: PathBuf,
+        sources: Vec<PathBuf>,
+        warnings: String,
+    ) -> io::Result<Built> {
         let mut hash = Hash::new();
-        for source in sources.iter().filter(|source| *source != Path::new(BEFORE) && *source != Path::new(AFTER)) {
-            hash.add(source.file_name().unwrap_or_default().to_string_lossy().as_bytes());
+        for source in sources
+            .iter()
+            .filter(|source| *source != Path::new(BEFORE) && *source != Path::new(AFTER))
+        {
+            hash.add(
+                source
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .as_bytes(),
+            );
             hash.add(&fs::read(place.workspace.join(source))?);
         }
-        for text in self.dut.defines.iter().chain([&self.dut.parameters, &self.dut.top]) {
+        for text in self
+            .dut
+            .defines
+            .iter()
+            .chain([&self.dut.parameters, &self.dut.top])
+        {
             hash.add(text.as_bytes());
         }
         let ident = self.ident();
@@ -290,10 +342,17 @@ impl Job<'_> {
             // Neither Verilator itself nor its own library.
             .filter(|path| {
                 let full = fs::canonicalize(place.workspace.join(path)).unwrap_or_default();
-                !full.starts_with(&own) && path.file_name().is_some_and(|name| name != "verilator_bin")
+                !full.starts_with(&own)
+                    && path.file_name().is_some_and(|name| name != "verilator_bin")
             })
             .collect();
-        sources.extend(self.dut.files.iter().filter(|file| file.extension().is_some_and(|e| e == "f")).cloned());
+        sources.extend(
+            self.dut
+                .files
+                .iter()
+                .filter(|file| file.extension().is_some_and(|e| e == "f"))
+                .cloned(),
+        );
         sources.sort();
         sources.dedup();
         Ok(sources)
@@ -306,7 +365,9 @@ impl Job<'_> {
         let mut count = 0;
         for line in header.lines() {
             let line = line.trim();
-            let Some((kind, rest)) = line.split_once("(&") else { continue };
+            let Some((kind, rest)) = line.split_once("(&") else {
+                continue;
+            };
             if !(kind.starts_with("VL_IN") || kind.starts_with("VL_OUT")) {
                 continue;
             }
@@ -314,8 +375,13 @@ impl Job<'_> {
             let mut parts = rest.trim_end_matches([';', ')']).split(',');
             let name = parts.next().unwrap_or_default();
             let bound = |part: Option<&str>| part.and_then(|part| part.trim().parse::<i32>().ok());
-            let (Some(msb), Some(lsb)) = (bound(parts.next()), bound(parts.next())) else { continue };
-            text.push_str(&format!("constexpr int port_width_{name} = {};\n", msb - lsb + 1));
+            let (Some(msb), Some(lsb)) = (bound(parts.next()), bound(parts.next())) else {
+                continue;
+            };
+            text.push_str(&format!(
+                "constexpr int port_width_{name} = {};\n",
+                msb - lsb + 1
+            ));
             count += 1;
         }
         text.push_str(&format!("constexpr int port_count = {count};\n"));
@@ -341,25 +407,43 @@ impl Job<'_> {
             .filter(|path| path.extension().is_some_and(|extension| extension == "cpp"))
             .collect();
         // What Verilator calls slow runs once, when a model is made.
-        let (slow, often): (Vec<_>, Vec<_>) = sources
-            .into_iter()
-            .partition(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("__Slow.cpp")));
+        let (slow, often): (Vec<_>, Vec<_>) = sources.into_iter().partition(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().ends_with("__Slow.cpp"))
+        });
         let slow = bundles(folder, "slow", slow)?;
         let often = bundles(folder, "often", often)?;
         let compiler = |opt_level| {
             let mut build = cc::Build::new();
-            build.cpp(true).opt_level(opt_level).debug(false).warnings(false).pic(true).cargo_metadata(false);
+            build
+                .cpp(true)
+                .opt_level(opt_level)
+                .debug(false)
+                .warnings(false)
+                .pic(true)
+                .cargo_metadata(false);
             for flag in &place.verilator.flags {
                 build.flag(flag);
             }
-            build.flag("-include").flag(place.verilator.user_include.join("iommu_cosim_user.h"));
-            build.include(folder).include(&place.verilator.include).include(place.verilator.include.join("vltstd"));
+            build
+                .flag("-include")
+                .flag(place.verilator.user_include.join("iommu_cosim_user.h"));
+            build
+                .include(folder)
+                .include(&place.verilator.include)
+                .include(place.verilator.include.join("vltstd"));
             build.include(&place.verilator.user_include);
-            build.include(place.sim.join("cpp")).include(place.sim.join("include")).out_dir(folder);
+            build
+                .include(place.sim.join("cpp"))
+                .include(place.sim.join("include"))
+                .out_dir(folder);
             build
         };
         let error = |why: cc::Error| io::Error::other(why.to_string());
-        let objects = compiler(0).files(slow).try_compile_intermediates().map_err(error)?;
+        let objects = compiler(0)
+            .files(slow)
+            .try_compile_intermediates()
+            .map_err(error)?;
         compiler(self.kind.opt_level())
             .files(often)
             .objects(objects)
@@ -372,13 +456,18 @@ impl Job<'_> {
 /// The largest come first, so that none of them is left for the end, alone on one core.
 fn bundles(folder: &Path, name: &str, sources: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     const ENOUGH: u64 = 500_000;
-    let mut sized: Vec<(u64, PathBuf)> =
-        sources.into_iter().map(|path| Ok((fs::metadata(&path)?.len(), path))).collect::<io::Result<_>>()?;
+    let mut sized: Vec<(u64, PathBuf)> = sources
+        .into_iter()
+        .map(|path| Ok((fs::metadata(&path)?.len(), path)))
+        .collect::<io::Result<_>>()?;
     sized.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut bundles: Vec<(u64, String)> = Vec::new();
     for (size, path) in sized {
         let line = format!("#include \"{}\"\n", path.display());
-        match bundles.last_mut().filter(|(filled, _)| filled + size <= ENOUGH) {
+        match bundles
+            .last_mut()
+            .filter(|(filled, _)| filled + size <= ENOUGH)
+        {
             Some((filled, text)) => {
                 *filled += size;
                 text.push_str(&line);

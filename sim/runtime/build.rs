@@ -39,7 +39,9 @@ fn look_up(name: &str, workspace: &Path) -> Option<PathBuf> {
         return Some(workspace.join(name)).filter(|path| path.is_file());
     }
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file())
+    env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
 }
 
 fn ask(bin: &Path, root: Option<&Path>, args: &[&str]) -> Result<String, String> {
@@ -48,10 +50,16 @@ fn ask(bin: &Path, root: Option<&Path>, args: &[&str]) -> Result<String, String>
     if let Some(root) = root {
         command.env("VERILATOR_ROOT", root);
     }
-    let output = command.output().map_err(|why| format!("{} cannot be run: {why}", bin.display()))?;
+    let output = command
+        .output()
+        .map_err(|why| format!("{} cannot be run: {why}", bin.display()))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).trim().to_string();
-        return Err(format!("{} {} failed: {text}", bin.display(), args.join(" ")));
+        return Err(format!(
+            "{} {} failed: {text}",
+            bin.display(),
+            args.join(" ")
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }
@@ -101,7 +109,10 @@ fn find(workspace: &Path) -> Result<Verilator, String> {
     let (version, number) = version
         .as_ref()
         .and_then(|version| Some((version.clone(), numbers(version)?)))
-        .ok_or(format!("{} does not look like Verilator: it says \"{first}\"", bin.display()))?;
+        .ok_or(format!(
+            "{} does not look like Verilator: it says \"{first}\"",
+            bin.display()
+        ))?;
     if number < OLDEST {
         return Err(format!(
             "{} is Verilator {version}; 5.006 or newer is needed (unset VERILATOR and run `make setup` to have \
@@ -110,14 +121,27 @@ fn find(workspace: &Path) -> Result<Verilator, String> {
         ));
     }
     if !include.join("verilated.cpp").is_file() {
-        return Err(format!("{} has no run-time library in {}", bin.display(), include.display()));
+        return Err(format!(
+            "{} has no run-time library in {}",
+            bin.display(),
+            include.display()
+        ));
     }
-    Ok(Verilator { bin, root, include, version })
+    Ok(Verilator {
+        bin,
+        root,
+        include,
+        version,
+    })
 }
 
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let workspace = manifest.parent().and_then(Path::parent).expect("this crate is sim/runtime").to_path_buf();
+    let workspace = manifest
+        .parent()
+        .and_then(Path::parent)
+        .expect("this crate is sim/runtime")
+        .to_path_buf();
     println!("cargo::rerun-if-env-changed=VERILATOR");
     println!("cargo::rerun-if-changed=cpp");
     println!("cargo::rerun-if-changed=build.rs");
@@ -129,29 +153,49 @@ fn main() {
         }
     };
     println!("cargo::rerun-if-changed={}", verilator.bin.display());
-    println!("cargo::rerun-if-changed={}", verilator.include.join("verilated.cpp").display());
+    println!(
+        "cargo::rerun-if-changed={}",
+        verilator.include.join("verilated.cpp").display()
+    );
 
     let user = manifest.join("cpp");
     let mut build = cc::Build::new();
-    build.cpp(true).opt_level(2).debug(false).warnings(false).pic(true);
+    build
+        .cpp(true)
+        .opt_level(2)
+        .debug(false)
+        .warnings(false)
+        .pic(true);
     for flag in FLAGS {
         build.flag(flag);
     }
     build.flag("-include").flag(user.join("iommu_cosim_user.h"));
-    build.include(&verilator.include).include(verilator.include.join("vltstd")).include(&user);
+    build
+        .include(&verilator.include)
+        .include(verilator.include.join("vltstd"))
+        .include(&user);
     for folder in ["DEP_LZ4_INCLUDE", "DEP_Z_INCLUDE"] {
         if let Some(paths) = env::var_os(folder) {
             build.includes(env::split_paths(&paths));
         }
     }
-    for name in ["verilated", "verilated_cov", "verilated_dpi", "verilated_fst_c", "verilated_threads"] {
+    for name in [
+        "verilated",
+        "verilated_cov",
+        "verilated_dpi",
+        "verilated_fst_c",
+        "verilated_threads",
+    ] {
         build.file(verilator.include.join(format!("{name}.cpp")));
     }
     build.file(user.join("iommu_cosim_user.cpp"));
     build.compile("verilated");
 
     println!("cargo::metadata=bin={}", verilator.bin.display());
-    println!("cargo::metadata=root={}", verilator.root.as_deref().unwrap_or(Path::new("")).display());
+    println!(
+        "cargo::metadata=root={}",
+        verilator.root.as_deref().unwrap_or(Path::new("")).display()
+    );
     println!("cargo::metadata=version={}", verilator.version);
     println!("cargo::metadata=include={}", verilator.include.display());
     println!("cargo::metadata=user_include={}", user.display());

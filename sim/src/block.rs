@@ -134,19 +134,35 @@ impl Block {
     /// Makes the device `dut` in a random initial state; its `initial` blocks have run.
     pub fn new(dut: &str, options: &ModelOptions) -> Result<Block, SimError> {
         let number = DUTS.iter().position(|info| info.name == dut);
-        let models = number.and_then(|number| MODELS.get(number)).ok_or_else(|| SimError::UnknownDut {
-            name: dut.to_string(),
-            known: duts().iter().map(|info| info.name).collect(),
-        })?;
+        let models = number
+            .and_then(|number| MODELS.get(number))
+            .ok_or_else(|| SimError::UnknownDut {
+                name: dut.to_string(),
+                known: duts().iter().map(|info| info.name).collect(),
+            })?;
         if let Some(log) = models.error {
-            return Err(SimError::Build { dut: dut.to_string(), log: log.to_string() });
+            return Err(SimError::Build {
+                dut: dut.to_string(),
+                log: log.to_string(),
+            });
         }
-        let index = models.of_kind[options.kind as usize]
-            .ok_or_else(|| SimError::NotBuilt { dut: dut.to_string(), kind: options.kind.name() })?;
+        let index = models.of_kind[options.kind as usize].ok_or_else(|| SimError::NotBuilt {
+            dut: dut.to_string(),
+            kind: options.kind.name(),
+        })?;
         dpi::take();
-        let model = ffi::new_model(index, model_seed(options.seed))
-            .map_err(|why| SimError::Exception { cycle: 0, what: why.what().to_string() })?;
-        let mut block = Block { model, kind: options.kind, cycle: 0, notes: Vec::new(), failed: None };
+        let model =
+            ffi::new_model(index, model_seed(options.seed)).map_err(|why| SimError::Exception {
+                cycle: 0,
+                what: why.what().to_string(),
+            })?;
+        let mut block = Block {
+            model,
+            kind: options.kind,
+            cycle: 0,
+            notes: Vec::new(),
+            failed: None,
+        };
         block.collect();
         match &block.failed {
             Some(why) => Err(why.clone()),
@@ -162,14 +178,18 @@ impl Block {
 
     /// Writes the coverage counted so far as Verilator's `coverage.dat`.
     pub fn write_coverage(&mut self, path: &Path) -> Result<(), SimError> {
-        let error = |why: String| SimError::Coverage { path: path.to_path_buf(), why };
+        let error = |why: String| SimError::Coverage {
+            path: path.to_path_buf(),
+            why,
+        };
         if self.kind != ModelKind::Coverage {
             return Err(error("this model counts none".to_string()));
         }
         let text = writable(path).map_err(error)?;
-        self.model.as_mut().map_or(Ok(()), |model| ffi::write_coverage(model, text)).map_err(|why| {
-            error(why.what().to_string())
-        })
+        self.model
+            .as_mut()
+            .map_or(Ok(()), |model| ffi::write_coverage(model, text))
+            .map_err(|why| error(why.what().to_string()))
     }
 
     /// Clocks since the making of the block.
@@ -185,7 +205,10 @@ impl Block {
         };
         self.collect();
         if let (Some(what), None) = (thrown, &self.failed) {
-            self.failed = Some(SimError::Exception { cycle: self.cycle, what });
+            self.failed = Some(SimError::Exception {
+                cycle: self.cycle,
+                what,
+            });
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -201,14 +224,24 @@ impl Block {
             };
             self.note(level, message);
         }
-        let Some(model) = self.model.as_ref() else { return };
+        let Some(model) = self.model.as_ref() else {
+            return;
+        };
         if !ffi::has_report(model) {
             return;
         }
         let (text, end, more) = (ffi::text(model), ffi::end(model), ffi::end_more(model));
-        let (ended, file, line) = (ffi::end_text(model), ffi::end_file(model), ffi::end_line(model));
+        let (ended, file, line) = (
+            ffi::end_text(model),
+            ffi::end_file(model),
+            ffi::end_line(model),
+        );
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let level = if line.contains("%Warning") { NoteLevel::Warning } else { NoteLevel::Info };
+            let level = if line.contains("%Warning") {
+                NoteLevel::Warning
+            } else {
+                NoteLevel::Info
+            };
             self.note(level, line.to_string());
         }
         if let Some(model) = self.model.as_mut() {
@@ -220,14 +253,22 @@ impl Block {
             0 => return,
             1 => stopped(cycle, location, &ended, more),
             2 => SimError::Finish { cycle, location },
-            _ => SimError::Fatal { cycle, location, message: ended },
+            _ => SimError::Fatal {
+                cycle,
+                location,
+                message: ended,
+            },
         };
         self.failed.get_or_insert(error);
     }
 
     fn note(&mut self, level: NoteLevel, message: String) {
         if self.notes.len() < NOTES_KEPT {
-            self.notes.push(Note { cycle: self.cycle, level, message });
+            self.notes.push(Note {
+                cycle: self.cycle,
+                level,
+                message,
+            });
         }
     }
 }
@@ -237,7 +278,9 @@ impl Device for Block {
         if let Some(why) = &self.failed {
             return Err(why.clone());
         }
-        let Some(model) = self.model.as_mut() else { return Ok(()) };
+        let Some(model) = self.model.as_mut() else {
+            return Ok(());
+        };
         let result = ffi::tick(model, inputs, outputs);
         if !matches!(result, Ok(false)) || dpi::pending() {
             self.conclude(result)?;
@@ -250,7 +293,10 @@ impl Device for Block {
         if self.kind != ModelKind::Wave {
             return Err(SimError::NoTrace);
         }
-        let error = |why: String| SimError::Trace { path: path.to_path_buf(), why };
+        let error = |why: String| SimError::Trace {
+            path: path.to_path_buf(),
+            why,
+        };
         // The writer does not say when it cannot open a file.
         let text = writable(path).map_err(error)?;
         self.model
@@ -277,7 +323,12 @@ fn writable(path: &Path) -> Result<&str, String> {
     if text.contains('\0') {
         return Err("the path holds a zero byte".to_string());
     }
-    OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(|why| why.to_string())?;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .map_err(|why| why.to_string())?;
     Ok(text)
 }
 
@@ -300,13 +351,35 @@ fn stopped(cycle: u64, location: String, text: &str, more: u32) -> SimError {
         None => ("", text),
     };
     let scope = scope.strip_prefix("TOP.").unwrap_or(scope);
-    let scope = scope.strip_prefix("iommu_cosim_top.").unwrap_or(scope).to_string();
-    let message = if message.is_empty() { "failed" } else { message }.to_string();
-    if fatal {
-        let message = if scope.is_empty() { message } else { format!("{message} ({scope})") };
-        SimError::Fatal { cycle, location, message }
+    let scope = scope
+        .strip_prefix("iommu_cosim_top.")
+        .unwrap_or(scope)
+        .to_string();
+    let message = if message.is_empty() {
+        "failed"
     } else {
-        SimError::Assertion { cycle, location, scope, message, more }
+        message
+    }
+    .to_string();
+    if fatal {
+        let message = if scope.is_empty() {
+            message
+        } else {
+            format!("{message} ({scope})")
+        };
+        SimError::Fatal {
+            cycle,
+            location,
+            message,
+        }
+    } else {
+        SimError::Assertion {
+            cycle,
+            location,
+            scope,
+            message,
+            more,
+        }
     }
 }
 
@@ -316,7 +389,8 @@ mod tests {
 
     #[test]
     fn the_text_of_an_assertion_is_taken_apart() {
-        let text = "[15] %Error: a.sv:7: Assertion failed in TOP.iommu_cosim_top.u_dut.a_x: got 3: not 4";
+        let text =
+            "[15] %Error: a.sv:7: Assertion failed in TOP.iommu_cosim_top.u_dut.a_x: got 3: not 4";
         let error = stopped(1, "a.sv:7".into(), text, 0);
         let expected = SimError::Assertion {
             cycle: 1,
@@ -331,7 +405,10 @@ mod tests {
     #[test]
     fn a_stop_without_text_is_still_an_error() {
         let error = stopped(9, "a.sv:7".into(), "$stop", 2);
-        assert!(error.to_string().contains("$stop") && error.to_string().contains("2 more"), "{error}");
+        assert!(
+            error.to_string().contains("$stop") && error.to_string().contains("2 more"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -32,7 +32,9 @@ unsafe extern "C" fn cosim_note(level: c_int, message: *const c_char) {
             String::new()
         } else {
             // SAFETY: a string argument of a DPI import is terminated and lives until the return.
-            unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+            unsafe { CStr::from_ptr(message) }
+                .to_string_lossy()
+                .into_owned()
         };
         NOTES.with_borrow_mut(|notes| {
             if notes.len() < NOTES_PER_CLOCK {

@@ -93,5 +93,9 @@ pub enum SimError {
 }
 
 fn also(more: u32) -> String {
-    if more == 0 { String::new() } else { format!(", and {more} more in this clock") }
+    if more == 0 {
+        String::new()
+    } else {
+        format!(", and {more} more in this clock")
+    }
 }

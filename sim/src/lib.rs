@@ -31,6 +31,8 @@ mod dpi;
 mod error;
 mod pins;
 
-pub use block::{Block, Device, DutInfo, ModelKind, ModelOptions, Note, NoteLevel, duts, verilator_version};
+pub use block::{
+    Block, Device, DutInfo, ModelKind, ModelOptions, Note, NoteLevel, duts, verilator_version,
+};
 pub use error::SimError;
 pub use pins::{PinsIn, PinsOut};

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
-use iommu_sim::{Block, Device, ModelKind, ModelOptions, NoteLevel, PinsIn, PinsOut, SimError, duts};
+use iommu_sim::{
+    Block, Device, ModelKind, ModelOptions, NoteLevel, PinsIn, PinsOut, SimError, duts,
+};
 
 /// Commands of probe.sv.
 mod cmd {
@@ -51,7 +53,9 @@ fn error_of(kind: ModelKind, command: u64) -> SimError {
     }
     inputs.cfg_caps = command;
     let mut outputs = PinsOut::default();
-    let why = block.tick(&inputs, &mut outputs).expect_err("the probe was told to fail");
+    let why = block
+        .tick(&inputs, &mut outputs)
+        .expect_err("the probe was told to fail");
     // It stays: a run cannot overlook it.
     inputs.cfg_caps = 0;
     assert_eq!(block.tick(&inputs, &mut outputs), Err(why.clone()));
@@ -73,7 +77,10 @@ fn every_listed_device_was_built() {
         }
         assert_ne!(dut.hash, 0);
     }
-    assert!(duts().iter().all(|dut| dut.name != "probe"), "the probe is no device for users");
+    assert!(
+        duts().iter().all(|dut| dut.name != "probe"),
+        "the probe is no device for users"
+    );
 }
 
 #[test]
@@ -83,8 +90,16 @@ fn outputs_are_sampled_before_the_edge() {
     for n in 0..20u16 {
         inputs.s_reg_araddr = n;
         let outputs = tick(&mut block, &inputs);
-        assert_eq!(outputs.s_reg_rdata, u64::from(n) * STEP, "parameters of dut.yaml reach the RTL");
-        assert_eq!(outputs.m_dev_araddr, u64::from(n.saturating_sub(1)), "a flip-flop shows the clock before");
+        assert_eq!(
+            outputs.s_reg_rdata,
+            u64::from(n) * STEP,
+            "parameters of dut.yaml reach the RTL"
+        );
+        assert_eq!(
+            outputs.m_dev_araddr,
+            u64::from(n.saturating_sub(1)),
+            "a flip-flop shows the clock before"
+        );
         assert_eq!(u16::from(outputs.m_dev_awid), n, "a wire shows this clock");
     }
     assert_eq!(block.cycle(), 22);
@@ -94,20 +109,41 @@ fn outputs_are_sampled_before_the_edge() {
 fn wide_ports_keep_their_words_in_order() {
     let mut block = probe(ModelKind::Fast, 1);
     let mut inputs = reset(&mut block);
-    inputs.s_ats_tr_data = [0x1111_1111, 0x2222_2222, 0x3333_3333, 0xabcd_4444, 0xffff_fff5];
+    inputs.s_ats_tr_data = [
+        0x1111_1111,
+        0x2222_2222,
+        0x3333_3333,
+        0xabcd_4444,
+        0xffff_fff5,
+    ];
     let outputs = tick(&mut block, &inputs);
-    assert_eq!(outputs.m_ats_tc_data, [0x1111_1111, 0x2222_2222, 0x3333_3333 & 0x3fff]);
+    assert_eq!(
+        outputs.m_ats_tc_data,
+        [0x1111_1111, 0x2222_2222, 0x3333_3333 & 0x3fff]
+    );
     // Bits 130 to 115: three of the last word (what lies above the port is cut off), 13 of the one before.
-    assert_eq!(outputs.wsi, 0b101 << 13 | 0xabcd_4444u32.wrapping_shr(19) as u16);
+    assert_eq!(
+        outputs.wsi,
+        0b101 << 13 | 0xabcd_4444u32.wrapping_shr(19) as u16
+    );
 }
 
 #[test]
 fn a_failed_assertion_is_an_error_with_its_message() {
     for kind in [ModelKind::Fast, ModelKind::Wave] {
         match error_of(kind, cmd::ASSERT) {
-            SimError::Assertion { cycle, location, scope, message, more } => {
+            SimError::Assertion {
+                cycle,
+                location,
+                scope,
+                message,
+                more,
+            } => {
                 assert_eq!(cycle, 7);
-                assert!(location.starts_with("sim/tests/probe/probe.sv:"), "{location}");
+                assert!(
+                    location.starts_with("sim/tests/probe/probe.sv:"),
+                    "{location}"
+                );
                 assert_eq!(scope, "u_dut.a_not_told");
                 assert_eq!(message, format!("told to fail at count {}", 5 * STEP));
                 assert_eq!(more, 0);
@@ -121,16 +157,31 @@ fn a_failed_assertion_is_an_error_with_its_message() {
 fn fatal_is_an_error_with_its_message() {
     // Verilator 5.006 does not tell $fatal from $error.
     let why = error_of(ModelKind::Fast, cmd::FATAL);
-    assert!(matches!(why, SimError::Fatal { cycle: 7, .. } | SimError::Assertion { cycle: 7, .. }), "{why:?}");
-    assert!(why.to_string().contains("told to die") && why.to_string().contains("probe.sv:"), "{why}");
+    assert!(
+        matches!(
+            why,
+            SimError::Fatal { cycle: 7, .. } | SimError::Assertion { cycle: 7, .. }
+        ),
+        "{why:?}"
+    );
+    assert!(
+        why.to_string().contains("told to die") && why.to_string().contains("probe.sv:"),
+        "{why}"
+    );
 }
 
 #[test]
 fn finish_and_stop_are_errors() {
     let why = error_of(ModelKind::Fast, cmd::FINISH);
-    assert!(matches!(&why, SimError::Finish { cycle: 7, location } if location.contains("probe.sv:")), "{why:?}");
+    assert!(
+        matches!(&why, SimError::Finish { cycle: 7, location } if location.contains("probe.sv:")),
+        "{why:?}"
+    );
     let why = error_of(ModelKind::Fast, cmd::STOP);
-    assert!(matches!(&why, SimError::Assertion { cycle: 7, message, .. } if message == "$stop"), "{why:?}");
+    assert!(
+        matches!(&why, SimError::Assertion { cycle: 7, message, .. } if message == "$stop"),
+        "{why:?}"
+    );
 }
 
 #[test]
@@ -163,7 +214,10 @@ fn assertions_of_final_blocks_count() {
     reset(&mut block);
     tick(&mut block, &inputs);
     let why = block.finish().expect_err("it was left armed");
-    assert!(matches!(&why, SimError::Assertion { message, .. } if message == "left armed"), "{why:?}");
+    assert!(
+        matches!(&why, SimError::Assertion { message, .. } if message == "left armed"),
+        "{why:?}"
+    );
 }
 
 #[test]
@@ -171,16 +225,32 @@ fn what_the_rtl_says_is_a_note_with_its_cycle() {
     let mut block = probe(ModelKind::Fast, 1);
     let mut inputs = reset(&mut block);
     let first = block.take_notes();
-    assert!(first.iter().any(|note| note.message.ends_with("is up") && note.cycle == 0), "{first:?}");
+    assert!(
+        first
+            .iter()
+            .any(|note| note.message.ends_with("is up") && note.cycle == 0),
+        "{first:?}"
+    );
     for command in [cmd::DISPLAY, cmd::WARNING, cmd::NOTE] {
         inputs.cfg_caps = command;
         tick(&mut block, &inputs);
     }
     let notes = block.take_notes();
     let said: Vec<(u64, NoteLevel)> = notes.iter().map(|note| (note.cycle, note.level)).collect();
-    assert_eq!(said, [(2, NoteLevel::Info), (3, NoteLevel::Warning), (4, NoteLevel::Warning)]);
+    assert_eq!(
+        said,
+        [
+            (2, NoteLevel::Info),
+            (3, NoteLevel::Warning),
+            (4, NoteLevel::Warning)
+        ]
+    );
     assert_eq!(notes[0].message, "count is 0");
-    assert!(notes[1].message.contains("count is still 3"), "{:?}", notes[1]);
+    assert!(
+        notes[1].message.contains("count is still 3"),
+        "{:?}",
+        notes[1]
+    );
     assert_eq!(notes[2].message, "noted at 6");
     assert_eq!(block.take_notes(), []);
 }
@@ -195,15 +265,24 @@ fn the_seed_decides_what_reset_leaves_alone_and_nothing_else() {
         for n in 0..50 {
             inputs.s_reg_araddr = n * 7;
             let outputs = tick(&mut block, &inputs);
-            seen.push(PinsOut { m_dev_awaddr: 0, ..outputs });
+            seen.push(PinsOut {
+                m_dev_awaddr: 0,
+                ..outputs
+            });
         }
         (left_alone, seen)
     };
     let (one, seen) = run(1);
     assert_eq!(run(1), (one, seen.clone()), "one seed, one state");
     let states: Vec<(u64, Vec<PinsOut>)> = (2..10).map(run).collect();
-    assert!(states.iter().any(|(state, _)| *state != one), "the state is random");
-    assert!(states.iter().all(|(_, outputs)| *outputs == seen), "what reset sets does not depend on the seed");
+    assert!(
+        states.iter().any(|(state, _)| *state != one),
+        "the state is random"
+    );
+    assert!(
+        states.iter().all(|(_, outputs)| *outputs == seen),
+        "what reset sets does not depend on the seed"
+    );
 }
 
 #[test]
@@ -214,12 +293,23 @@ fn reset_acts_without_a_clock_and_at_any_time() {
         tick(&mut block, &inputs);
     }
     inputs.rst_n = 0;
-    assert_eq!(tick(&mut block, &inputs).s_reg_rdata, 0, "asynchronous: in the clock in which it is asserted");
+    assert_eq!(
+        tick(&mut block, &inputs).s_reg_rdata,
+        0,
+        "asynchronous: in the clock in which it is asserted"
+    );
     // Without a reset, the state is random: nobody resets a block on the quiet.
     let counts: Vec<u64> = (1..6)
         .map(|seed| {
             let mut block = probe(ModelKind::Fast, seed);
-            tick(&mut block, &PinsIn { rst_n: 1, ..PinsIn::default() }).s_reg_rdata
+            tick(
+                &mut block,
+                &PinsIn {
+                    rst_n: 1,
+                    ..PinsIn::default()
+                },
+            )
+            .s_reg_rdata
         })
         .collect();
     assert!(counts.iter().any(|count| *count != 0), "{counts:?}");
@@ -235,14 +325,21 @@ fn models_run_in_threads_at_once_and_move_between_them() {
         for n in 0..2000u16 {
             inputs.s_reg_araddr = n;
             let outputs = tick(&mut block, &inputs);
-            sum = sum.wrapping_mul(31).wrapping_add(outputs.s_reg_rdata ^ outputs.m_dev_araddr);
+            sum = sum
+                .wrapping_mul(31)
+                .wrapping_add(outputs.s_reg_rdata ^ outputs.m_dev_araddr);
         }
         (state, sum)
     };
     let alone: Vec<(u64, u64)> = (0..8).map(|seed| run(seed, ModelKind::Fast)).collect();
     for _ in 0..5 {
-        let threads: Vec<_> = (0..8).map(|seed| thread::spawn(move || run(seed, ModelKind::Fast))).collect();
-        let together: Vec<(u64, u64)> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        let threads: Vec<_> = (0..8)
+            .map(|seed| thread::spawn(move || run(seed, ModelKind::Fast)))
+            .collect();
+        let together: Vec<(u64, u64)> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect();
         assert_eq!(together, alone);
     }
 
@@ -297,7 +394,10 @@ fn counts(path: &PathBuf) -> Vec<(u64, u64)> {
         .iter_changes()
         .map(|(index, value)| {
             let bits = value.to_bit_string().expect("bits");
-            (times[index as usize], u64::from_str_radix(&bits, 2).expect("known bits"))
+            (
+                times[index as usize],
+                u64::from_str_radix(&bits, 2).expect("known bits"),
+            )
         })
         .collect()
 }
@@ -344,7 +444,10 @@ fn a_waveform_that_cannot_be_written_is_an_error() {
     }
     // The block goes on.
     reset(&mut block);
-    assert_eq!(probe(ModelKind::Fast, 1).trace_start(&folder.join("a.fst")), Err(SimError::NoTrace));
+    assert_eq!(
+        probe(ModelKind::Fast, 1).trace_start(&folder.join("a.fst")),
+        Err(SimError::NoTrace)
+    );
 }
 
 #[test]
@@ -358,14 +461,25 @@ fn coverage_counts_what_was_reached() {
     block.write_coverage(&path).expect("the folder is there");
     let text = fs::read_to_string(&path).expect("it was written");
     assert!(text.lines().any(|line| line.contains("probe.sv")), "{text}");
-    assert!(matches!(probe(ModelKind::Fast, 1).write_coverage(&path), Err(SimError::Coverage { .. })));
-    assert!(matches!(block.write_coverage(&path.join("no")), Err(SimError::Coverage { .. })));
+    assert!(matches!(
+        probe(ModelKind::Fast, 1).write_coverage(&path),
+        Err(SimError::Coverage { .. })
+    ));
+    assert!(matches!(
+        block.write_coverage(&path.join("no")),
+        Err(SimError::Coverage { .. })
+    ));
 }
 
 #[test]
 fn an_unknown_device_is_an_error_that_lists_the_known() {
-    let why = Block::new("nonsense", &ModelOptions::default()).err().expect("there is none of this name");
-    assert!(matches!(&why, SimError::UnknownDut { name, .. } if name == "nonsense"), "{why:?}");
+    let why = Block::new("nonsense", &ModelOptions::default())
+        .err()
+        .expect("there is none of this name");
+    assert!(
+        matches!(&why, SimError::UnknownDut { name, .. } if name == "nonsense"),
+        "{why:?}"
+    );
     for dut in duts() {
         assert!(why.to_string().contains(dut.name), "{why}");
     }
