@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
+use crate::caps;
 use crate::op::{CaseError, Ops};
 
 /// How the ports behave at the beginning of a test.
@@ -36,6 +37,20 @@ pub struct Setting {
     pub caps_mask: u64,
     /// How the ports behave at the beginning.
     pub timings: Timings,
+    /// Bits of `capabilities` that this seed relies on, besides [`Case::needs`].
+    pub needs: u64,
+}
+
+/// How a test wants the IOMMU to signal (`capabilities.IGS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Signals {
+    /// It does not matter.
+    #[default]
+    Any,
+    /// By message.
+    Messages,
+    /// By wire.
+    Wires,
 }
 
 /// One test.
@@ -54,6 +69,8 @@ pub struct Case {
     pub quiesced: bool,
     /// Bits of `capabilities` that the block must have; without them the test does not apply.
     pub needs: u64,
+    /// How the block must be able to signal interrupts.
+    pub signals: Signals,
     /// Capabilities and timing, when they do not depend on the seed; ask [`Case::setting`].
     pub fixed: Setting,
     /// Operations, roughly: the length of the progress bar.
@@ -81,6 +98,21 @@ impl Case {
     /// What can be found out before the first operation.
     pub fn ops(&self, seed: u64) -> Result<Ops, CaseError> {
         self.source.ops(seed)
+    }
+
+    /// What the block lacks for this test, in words; `caps` is its `capabilities` register under
+    /// the mask of [`Case::setting`].
+    #[must_use]
+    pub fn missing(&self, seed: u64, caps: u64) -> Option<String> {
+        let bits = (self.needs | self.setting(seed).needs) & !caps;
+        if bits != 0 {
+            return Some(caps::names(bits).join(", "));
+        }
+        match (self.signals, caps >> caps::IGS_SHIFT & 3) {
+            (Signals::Messages, 1) => Some("interrupts by message".into()),
+            (Signals::Wires, 0) => Some("interrupts by wire".into()),
+            _ => None,
+        }
     }
 
     /// Capabilities and timing for a seed.

@@ -16,7 +16,7 @@ pub mod stream;
 pub mod testcase;
 pub mod yaml;
 
-pub use case::{Case, Setting, Source, Timings};
+pub use case::{Case, Setting, Signals, Source, Timings};
 pub use op::{CaseError, Dma, Expect, ExpectedRecord, Op, OpAt, Ops, Where};
 
 /// All test cases of a checkout: `testcases/*.yaml` below its root, by file name.

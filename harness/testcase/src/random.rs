@@ -13,7 +13,7 @@ use iommu_bus::mem::{FaultAccess, MemFault};
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
 use crate::caps;
-use crate::case::{Case, Setting, Source, Timings};
+use crate::case::{Case, Setting, Signals, Source, Timings};
 use crate::driver::{Directory, DomainId, Driver, DriverConfig, Leaf, Scheme, pte};
 use crate::op::{CaseError, Dma, Op, OpAt, Ops, Shape, Where};
 use crate::regs;
@@ -41,6 +41,7 @@ pub fn case() -> Case {
         tags: vec!["random".into()],
         quiesced: true,
         needs: caps::SV39,
+        signals: Signals::Any,
         fixed: setting(0),
         total_hint: ROUNDS * (BURST / 2 + 40),
         draw: Some(Arc::new(setting)),
@@ -105,6 +106,8 @@ fn setting(seed: u64) -> Setting {
     Setting {
         caps_mask: mask,
         timings: Timings { mem, out, dev, reg },
+        // Without MSI_FLAT the contexts are smaller.
+        needs: mask & caps::MSI_FLAT,
     }
 }
 

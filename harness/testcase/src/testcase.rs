@@ -16,7 +16,7 @@ use iommu_bus::mem::{FaultAccess, MemFault};
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
 use crate::caps;
-use crate::case::{Case, Setting, Source as CaseSource, Timings};
+use crate::case::{Case, Setting, Signals, Source as CaseSource, Timings};
 use crate::diag;
 use crate::driver::{
     CONTEXT_WORDS, Directory, DomainId, Driver, DriverConfig, LEAF_SIZES, Scheme, pte,
@@ -126,6 +126,7 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
         }
     };
 
+    let mut signals = Signals::Any;
     let (source, total_hint): (Arc<dyn CaseSource>, u64) = if let Some(n) = f.get("stream") {
         let messages = f.number("messages_to", u64::MAX)?;
         let at = beside(n, "stream")?;
@@ -143,6 +144,7 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
         let plan = Plan::read(&f, folder, caps_mask & caps::MSI_FLAT != 0)?;
         f.finish()?;
         needs |= plan.needs;
+        signals = plan.signals;
         let script = Script {
             src: src.clone(),
             root: root.clone(),
@@ -159,7 +161,12 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
         tags,
         quiesced,
         needs,
-        fixed: Setting { caps_mask, timings },
+        signals,
+        fixed: Setting {
+            caps_mask,
+            timings,
+            needs: 0,
+        },
         total_hint,
         draw: None,
         source,
@@ -432,6 +439,7 @@ struct Plan {
     devices: BTreeMap<String, Device>,
     maps: Vec<(Mapping, Where, std::ops::Range<usize>)>,
     needs: u64,
+    signals: Signals,
 }
 
 impl Plan {
@@ -443,6 +451,7 @@ impl Plan {
             ..DriverConfig::default()
         };
         let mut start = true;
+        let mut signals = Signals::Any;
         if let Some(n) = f.get("iommu") {
             let g = src.fields(n, "iommu")?;
             if let Some(n) = g.get("mode") {
@@ -462,9 +471,11 @@ impl Plan {
                 }
             }
             if let Some(n) = g.get("interrupts") {
-                (driver.interrupts, driver.wires) =
-                    [(false, false), (true, false), (true, true)]
-                        [src.word(n, "interrupts", &["none", "messages", "wires"])?];
+                (driver.interrupts, driver.wires, signals) = [
+                    (false, false, Signals::Any),
+                    (true, false, Signals::Messages),
+                    (true, true, Signals::Wires),
+                ][src.word(n, "interrupts", &["none", "messages", "wires"])?];
             }
             if let Some(n) = g.get("vectors") {
                 let v = src.fields(n, "vectors")?;
@@ -487,6 +498,10 @@ impl Plan {
         // Directories are of no use to a block that has no scheme to translate with.
         if driver.directory.levels() > 0 {
             needs |= caps::SV39;
+            if extended {
+                // The contexts of this test have 64 bytes.
+                needs |= caps::MSI_FLAT;
+            }
         }
         let mut domains = Vec::new();
         if let Some(n) = f.get("domains") {
@@ -578,6 +593,7 @@ impl Plan {
             devices,
             maps,
             needs,
+            signals,
         })
     }
 }
