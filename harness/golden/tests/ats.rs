@@ -259,6 +259,37 @@ fn global_priv_and_cxl_io() {
 }
 
 #[test]
+fn global_needs_a_pasid_and_a_page_table() {
+    // "In all other cases, including MSI address translations, this field is set to 0."
+    let (mut r, root) = ats_rig(0);
+    r.map(root, 3, 0, VA, 0, leaf(PA, RWU | G));
+    assert!(!answer(&mut r, ats(5, VA)).global);
+    let (pdt, page_root, g, table) = (r.page(), r.page(), r.page(), r.page());
+    for n in 0..8u64 {
+        r.map(g, 3, 2, n << 30, 2, leaf(n << 30, RWU));
+    }
+    r.set_dc(
+        5,
+        &DeviceContext {
+            tc: tc::V | tc::EN_ATS | tc::PDTV,
+            iohgatp: 8 << 60 | g >> 12,
+            fsc: 1 << 60 | pdt >> 12,
+            msiptp: 1 << 60 | table >> 12,
+            msi_addr_pattern: 0x28000,
+            ..Default::default()
+        },
+    );
+    r.mem.write_u64(pdt + 48, V);
+    r.mem.write_u64(pdt + 56, 8 << 60 | page_root >> 12);
+    r.map(page_root, 3, 0, VA, 0, leaf(0x2800_0000, RWU | G));
+    r.map(page_root, 3, 0, VA + 0x1000, 0, leaf(0x2900_0000, RWU | G));
+    r.mem.write_u64(table, V | 3 << 1 | PA >> 12 << 10);
+    let msi = answer(&mut r, with_pid(ats(5, VA), 3));
+    assert_eq!((msi.address, msi.global), (PA, false));
+    assert!(answer(&mut r, with_pid(ats(5, VA + 0x1000), 3)).global);
+}
+
+#[test]
 fn t2gpa_returns_the_gpa_and_translated_requests_take_it() {
     let mut r = rig();
     let g = r.page();

@@ -732,6 +732,9 @@ fn records_hold_pv_pid_priv_ttyp() {
     ] {
         assert_eq!(r.record(req).ttyp, ttyp);
     }
+    // Ids wider than their fields are cut to them.
+    let rec = r.record(with_pid(read(0xff12_3456, 7), 0xfff0_0003));
+    assert_eq!((rec.did, rec.pid), (0x12_3456, 3));
     let rec = r.record(with_pid(write(0x123456, 7), 3));
     assert_eq!(FaultRecord::from_words(&rec.to_words()), rec);
 }
