@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use crate::dut::Dut;
 
@@ -230,6 +231,7 @@ impl Job<'_> {
             fs::remove_dir_all(&folder).map_err(io_error)?;
         }
         fs::create_dir_all(&folder).map_err(io_error)?;
+        let start = SystemTime::now();
         let mut command = Command::new(&place.verilator.bin);
         command
             .current_dir(place.workspace)
@@ -250,13 +252,23 @@ impl Job<'_> {
         let ports = self.ports(&folder).map_err(io_error)?;
         self.compile(place, &folder, &ports).map_err(io_error)?;
 
-        let mut lines = format!("{key:016x}\n{}\n", warnings.lines().count());
-        lines.push_str(&warnings);
-        for source in &sources {
-            let hash = file_hash(&place.workspace.join(source)).map_err(io_error)?;
-            lines.push_str(&format!("{hash:016x} {}\n", source.display()));
+        // A file that was saved meanwhile may not be what Verilator read: then the next run, which
+        // cargo will start because of it, has to build again.
+        let saved = |source: &PathBuf| fs::metadata(place.workspace.join(source))?.modified();
+        let times = sources
+            .iter()
+            .map(saved)
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(io_error)?;
+        if times.iter().all(|time| *time < start) {
+            let mut lines = format!("{key:016x}\n{}\n", warnings.lines().count());
+            lines.push_str(&warnings);
+            for source in &sources {
+                let hash = file_hash(&place.workspace.join(source)).map_err(io_error)?;
+                lines.push_str(&format!("{hash:016x} {}\n", source.display()));
+            }
+            fs::write(&stamp, lines).map_err(io_error)?;
         }
-        fs::write(&stamp, lines).map_err(io_error)?;
         self.built(place, folder, sources, warnings)
             .map_err(io_error)
     }

@@ -430,6 +430,33 @@ fn a_waveform_is_written_over_the_window_asked_for() {
 }
 
 #[test]
+fn waveforms_are_written_in_threads_at_once() {
+    let folder = scratch("waveforms");
+    let threads: Vec<_> = (0..4u64)
+        .map(|n| {
+            let path = folder.join(format!("{n}.fst"));
+            thread::spawn(move || {
+                let mut block = probe(ModelKind::Wave, n);
+                let inputs = reset(&mut block);
+                block.trace_start(&path).expect("the folder is there");
+                for _ in 0..500 + n {
+                    tick(&mut block, &inputs);
+                }
+                drop(block);
+                (path, 500 + n)
+            })
+        })
+        .collect();
+    for thread in threads {
+        let (path, clocks) = thread.join().expect("no panic");
+        // Left open, it is whole all the same: one value at the start, one an edge.
+        let seen = counts(&path);
+        assert_eq!(seen.len() as u64, 1 + clocks);
+        assert_eq!(seen.last().map(|(_, count)| *count), Some(clocks * STEP));
+    }
+}
+
+#[test]
 fn a_waveform_that_cannot_be_written_is_an_error() {
     let folder = scratch("no-waveform");
     let mut block = probe(ModelKind::Wave, 1);
