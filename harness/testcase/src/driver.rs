@@ -223,7 +223,8 @@ impl Default for DriverConfig {
             interrupts: true,
             vectors: (0, 1),
             messages: 0x2800_0000,
-            memory: 0x1_0000_0000,
+            // Below the data of every test; DMA must not reach a table by accident.
+            memory: 0x4000_0000,
         }
     }
 }

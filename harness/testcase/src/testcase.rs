@@ -32,6 +32,9 @@ const WHAT: &str = "a test case";
 /// More operations than this from one file are a mistake in a `count` or `times`.
 const MAX_OPS: usize = 4_000_000;
 
+/// Clocks before wires are compared: an effect that needs no bus shows within them.
+const SETTLE: u32 = 64;
+
 /// Steps of a test case.
 const STEPS: &[&str] = &[
     "dma",
@@ -1027,6 +1030,9 @@ impl Play<'_> {
             "expect_wires" => {
                 let value = src.number(f.need("value")?, "value", 0xffff)? as u16;
                 let mask = f.number("mask", 0xffff)?.unwrap_or(0xffff) as u16;
+                // A wire follows its pending bit, and that its cause, within a few clocks.
+                self.op(at, Op::WaitIdle)?;
+                self.op(at, Op::Cycles(SETTLE))?;
                 self.op(at, Op::ExpectWires { value, mask })?;
             }
             "timing" => {
