@@ -348,11 +348,7 @@ impl Driver {
     pub fn set_up_interrupts(&mut self) {
         let (command, fault) = self.cfg.vectors;
         self.write(regs::FCTL, 4, u64::from(self.cfg.wires) << 1);
-        self.write(
-            regs::ICVEC,
-            8,
-            u64::from(command) | u64::from(fault) << 4,
-        );
+        self.write(regs::ICVEC, 8, u64::from(command) | u64::from(fault) << 4);
         if self.cfg.wires {
             return;
         }
@@ -583,7 +579,11 @@ impl Driver {
 
     /// Makes an address space.
     pub fn domain(&mut self, scheme: Scheme, pscid: u32) -> DomainId {
-        let root = if scheme == Scheme::Bare { 0 } else { self.table() };
+        let root = if scheme == Scheme::Bare {
+            0
+        } else {
+            self.table()
+        };
         self.domains.push(Domain {
             scheme,
             pscid,
@@ -760,7 +760,11 @@ impl Driver {
                 )));
             }
             let entries = if leaf.shift == 16 { 16 } else { 1 };
-            let level = if leaf.shift == 16 { 0 } else { (leaf.shift - 12) / 9 };
+            let level = if leaf.shift == 16 {
+                0
+            } else {
+                (leaf.shift - 12) / 9
+            };
             for n in 0..entries {
                 let at = self.table_entry(domain, leaf.iova + n * PAGE, level)?;
                 self.store(at, 0);
@@ -867,9 +871,21 @@ mod tests {
             let mem = words(&ops);
             let stored = ops.iter().filter(|o| matches!(o, Op::Store { .. })).count();
             assert!(stored < 60, "large leaves are used: {stored}");
-            for iova in [0x1008, 0x3fff, 0x1_2345, 0x20_1234, 0x5f_ffff, 0x7fff_ffff, top + 9] {
+            for iova in [
+                0x1008,
+                0x3fff,
+                0x1_2345,
+                0x20_1234,
+                0x5f_ffff,
+                0x7fff_ffff,
+                top + 9,
+            ] {
                 let (pa, _) = d.lookup(dom, iova).unwrap();
-                assert_eq!(walk(&mem, root, scheme.levels(), iova), Some(pa), "{iova:#x}");
+                assert_eq!(
+                    walk(&mem, root, scheme.levels(), iova),
+                    Some(pa),
+                    "{iova:#x}"
+                );
             }
             assert_eq!(d.lookup(dom, 0x4000), None);
             // Unmapped leaves are gone, the rest stays.

@@ -287,7 +287,11 @@ impl Choices {
             &[Answer::Okay, Answer::Error, Answer::Any],
             &mut c.illegal_register_access,
         )?;
-        flag(&f, "merges_identical_faults", &mut c.merges_identical_faults)?;
+        flag(
+            &f,
+            "merges_identical_faults",
+            &mut c.merges_identical_faults,
+        )?;
         flag(&f, "iotval_offset", &mut c.iotval_offset)?;
         flag(&f, "iotval2_offset", &mut c.iotval2_offset)?;
         flag(&f, "reports_corruption", &mut c.reports_corruption)?;
@@ -426,8 +430,18 @@ mod tests {
                 "is a number, not 'soon'",
                 "decimal",
             ),
-            ("widths: {dev_data: 128}", "dut.yaml:3:20", "must be 64", "wrap"),
-            ("choises: {}", "dut.yaml:3:1", "unknown field 'choises'", "choices"),
+            (
+                "widths: {dev_data: 128}",
+                "dut.yaml:3:20",
+                "must be 64",
+                "wrap",
+            ),
+            (
+                "choises: {}",
+                "dut.yaml:3:1",
+                "unknown field 'choises'",
+                "choices",
+            ),
         ] {
             let e = parse(text).unwrap_err();
             let shown = e.to_string();

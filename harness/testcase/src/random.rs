@@ -72,7 +72,11 @@ fn setting(seed: u64) -> Setting {
     let mut r = Random::new(seed, "timing");
     let port = |r: &mut Random| {
         let low = r.range(1, 20) as u32;
-        let spread = if r.percent(50) { r.range(0, 40) as u32 } else { 0 };
+        let spread = if r.percent(50) {
+            r.range(0, 40) as u32
+        } else {
+            0
+        };
         let out_of_order = r.percent(50);
         PortTiming {
             latency: low..=low + spread,
@@ -90,8 +94,16 @@ fn setting(seed: u64) -> Setting {
         w_gap_percent: *r.pick(&[0, 0, 20, 60]),
         ar_gap_percent: *r.pick(&[0, 0, 20, 60]),
         w_before_aw: r.percent(30),
-        aw_delay: if r.percent(20) { r.range(1, 8) as u32 } else { 0 },
-        w_delay: if r.percent(20) { r.range(1, 8) as u32 } else { 0 },
+        aw_delay: if r.percent(20) {
+            r.range(1, 8) as u32
+        } else {
+            0
+        },
+        w_delay: if r.percent(20) {
+            r.range(1, 8) as u32
+        } else {
+            0
+        },
         b_ready_percent: *r.pick(&[100, 100, 50]),
         r_ready_percent: *r.pick(&[100, 100, 50]),
         max_reads: *r.pick(&[256, 16, 1]),
@@ -248,7 +260,10 @@ impl Run {
             let scheme = *self.tables.pick(&self.schemes);
             // PSCIDs that differ in few bits.
             let pscid = 1 << self.tables.below(20) | n as u32;
-            let pscid = if self.domains.iter().any(|&d| self.driver.domain_ref(d).pscid == pscid)
+            let pscid = if self
+                .domains
+                .iter()
+                .any(|&d| self.driver.domain_ref(d).pscid == pscid)
             {
                 0x5_0000 + n as u32
             } else {
@@ -311,7 +326,11 @@ impl Run {
         let bits = 12 + 9 * scheme.levels();
         // Addresses that alias in their low bits: few values, high bits at random.
         let low = r.below(32) << shift;
-        let high = if r.percent(50) { 0 } else { 1u64 << r.range(u64::from(shift), u64::from(bits) - 1) };
+        let high = if r.percent(50) {
+            0
+        } else {
+            1u64 << r.range(u64::from(shift), u64::from(bits) - 1)
+        };
         let iova = low ^ high;
         let iova = ((iova << (64 - bits)) as i64 >> (64 - bits)) as u64 & !((1 << shift) - 1);
         let pa = match shift {
@@ -330,7 +349,11 @@ impl Run {
             | if r.percent(90) { pte::D } else { 0 }
             | if r.percent(10) { pte::G } else { 0 };
         // What does not fit beside the leaves there is not mapped.
-        if self.driver.map(domain, iova, pa, 1 << shift, Some(shift), flags).is_err() {
+        if self
+            .driver
+            .map(domain, iova, pa, 1 << shift, Some(shift), flags)
+            .is_err()
+        {
             return;
         }
         if self.tables.percent(10) {
@@ -421,16 +444,18 @@ impl Run {
             let fit = (room >> size).clamp(1, 16);
             let (burst, len) = match r.below(3) {
                 0 => (Burst::Fixed, r.below(fit) as u8),
-                1 if iova & ((1 << size) - 1) == 0 => {
-                    (Burst::Wrap, *r.pick(&[1u8, 3, 7, 15]))
-                }
+                1 if iova & ((1 << size) - 1) == 0 => (Burst::Wrap, *r.pick(&[1u8, 3, 7, 15])),
                 _ => (Burst::Incr, r.below(fit) as u8),
             };
             if !write {
                 dma.shape = Some(Shape { len, size, burst });
             }
         }
-        dma.attributes = [r.below(16) as u8 & 0b1110 | 1, r.below(16) as u8, r.below(16) as u8];
+        dma.attributes = [
+            r.below(16) as u8 & 0b1110 | 1,
+            r.below(16) as u8,
+            r.below(16) as u8,
+        ];
         dma
     }
 
@@ -455,7 +480,9 @@ impl Run {
                 self.driver.table_entry(d, l.iova, level)
             }
             _ => {
-                let level = self.edits.below(u64::from(self.driver.cfg.directory.levels()));
+                let level = self
+                    .edits
+                    .below(u64::from(self.driver.cfg.directory.levels()));
                 self.driver.directory_entry(id, level as u32)
             }
         };

@@ -68,7 +68,10 @@ mod tests {
         let mut a = Random::new(1, "dma");
         // Known answers: a change of the generator would change every recorded cycle hash.
         assert_eq!(a.bits(), Random::new(1, "dma").bits());
-        assert_ne!(Random::new(1, "dma").bits(), Random::new(1, "tables").bits());
+        assert_ne!(
+            Random::new(1, "dma").bits(),
+            Random::new(1, "tables").bits()
+        );
         assert_ne!(Random::new(1, "dma").bits(), Random::new(2, "dma").bits());
         assert_eq!(a.below(0), 0);
         assert!((0..1000).all(|_| (3..=7).contains(&a.range(3, 7))));

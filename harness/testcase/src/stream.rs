@@ -30,7 +30,8 @@ use crate::rng::Random;
 
 /// Bits of `capabilities` that a recording and any block that runs it agree in: version,
 /// Sv39, Sv48, Sv57, MSI_FLAT, PAS.
-const CAPS_COMPARED: u64 = 0xff | caps::SV39 | caps::SV48 | caps::SV57 | caps::MSI_FLAT | 0x3f << 32;
+const CAPS_COMPARED: u64 =
+    0xff | caps::SV39 | caps::SV48 | caps::SV57 | caps::MSI_FLAT | 0x3f << 32;
 /// DMA carries 1 to this many bytes.
 const MAX_BYTES: u64 = 64;
 /// Ids that DMA is spread over.
@@ -327,7 +328,9 @@ impl Replay {
                     match fields.get(7) {
                         None | Some(&"silent" | &"o") => {}
                         Some(_) if hex(7)? == ours => {}
-                        Some(_) => return Err(format!("the record's first half should be {ours:x}")),
+                        Some(_) => {
+                            return Err(format!("the record's first half should be {ours:x}"));
+                        }
                     }
                     self.faults.push(ExpectedRecord {
                         dword0: Some(ours),
@@ -425,7 +428,13 @@ impl Replay {
             regs::ICVEC => self.push(at, read(0xff)),
             regs::FQT => self.fqt_read = true,
             regs::DDTP | regs::CQH | regs::CQCSR | regs::FQCSR => {
-                self.poll(at, offset, size, u64::MAX >> (64 - 8 * u32::from(size)), value);
+                self.poll(
+                    at,
+                    offset,
+                    size,
+                    u64::MAX >> (64 - 8 * u32::from(size)),
+                    value,
+                );
             }
             regs::IPSR => self.poll(at, offset, size, 3, value),
             _ => self.push(at, read(0)),
@@ -799,7 +808,15 @@ mod tests {
         let dma = all.iter().position(|o| matches!(o, Op::Dma(_))).unwrap();
         let tail = all
             .iter()
-            .position(|o| matches!(o, Op::RegWrite { offset: regs::CQT, .. }))
+            .position(|o| {
+                matches!(
+                    o,
+                    Op::RegWrite {
+                        offset: regs::CQT,
+                        ..
+                    }
+                )
+            })
             .unwrap();
         assert!(dma < tail);
         assert_eq!(all[tail - 1], Op::WaitDma);
@@ -821,13 +838,21 @@ mod tests {
         assert_eq!(e[1].dword0, Some(0x480c_0000_000f));
         assert_eq!(e[1].iotval, Some(0x5678));
         // The first MW 30 is the driver's initialisation.
-        assert!(matches!(all[0], Op::RegWrite { offset: regs::FQH, .. }));
+        assert!(matches!(
+            all[0],
+            Op::RegWrite {
+                offset: regs::FQH,
+                ..
+            }
+        ));
     }
 
     #[test]
     fn dma_stays_in_its_page_whatever_the_seed() {
         let stream = Stream::new(PathBuf::new(), "t.txt", None);
-        let _ = stream.text.set("D 20 0 w fffff0f8 101d000f8\nD 20 0 r fffffffe 101d00ffe\n".into());
+        let _ = stream
+            .text
+            .set("D 20 0 w fffff0f8 101d000f8\nD 20 0 r fffffffe 101d00ffe\n".into());
         for seed in 0..200 {
             for op in stream.ops(seed).unwrap() {
                 if let Op::Dma(d) = op.unwrap().op {

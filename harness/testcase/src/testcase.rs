@@ -124,7 +124,11 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
     };
     let shown_beside = |n: &Node| -> Arc<str> {
         match Path::new(shown).parent() {
-            Some(p) => p.join(n.as_str().unwrap_or("")).display().to_string().into(),
+            Some(p) => p
+                .join(n.as_str().unwrap_or(""))
+                .display()
+                .to_string()
+                .into(),
             None => n.as_str().unwrap_or("").into(),
         }
     };
@@ -378,10 +382,8 @@ fn leaf_shift(src: &Source, node: &Node) -> Result<u32> {
 }
 
 fn burst(src: &Source, node: &Node) -> Result<Burst> {
-    Ok(
-        [Burst::Fixed, Burst::Incr, Burst::Wrap, Burst::Reserved]
-            [src.word(node, "burst", &["fixed", "incr", "wrap", "reserved"])?],
-    )
+    Ok([Burst::Fixed, Burst::Incr, Burst::Wrap, Burst::Reserved]
+        [src.word(node, "burst", &["fixed", "incr", "wrap", "reserved"])?])
 }
 
 /// Bytes of a value: `value` and `size`, or `data` as a list of bytes.
@@ -458,8 +460,7 @@ impl Plan {
         if let Some(n) = f.get("iommu") {
             let g = src.fields(n, "iommu")?;
             if let Some(n) = g.get("mode") {
-                driver.directory =
-                    Directory::ALL[src.word(n, "mode", &Directory::NAMES)?];
+                driver.directory = Directory::ALL[src.word(n, "mode", &Directory::NAMES)?];
             }
             for (name, field) in [
                 ("command_queue", &mut driver.cq_log2),
@@ -530,9 +531,8 @@ impl Plan {
             }
         }
         let known: Vec<&str> = domains.iter().map(|(n, ..)| n.as_str()).collect();
-        let domain_name = |n: &Node| -> Result<String> {
-            Ok(domains[src.word(n, "domain", &known)?].0.clone())
-        };
+        let domain_name =
+            |n: &Node| -> Result<String> { Ok(domains[src.word(n, "domain", &known)?].0.clone()) };
         let mut devices: BTreeMap<String, Device> = BTreeMap::new();
         if let Some(n) = f.get("devices") {
             for (key, value) in src.fields(n, "devices")?.items() {
@@ -649,8 +649,7 @@ impl Script {
         for (m, at, span) in &plan.maps {
             let id = play.domain_id(&m.domain);
             let done = id.map_or(Ok(()), |id| {
-                play.driver
-                    .map(id, m.iova, m.pa, m.bytes, m.shift, m.flags)
+                play.driver.map(id, m.iova, m.pa, m.bytes, m.shift, m.flags)
             });
             done.map_err(|e| src.error(span.clone(), e.0))?;
             play.collect(at)?;
@@ -869,8 +868,7 @@ impl Play<'_> {
             "clear_memory_errors" => return self.op(at, Op::ClearFaults),
             "load_image" => {
                 let path = self.folder.join(src.string(node, "load_image")?);
-                let pages =
-                    read_image(&path).map_err(|e| src.at(node, e.to_string()))?;
+                let pages = read_image(&path).map_err(|e| src.at(node, e.to_string()))?;
                 return self.op(
                     at,
                     Op::LoadImage {
@@ -1169,7 +1167,9 @@ impl Play<'_> {
                         node,
                         format!("nothing is mapped at {iova:#x} for this device"),
                     )
-                    .with_help("give the address, `expect: {pa: 0x...}`, or `expect: {fault: 13}`")),
+                    .with_help(
+                        "give the address, `expect: {pa: 0x...}`, or `expect: {fault: 13}`",
+                    )),
             },
             2 => Ok(Expect::Granted),
             _ => Ok(Expect::Refused),
@@ -1377,9 +1377,9 @@ impl Play<'_> {
             }
         }
         if !given {
-            return Err(src
-                .at(f.node, "invalidate what?")
-                .with_help("{domain: name or all, iova: ..., size: ...} or {device: name or all}"));
+            return Err(src.at(f.node, "invalidate what?").with_help(
+                "{domain: name or all, iova: ..., size: ...} or {device: name or all}",
+            ));
         }
         if f.flag("kick", true)? {
             self.driver.kick();
@@ -1584,14 +1584,16 @@ impl Play<'_> {
         let src = self.src;
         let expect = match &node.kind {
             Kind::Null => Some(std::mem::take(&mut self.due)),
-            Kind::Scalar { .. } => match src.word(node, "expect_faults", &["due", "none", "any"])? {
-                0 => Some(std::mem::take(&mut self.due)),
-                1 => Some(Vec::new()),
-                _ => {
-                    self.due.clear();
-                    None
+            Kind::Scalar { .. } => {
+                match src.word(node, "expect_faults", &["due", "none", "any"])? {
+                    0 => Some(std::mem::take(&mut self.due)),
+                    1 => Some(Vec::new()),
+                    _ => {
+                        self.due.clear();
+                        None
+                    }
                 }
-            },
+            }
             _ => {
                 let mut records = Vec::new();
                 for item in src.list(node, "expect_faults")? {
@@ -1684,7 +1686,9 @@ steps:
         assert_eq!((e[1].cause, e[1].ttyp), (Some(13), Some(2)));
         // The edit waits for the DMA before it.
         let wait = all.iter().position(|o| *o == Op::WaitDma).unwrap();
-        let second = all.iter().rposition(|o| matches!(o, Op::Dma(d) if d.iova == 0x9000));
+        let second = all
+            .iter()
+            .rposition(|o| matches!(o, Op::Dma(d) if d.iova == 0x9000));
         assert!(second.unwrap() < wait);
     }
 
@@ -1739,7 +1743,12 @@ steps:
                 "nothing is mapped at 0x7000",
                 "",
             ),
-            ("needs: [Sv38]\n", "t.yaml:9:9", "unknown capability 'Sv38'", "Sv39"),
+            (
+                "needs: [Sv38]\n",
+                "t.yaml:9:9",
+                "unknown capability 'Sv38'",
+                "Sv39",
+            ),
             (
                 "timing: {memory: {latency: 9..3}}\n",
                 "t.yaml:9:28",
@@ -1758,7 +1767,12 @@ steps:
                 "cannot read",
                 "",
             ),
-            ("stepps: []\n", "t.yaml:9:1", "unknown field 'stepps'", "'steps'"),
+            (
+                "stepps: []\n",
+                "t.yaml:9:1",
+                "unknown field 'stepps'",
+                "'steps'",
+            ),
             (
                 "steps:\n  - wait: {cycles: many}\n",
                 "t.yaml:10:20",

@@ -252,10 +252,7 @@ impl Source {
             _ => {
                 return Err(self.at(
                     node,
-                    format!(
-                        "{what} is a mapping (key: value), not {}",
-                        node.describe()
-                    ),
+                    format!("{what} is a mapping (key: value), not {}", node.describe()),
                 ));
             }
         };
@@ -303,10 +300,7 @@ impl Source {
         };
         let Some(value) = value else {
             return Err(self
-                .at(
-                    node,
-                    format!("{what} is a number, not {}", node.describe()),
-                )
+                .at(node, format!("{what} is a number, not {}", node.describe()))
                 .with_help("decimal, 0x..., 0b..., with _ between digits, or with K, M, G, T"));
         };
         if value > max {
