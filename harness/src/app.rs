@@ -284,10 +284,8 @@ impl Job for TestJob<'_> {
             Ok(c) => c,
             Err(e) => return self.result(Verdict::Failed, Some(e)),
         };
-        let missing = self.case.needs & !caps;
-        if missing != 0 {
-            let names = iommu_testcase::caps::names(missing).join(", ");
-            return self.result(Verdict::Skipped, Some(format!("needs {names}")));
+        if let Some(what) = self.case.missing(self.seed, caps) {
+            return self.result(Verdict::Skipped, Some(format!("needs {what}")));
         }
         let scoreboard = match self.runs.dut.scoreboard(caps) {
             Ok(s) => s,
