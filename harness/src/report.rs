@@ -137,7 +137,7 @@ fn latency_cell(l: Option<Latency>) -> Cell {
 /// The table of results. `color` as the terminal allows.
 pub fn table(results: &[RunResult], color: bool) -> String {
     let mut t = Table::new();
-    t.load_preset(presets::UTF8_HORIZONTAL_ONLY)
+    t.load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Disabled);
     let mut header = vec![
         "test".to_owned(),

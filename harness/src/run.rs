@@ -636,12 +636,6 @@ impl<'a> Runner<'a> {
                         .say(&format!("  cycle {:>9}  {text}", self.tb.cycle()));
                 }
             }
-            other => {
-                return Err(Stop::Error(format!(
-                    "{}: this harness cannot execute {other:?} yet",
-                    self.at
-                )));
-            }
         }
         Ok(())
     }
