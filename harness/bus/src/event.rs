@@ -55,8 +55,8 @@ pub struct AxiAddr {
     pub region: u8,
     /// AWATOP, 6 bits; 0 on AR.
     pub atop: u8,
-    /// User bits: `m_dev` {MCID[11:0], RCID[11:0], PBMT[1:0]}, `m_mem`
-    /// {MCID[11:0], RCID[11:0]}; 0 on `s_dev`.
+    /// User bits: `m_dev` `{MCID[11:0], RCID[11:0], PBMT[1:0]}`, `m_mem`
+    /// `{MCID[11:0], RCID[11:0]}`; 0 on `s_dev`.
     pub user: u32,
 }
 

@@ -33,6 +33,9 @@ impl<F: FnMut(u64, &PinsIn, &mut PinsOut)> Device for Scripted<F> {
     }
 }
 
+/// Id, data, response, last, poison.
+type ReadPayload = (u8, u64, u8, u8, u8);
+
 /// A block that holds the agents to the rules they hold it to: what they drive is
 /// stable until taken, low in reset and at the first clock after it.
 pub(super) struct Watched<D> {
@@ -41,7 +44,7 @@ pub(super) struct Watched<D> {
     dev_a: [Hold<[u64; 4]>; 2],
     dev_w: Hold<(u64, u8, u8)>,
     b: [Hold<(u8, u8)>; 2],
-    r: [Hold<(u8, u64, u8, u8, u8)>; 2],
+    r: [Hold<ReadPayload>; 2],
     reg_a: [Hold<u16>; 2],
     reg_w: Hold<(u64, u8)>,
     ats: Hold<[u32; 5]>,
