@@ -261,10 +261,12 @@ module iommu_cmd_queue
       Ddtp2Lvl: did_over = caps.msi_flat ? 24'hFF_8000 : 24'hFF_0000;
       default:  did_over = '0;
     endcase
+    // Without process directories no width is defined: any PID is taken, and
+    // there is nothing to invalidate (docs/freedoms.md).
     if (caps.pd20) pid_over = '0;
     else if (caps.pd17) pid_over = 20'hE_0000;
     else if (caps.pd8) pid_over = 20'hF_FF00;
-    else pid_over = '1;
+    else pid_over = '0;
   end
 
   always_comb begin
