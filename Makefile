@@ -24,7 +24,7 @@ COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),
           $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
 COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 
-.PHONY: help setup build sim random test test-second regression lint fmt clippy unit doc clean
+.PHONY: help setup build sim random list mutants test test-second regression lint fmt clippy unit doc clean
 
 help:
 	@echo "make sim              build, run all test cases, print the table"
@@ -35,7 +35,9 @@ help:
 	@echo "  V=1                 say more"
 	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL"
 	@echo "make random SEEDS=n   random test cases, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
+	@echo "make list             the test cases, a line each"
 	@echo "make test             everything that CI checks"
+	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
 	@echo "make lint             Verilator's lint on the RTL"
 	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
 	@echo "make setup            Verilator and libclang into .tools (the other targets do it, once)"
@@ -53,6 +55,13 @@ sim: build
 
 random: build
 	@$(COSIM) random --seeds $(or $(SEEDS),20) $(COMMON)
+
+list: build
+	@$(COSIM) list
+
+# Deliberate bugs in scratch copies of rtl/: the regression has to find each.
+mutants: setup
+	@tools/mutants $(MUTANT)
 
 # The same profile throughout: each Verilator's models are compiled once.
 test: fmt lint clippy unit doc regression test-second
