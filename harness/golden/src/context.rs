@@ -42,6 +42,7 @@ impl FirstStageMode {
     /// Tables "Encodings of iosatp.MODE field" for `DC.tc.SXL` 0 and 1; `None` for values
     /// that are reserved or designated for custom use.
     #[must_use]
+    #[inline]
     pub const fn decode(mode: u64, sxl: bool) -> Option<Self> {
         match (sxl, mode) {
             (_, 0) => Some(Self::Bare),
@@ -55,6 +56,7 @@ impl FirstStageMode {
 
     /// Whether `capabilities` has the scheme.
     #[must_use]
+    #[inline]
     pub const fn supported(self, caps: Capabilities) -> bool {
         match self {
             Self::Bare => true,
@@ -69,6 +71,7 @@ impl FirstStageMode {
 impl SecondStageMode {
     /// Tables "Encodings of iohgatp.MODE field" for `fctl.GXL` 0 and 1; `None` for reserved values.
     #[must_use]
+    #[inline]
     pub const fn decode(mode: u64, gxl: bool) -> Option<Self> {
         match (gxl, mode) {
             (_, 0) => Some(Self::Bare),
@@ -82,6 +85,7 @@ impl SecondStageMode {
 
     /// Whether `capabilities` has the scheme.
     #[must_use]
+    #[inline]
     pub const fn supported(self, caps: Capabilities) -> bool {
         match self {
             Self::Bare => true,
@@ -109,6 +113,7 @@ pub enum PdtMode {
 impl PdtMode {
     /// Table "Encodings of pdtp.MODE field".
     #[must_use]
+    #[inline]
     pub const fn decode(mode: u64) -> Option<Self> {
         match mode {
             0 => Some(Self::Bare),
@@ -203,6 +208,7 @@ impl DeviceContext {
 
     /// From the words of memory, already in value order: four in base format, eight in extended.
     #[must_use]
+    #[inline]
     pub fn from_words(words: &[u64]) -> Self {
         let w = |n: usize| words.get(n).copied().unwrap_or(0);
         Self {
@@ -305,6 +311,7 @@ impl DeviceContext {
     ///
     /// # Errors
     /// The first condition, in the section's order, that is true.
+    #[inline]
     pub fn check(&self, cfg: &Config, be: bool, gxl: bool) -> Result<(), Rule> {
         let caps = cfg.capabilities;
         let ch = &cfg.choices;
@@ -447,6 +454,7 @@ impl DeviceContext {
     }
 
     /// Check 1: bits that the field diagrams show as reserved.
+    #[inline]
     fn reserved_bits_set(&self, caps: Capabilities) -> bool {
         // tc: 23:12 and 63:32 are reserved, 31:24 are for custom use.
         if self.tc & (0xfff << 12 | 0xffff_ffff << 32) != 0 {

@@ -159,6 +159,7 @@ impl Iommu {
 
     /// Whether `len` bytes at `addr` lie in the addressable space: "ranges from 0 to 2^PAS - 1".
     #[must_use]
+    #[inline]
     pub fn reachable(&self, addr: Spa, len: u64) -> bool {
         addr.0
             .checked_add(len.saturating_sub(1))
@@ -461,6 +462,7 @@ impl Iommu {
 
     /// Bits of a `device_id` that the present `ddtp.iommu_mode` supports; 24 in Off and Bare.
     #[must_use]
+    #[inline]
     pub fn device_id_bits(&self) -> u8 {
         let extended = self.config.capabilities.has(Capabilities::MSI_FLAT);
         match (self.regs.mode, extended) {

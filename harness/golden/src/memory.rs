@@ -244,3 +244,38 @@ impl Memory for SimpleMemory {
         Ok(old)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_begin_and_end_with_their_range() {
+        let mut m = SimpleMemory::new();
+        m.add_fault(0x1008..0x1010, MemError::Corrupt);
+        m.add_fault(0x1010..0x1018, MemError::Access);
+        let label = Label::Fence;
+        let mut load = |a| m.load(Spa(a), 8, &label);
+        assert_eq!(
+            (load(0x1000), load(0x1008)),
+            (Ok(0), Err(MemError::Corrupt))
+        );
+        assert_eq!((load(0x1010), load(0x1018)), (Err(MemError::Access), Ok(0)));
+        // An entry with both: the access fault wins. A store over corrupt data mends it.
+        assert_eq!(
+            m.load_entry(Spa(0x1008), &mut [0; 2], &label),
+            Err(MemError::Access)
+        );
+        assert_eq!(
+            m.load_entry(Spa(0x1000), &mut [0; 2], &label),
+            Err(MemError::Corrupt)
+        );
+        assert_eq!(m.store(Spa(0x1008), &[1; 8], &label), Ok(()));
+        assert_eq!(m.read_u64(0x1008), 0x0101_0101_0101_0101);
+        // Across a page, and at the end of the address space.
+        m.write(0x1fff, &[2, 3]);
+        assert_eq!((m.read_u64(0x1ff8) >> 56, m.read_u64(0x2000)), (2, 3));
+        m.write(u64::MAX, &[4, 5]);
+        assert_eq!(m.read_u64(0), 5);
+    }
+}

@@ -32,6 +32,7 @@ impl Scheme {
     }
 
     /// The scheme of a first-stage mode; `None` for Bare.
+    #[inline]
     pub const fn first(mode: FirstStageMode) -> Option<Self> {
         match mode {
             FirstStageMode::Bare => None,
@@ -46,6 +47,7 @@ impl Scheme {
 
     /// The scheme of a second-stage mode; `None` for Bare. "the size of the incoming address
     /// is widened by 2 bits ... the root page table (only) is expanded by a factor of 4".
+    #[inline]
     pub const fn second(mode: SecondStageMode) -> Option<Self> {
         match mode {
             SecondStageMode::Bare => None,
@@ -57,11 +59,13 @@ impl Scheme {
     }
 
     /// log2 of the range that an entry of level `i` covers.
+    #[inline]
     pub const fn range_log2(&self, i: u8) -> u8 {
         12 + i * self.index_bits
     }
 
     /// va.vpn[i]
+    #[inline]
     pub const fn index(&self, va: u64, i: u8) -> u64 {
         let bits = self.index_bits
             + if i + 1 == self.levels {
@@ -146,6 +150,7 @@ impl Pte {
     /// any bits or encodings that are reserved for future standard use are set within pte".
     ///
     /// V=0 comes first: "if it is 0, all other bits in the PTE are don't-cares".
+    #[inline]
     pub const fn kind(self, caps: Capabilities, i: u8) -> Kind {
         if !self.bit(0) {
             return Kind::NotValid("3: V=0");
@@ -188,16 +193,19 @@ impl Pte {
     }
 
     /// log2 of the range that this leaf of level `i` covers.
+    #[inline]
     pub const fn leaf_range_log2(self, scheme: &Scheme, i: u8) -> u8 {
         if self.n() { 16 } else { scheme.range_log2(i) }
     }
 
     /// Step 5: "If i>0 and pte.ppn[i-1:0] != 0, this is a misaligned superpage".
+    #[inline]
     pub const fn misaligned(self, scheme: &Scheme, i: u8) -> bool {
         self.ppn() & ((1 << (scheme.range_log2(i) - 12)) - 1) != 0
     }
 
     /// Step 10: the translated address. For NAPOT, ppn[3:0] stands for va.vpn[3:0].
+    #[inline]
     pub const fn address(self, scheme: &Scheme, i: u8, va: u64) -> u64 {
         let in_page = (1u64 << self.leaf_range_log2(scheme, i)) - 1;
         (self.ppn() << 12 & !in_page) | (va & in_page)

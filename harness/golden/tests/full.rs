@@ -1253,6 +1253,21 @@ fn debug_interface_translates_and_encodes_the_size() {
 }
 
 #[test]
+fn debug_registers_while_busy() {
+    // "When the Go/Busy bit is 1, the IOMMU behavior is UNSPECIFIED if tr_req_iova or tr_req_ctl are
+    // modified"; "a read-write-1-to-set (RW1S) bit that once set cannot be cleared by writing".
+    let mut r = rig();
+    assert_eq!(r.w(offset::TR_REQ_IOVA, 0x1000).unspecified, None);
+    assert_eq!(r.w(offset::TR_REQ_CTL, 1).unspecified, None);
+    assert!(r.w(offset::TR_REQ_IOVA, 0x2000).unspecified.is_some());
+    let again = r.w(offset::TR_REQ_CTL, 0);
+    assert!(again.unspecified.is_some() && !again.debug_request);
+    assert_eq!(r.r(offset::TR_REQ_CTL), 1);
+    r.iommu.run_debug_request(&mut r.mem, &mut ());
+    assert_eq!(r.w(offset::TR_REQ_IOVA, 0x2000).unspecified, None);
+}
+
+#[test]
 fn debug_request_to_an_mrif_page_is_260() {
     let (mut r, table) = msi_rig(0, 0x28000);
     r.mem.write_u64(table, V | 1 << 1 | 0x1_0000 << 7);
