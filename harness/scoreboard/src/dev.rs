@@ -38,6 +38,8 @@ pub(crate) struct Req {
     pub(crate) others: u32,
     /// Must be refused whatever the tables say (crosses a page, atomic): nobody asks the oracle.
     pub(crate) barred: Option<&'static str>,
+    /// Not a request, but the read data of an atomic.
+    pub(crate) companion: bool,
     pub(crate) legal: Legal,
     pub(crate) fate: Fate,
     pub(crate) bare: bool,
@@ -91,6 +93,7 @@ impl Req {
             },
             others: 0,
             barred: None,
+            companion: false,
             legal: Legal::default(),
             fate: Fate::Open,
             bare: false,

@@ -40,6 +40,23 @@ impl Scoreboard {
             }
             None => self.ask(r, mem),
         }
+        if barred.is_some() && axi.atop & 0x20 != 0 {
+            // This kind of atomic also returns read data (half as much as AtomicCompare sends).
+            let compare = axi.atop == 0b11_0001;
+            let len = if compare { axi.len / 2 } else { axi.len };
+            let data = self
+                .dev
+                .insert(self.now, false, AxiAddr { len, ..axi }, side);
+            if let Some(q) = self.dev.get_mut(data) {
+                q.barred = barred;
+                q.companion = true;
+                q.legal.add(Verdict::Deny {
+                    record: None,
+                    cause: None,
+                });
+            }
+            self.dev.reads.of(axi.id).push_back(data);
+        }
         if write {
             self.dev.writes.of(axi.id).push_back(r);
             self.dev.filling.push_back(r);
@@ -645,9 +662,11 @@ impl Scoreboard {
             recorded,
         };
         let awaits = q.awaits_record;
-        self.transactions.push(record);
-        self.counters.checked += 1;
-        self.counters.refused += u64::from(record.forwarded.is_none());
+        if !q.companion {
+            self.transactions.push(record);
+            self.counters.checked += 1;
+            self.counters.refused += u64::from(record.forwarded.is_none());
+        }
         if awaits {
             self.fault_starts(r);
         }

@@ -173,7 +173,7 @@ impl Scoreboard {
 
     /// Moves the head as far as it may go now.
     pub(crate) fn advance_commands(&mut self) {
-        let (now, settle) = (self.now, self.bounds.settle);
+        let (now, limit) = (self.now, self.command_limit());
         let mut changed = false;
         while let Some(c) = self.cq.cmds.front().copied() {
             match c.kind {
@@ -190,7 +190,7 @@ impl Scoreboard {
                         } else {
                             &mut self.cq.memory_fault
                         };
-                        bit.must(now, settle);
+                        bit.must(now, limit);
                     }
                     break;
                 }
@@ -206,7 +206,7 @@ impl Scoreboard {
                             if let Some(c) = self.cq.cmds.front_mut() {
                                 c.noted = true;
                             }
-                            self.cq.memory_fault.must(now, settle);
+                            self.cq.memory_fault.must(now, limit);
                         }
                         break;
                     }
@@ -231,7 +231,7 @@ impl Scoreboard {
     pub(crate) fn check_raising(&mut self) {
         let reached = self.cq.head.lo;
         while let Some(&(count, at)) = self.cq.raising.front() {
-            if count >= reached && at + self.bounds.command > self.now {
+            if count >= reached && at + self.command_limit() > self.now {
                 break;
             }
             self.cq.raising.pop_front();

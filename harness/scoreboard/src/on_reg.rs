@@ -250,12 +250,18 @@ impl Scoreboard {
                 }
                 offset::CQCSR => {
                     self.cq.control.end(value & 2 != 0, now);
+                    let limit = self.command_limit();
                     for bit in [
                         &mut self.cq.memory_fault,
                         &mut self.cq.illegal,
                         &mut self.cq.fence_w_ip,
                     ] {
-                        bit.end_clear(settle);
+                        bit.end_clear(limit);
+                    }
+                    let reached = self.cq.head.lo;
+                    if self.cq.raising.iter().any(|r| r.0 >= reached) {
+                        // A fence that could complete long ago may do so only now.
+                        self.cq.fence_w_ip.may(now);
                     }
                     self.update_levels();
                 }
@@ -403,6 +409,7 @@ impl Scoreboard {
             .read_reg(offset::DDTP, RegSize::Four)
             .unwrap_or(0) as u32;
         let busy = value & 1 << 4 != 0;
+        let limit = self.control_limit();
         let skip = if self.regs.unknown.get(offset::DDTP) {
             !0xf
         } else {
@@ -418,7 +425,7 @@ impl Scoreboard {
                 "1",
                 String::new(),
             ),
-            Some((_, _, Some(done))) if busy && asked > done + self.bounds.control => {
+            Some((_, _, Some(done))) if busy && asked > done + limit => {
                 let done = *done;
                 self.fail(
                     Check::ControlStuck,
@@ -439,6 +446,7 @@ impl Scoreboard {
         } else {
             (Check::CommandStatus, "cqcsr")
         };
+        let limit = self.control_limit();
         let control = if fault_queue {
             &mut self.fq.control
         } else {
@@ -466,7 +474,7 @@ impl Scoreboard {
                     wrong = Some((check, format!("on {} once busy is 0", control.enable)));
                 }
             }
-            Some((_, Some(done))) if asked > done + self.bounds.control => {
+            Some((_, Some(done))) if asked > done + limit => {
                 wrong = Some((
                     Check::ControlStuck,
                     format!("busy 0 by now: written at {done}"),
@@ -579,7 +587,7 @@ impl Scoreboard {
         let within = if self.timing.mem.stopped {
             u64::MAX / 2
         } else {
-            self.bounds.command
+            self.command_limit()
         };
         let mut lo = if self.cq.control.on_lo {
             self.cq.head.sure(asked, within)

@@ -27,6 +27,8 @@ const DEVICE: Sideband = Sideband {
     translated: false,
 };
 const SETTLE: u64 = 40;
+/// Longer than a command may take when nothing is open.
+const LONG: u64 = 2000;
 
 /// A block made of event lists: what a right one shows, and openings to do wrong.
 struct Rig {
@@ -499,10 +501,13 @@ fn page_crossing_and_atomics_are_refused_without_record() {
         DEVICE,
     )]);
     rig.clock(&[Event::DevW(w(1, 0xff, true))]);
+    // AtomicLoad: read data comes, too.
+    rig.clock(&[Event::DevR(r(2, 0, Resp::SlvErr, true))]);
     rig.clock(&[Event::DevB(b(2, Resp::SlvErr))]);
     rig.end();
     rig.fine();
     assert!(rig.board.is_idle());
+    assert_eq!(rig.board.counters().checked, 2);
 }
 
 #[test]
@@ -1095,7 +1100,7 @@ fn command_status() {
     rig.command(0, [0x7f, 0]);
     rig.write(offset::CQT, 1);
     rig.fetch(CQ, 2);
-    rig.idle(SETTLE + 1);
+    rig.idle(LONG);
     rig.read(offset::CQCSR, 0x1_0003);
     rig.some(Check::CommandStatus);
     let mut rig = Rig::new();
@@ -1106,7 +1111,7 @@ fn command_status() {
     rig.fence(0, PLAIN_FENCE);
     rig.write(offset::CQT, 1);
     rig.fetch_with(CQ, 2, Resp::SlvErr);
-    rig.idle(SETTLE + 1);
+    rig.idle(LONG);
     rig.read(offset::CQCSR, 0x1_0403);
     rig.some(Check::CommandStatus);
 }

@@ -54,8 +54,8 @@ impl Bounds {
         Self {
             settle,
             memory: settle + 8 * mem,
-            control: patience + 64 * mem + 16 * other,
-            command: patience + 64 * mem + 16 * other,
+            control: patience + 16 * mem,
+            command: patience + 16 * mem,
             request: patience + other,
             other,
             record: patience + 16 * mem,
@@ -87,6 +87,16 @@ impl Scoreboard {
             }
         }
         self.bounds = bounds;
+    }
+
+    /// Clocks within which a command completes: a fence may wait for every open request.
+    pub(crate) fn command_limit(&self) -> u64 {
+        self.bounds.command + u64::from(self.dev.open) * self.bounds.other * 2
+    }
+
+    /// Clocks within which a control bit is followed: open requests may have to end first.
+    pub(crate) fn control_limit(&self) -> u64 {
+        self.bounds.control + u64::from(self.dev.open) * self.bounds.other * 2
     }
 
     /// Every few clocks: is anything stuck?
@@ -128,7 +138,7 @@ impl Scoreboard {
 
     /// Queues follow their enable bits in time, whether or not software looks.
     fn check_controls(&mut self) {
-        let limit = self.bounds.control;
+        let limit = self.control_limit();
         for control in [&mut self.cq.control, &mut self.fq.control] {
             if let Some((_, Some(done))) = control.changing
                 && done.max(self.bounds.since) + limit < self.now
@@ -171,8 +181,7 @@ impl Scoreboard {
         if !self.cq.control.on_lo || self.cq.reported_stuck || self.commands_at_rest() {
             return;
         }
-        // A fence may wait for every request that is open.
-        let limit = self.bounds.command + u64::from(self.dev.open) * self.bounds.other * 2;
+        let limit = self.command_limit();
         if self.cq.progress.max(self.bounds.since) + limit < self.now {
             self.cq.reported_stuck = true;
             let story = self.command_story();
