@@ -244,10 +244,18 @@ impl TestJob<'_> {
     }
 
     /// Runs the failing test again with a waveform of the window round the mismatch.
-    fn record_failure(&self, first: &mut Outcome, setup: &Setup, ticket: &Ticket<'_>) -> Option<String> {
+    fn record_failure(
+        &self,
+        first: &mut Outcome,
+        setup: &Setup,
+        ticket: &Ticket<'_>,
+    ) -> Option<String> {
         let path = self.wave_path();
         if let Err(e) = std::fs::create_dir_all(&self.runs.common.out) {
-            return Some(format!("no waveform: {}: {e}", self.runs.common.out.display()));
+            return Some(format!(
+                "no waveform: {}: {e}",
+                self.runs.common.out.display()
+            ));
         }
         let again = Setup {
             wave: Some(run::wave_window(first, path.clone())),
@@ -263,7 +271,9 @@ impl TestJob<'_> {
         }
         (second.failures.first().map(|f| (f.cycle, &f.check))
             != first.failures.first().map(|f| (f.cycle, &f.check)))
-        .then(|| "the run with a waveform failed differently: the model is not deterministic".to_owned())
+        .then(|| {
+            "the run with a waveform failed differently: the model is not deterministic".to_owned()
+        })
     }
 }
 
@@ -274,7 +284,11 @@ impl Job for TestJob<'_> {
 
     fn work(&self) -> u64 {
         let all = self.case.total_hint.max(1);
-        if self.runs.short { all.min(SHORT_OPS) } else { all }
+        if self.runs.short {
+            all.min(SHORT_OPS)
+        } else {
+            all
+        }
     }
 
     fn run(&self, ticket: &Ticket<'_>) -> RunResult {
@@ -294,6 +308,7 @@ impl Job for TestJob<'_> {
         let mut setup = Setup {
             dut: self.runs.dut.name.clone(),
             seed: self.seed,
+            model_seed: None,
             scoreboard,
             at_most: self.runs.short.then_some(SHORT_OPS),
             wave: None,

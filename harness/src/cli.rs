@@ -86,7 +86,10 @@ fn parse_seed(s: &str) -> Result<u64, String> {
         None => s.parse(),
     };
     parsed.map_err(|_| {
-        format!("a seed is a number from 0 to {} (or 0x...), not `{s}`", u64::MAX)
+        format!(
+            "a seed is a number from 0 to {} (or 0x...), not `{s}`",
+            u64::MAX
+        )
     })
 }
 

@@ -36,7 +36,10 @@ impl Dut {
             .iter()
             .find(|d| d.name == which || d.yaml == which || same_file(d.yaml));
         let Some(d) = found else {
-            let known: Vec<_> = duts.iter().map(|d| format!("{} ({})", d.name, d.yaml)).collect();
+            let known: Vec<_> = duts
+                .iter()
+                .map(|d| format!("{} ({})", d.name, d.yaml))
+                .collect();
             return Err(miette::miette!(
                 help = "a block of your own is compiled in by `make sim DUT=path/to/dut.yaml`",
                 "no device under test `{which}` is compiled in; there are: {}",

@@ -137,7 +137,7 @@ fn latency_cell(l: Option<Latency>) -> Cell {
 /// The table of results. `color` as the terminal allows.
 pub fn table(results: &[RunResult], color: bool) -> String {
     let mut t = Table::new();
-    t.load_style(presets::UTF8_HORIZONTAL_ONLY)
+    t.load_style(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Disabled);
     let mut header = vec![
         "test".to_owned(),
@@ -199,7 +199,10 @@ pub fn summary(results: &[RunResult], wall: Duration) -> String {
     );
     let failed = count(Verdict::Failed) + count(Verdict::Error);
     let _ = write!(s, "{} passed, {} failed", count(Verdict::Passed), failed);
-    for (v, w) in [(Verdict::Skipped, "skipped"), (Verdict::Interrupted, "stopped")] {
+    for (v, w) in [
+        (Verdict::Skipped, "skipped"),
+        (Verdict::Interrupted, "stopped"),
+    ] {
         if count(v) > 0 {
             let _ = write!(s, ", {} {w}", count(v));
         }

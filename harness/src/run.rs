@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iommu_bus::event::{AxiAddr, Resp, Sideband, WBeat};
 use iommu_scoreboard::{Scoreboard, ScoreboardConfig, Timing, TransactionRecord};
-use iommu_sim::{Block, ModelKind, ModelOptions, SimError};
+use iommu_sim::{Block, Device, ModelKind, ModelOptions, SimError};
 use iommu_testbench::{
     DevCompletion, DevDir, DevTicket, DevTransaction, RegOp, TbError, Testbench, TestbenchConfig,
     axi,
@@ -56,6 +56,8 @@ pub struct Setup {
     pub dut: String,
     /// Seed.
     pub seed: u64,
+    /// Seed of the state that reset does not touch; `None` takes `seed`. No result depends on it.
+    pub model_seed: Option<u64>,
     /// What is legal for this block, with the capabilities of this run.
     pub scoreboard: ScoreboardConfig,
     /// Only so many operations.
@@ -82,7 +84,22 @@ pub struct Outcome {
     /// The test itself could not go on (a file is missing, a line makes no sense).
     pub error: Option<String>,
     /// Wall-clock time of the simulation.
-    pub wall: std::time::Duration,
+    pub wall: Duration,
+}
+
+impl Outcome {
+    /// A run that could not begin.
+    fn error(why: String) -> Self {
+        Self {
+            cycles: 0,
+            event_hash: 0,
+            metrics: Metrics::default(),
+            failures: Vec::new(),
+            interrupted: false,
+            error: Some(why),
+            wall: Duration::ZERO,
+        }
+    }
 }
 
 /// Why a step of a run cannot go on.
@@ -95,23 +112,39 @@ enum Stop {
 
 type Go<T = ()> = Result<T, Stop>;
 
-/// Runs a test once.
+/// Runs a test once, on a Verilated model.
 pub fn run(case: &Case, setup: &Setup, ticket: &Ticket<'_>) -> Outcome {
+    let model = Block::new(
+        &setup.dut,
+        &ModelOptions {
+            kind: if setup.wave.is_some() {
+                ModelKind::Wave
+            } else {
+                ModelKind::Fast
+            },
+            seed: setup.model_seed.unwrap_or(setup.seed),
+        },
+    );
+    match model {
+        Ok(block) => run_on(Box::new(block), case, setup, ticket),
+        Err(e) => Outcome::error(e.to_string()),
+    }
+}
+
+/// Runs a test once, on anything with pins and a clock.
+pub fn run_on(
+    device: Box<dyn Device + Send>,
+    case: &Case,
+    setup: &Setup,
+    ticket: &Ticket<'_>,
+) -> Outcome {
     let begin = Instant::now();
-    match Runner::new(case, setup, ticket) {
+    match Runner::new(device, case, setup, ticket) {
         Ok(mut r) => {
             let end = r.all(case);
             r.outcome(end, begin)
         }
-        Err(why) => Outcome {
-            cycles: 0,
-            event_hash: 0,
-            metrics: Metrics::default(),
-            failures: Vec::new(),
-            interrupted: false,
-            error: Some(why),
-            wall: begin.elapsed(),
-        },
+        Err(why) => Outcome::error(why),
     }
 }
 
@@ -187,21 +220,13 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(case: &Case, setup: &'a Setup, ticket: &'a Ticket<'a>) -> Result<Self, String> {
+    fn new(
+        device: Box<dyn Device + Send>,
+        case: &Case,
+        setup: &'a Setup,
+        ticket: &'a Ticket<'a>,
+    ) -> Result<Self, String> {
         let setting = case.setting(setup.seed);
-        let kind = if setup.wave.is_some() {
-            ModelKind::Wave
-        } else {
-            ModelKind::Fast
-        };
-        let block = Block::new(
-            &setup.dut,
-            &ModelOptions {
-                kind,
-                seed: setup.seed,
-            },
-        )
-        .map_err(|e| e.to_string())?;
         let timing = Timing {
             mem: setting.timings.mem,
             out: setting.timings.out,
@@ -209,7 +234,7 @@ impl<'a> Runner<'a> {
             reg: setting.timings.reg,
         };
         let tb = Testbench::new(
-            Box::new(block),
+            device,
             TestbenchConfig {
                 seed: setup.seed,
                 caps_mask: setting.caps_mask,
@@ -707,7 +732,10 @@ impl<'a> Runner<'a> {
             return Err(self.mismatch_at(
                 "unchecked",
                 "each access is checked by the scoreboard".to_owned(),
-                format!("no record of {:#x} from device {:#x}", p.dma.iova, p.dma.device_id),
+                format!(
+                    "no record of {:#x} from device {:#x}",
+                    p.dma.iova, p.dma.device_id
+                ),
                 p.at.clone(),
             ));
         };
@@ -864,7 +892,11 @@ fn shaped_beats(d: &Dma, s: Shape, bytes: &[u8]) -> Vec<WBeat> {
 
 fn hex(bytes: &[u8]) -> String {
     const SHOWN: usize = 64;
-    let mut s: String = bytes.iter().take(SHOWN).map(|b| format!("{b:02x}")).collect();
+    let mut s: String = bytes
+        .iter()
+        .take(SHOWN)
+        .map(|b| format!("{b:02x}"))
+        .collect();
     if bytes.len() > SHOWN {
         s.push_str("...");
     }

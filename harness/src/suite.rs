@@ -33,7 +33,16 @@ pub struct Ticket<'a> {
     lines: &'a dyn Fn(&str),
 }
 
-impl Ticket<'_> {
+impl<'a> Ticket<'a> {
+    /// For a run outside of any suite: no progress bar, nothing said.
+    pub fn alone(stop: &'a AtomicBool) -> Self {
+        Self {
+            bars: None,
+            stop,
+            lines: &|_| {},
+        }
+    }
+
     /// `steps` more of [`Job::work`] are done, `transactions` have been checked in all.
     pub fn advance(&self, steps: u64, transactions: u64) {
         if let Some((bar, total)) = self.bars {
@@ -113,7 +122,9 @@ impl Suite<'_> {
                         };
                         let job = &jobs[i];
                         let bar = multi.insert_before(&total, ProgressBar::new(job.work()));
-                        bar.set_style(style("  {prefix:28} [{bar:24.cyan/dim}] {percent:>3}%  {msg} transactions"));
+                        bar.set_style(style(
+                            "  {prefix:28} [{bar:24.cyan/dim}] {percent:>3}%  {msg} transactions",
+                        ));
                         bar.set_prefix(job.name().to_owned());
                         let ticket = Ticket {
                             bars: Some((&bar, &total)),
@@ -131,7 +142,11 @@ impl Suite<'_> {
                                 if !watched {
                                     say(&format!(
                                         "{:<8}{} ({:.1} s)",
-                                        if result.verdict == Verdict::Passed { "pass" } else { "skipped" },
+                                        if result.verdict == Verdict::Passed {
+                                            "pass"
+                                        } else {
+                                            "skipped"
+                                        },
                                         result.name,
                                         result.wall.as_secs_f64()
                                     ));
@@ -230,7 +245,10 @@ mod tests {
         };
         let jobs = [Fake("a"), Fake("panics"), Fake("b")];
         let (results, _) = suite.run(&jobs);
-        let seen: Vec<_> = results.iter().map(|r| (r.name.as_str(), r.verdict)).collect();
+        let seen: Vec<_> = results
+            .iter()
+            .map(|r| (r.name.as_str(), r.verdict))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -239,7 +257,12 @@ mod tests {
                 ("b", Verdict::Passed)
             ]
         );
-        assert!(results[1].why.as_deref().is_some_and(|w| w.contains("a bug of the harness")));
+        assert!(
+            results[1]
+                .why
+                .as_deref()
+                .is_some_and(|w| w.contains("a bug of the harness"))
+        );
         let json = std::fs::read_to_string(dir.join("results.json")).unwrap();
         assert_eq!(json.matches("\"test\"").count(), 3);
         std::fs::remove_dir_all(dir).unwrap();
