@@ -219,7 +219,8 @@ impl Scoreboard {
             let Some(at) = self.irq.due[n] else { continue };
             let regs = self.iommu.registers();
             let v = crate::irq::vector(regs, n);
-            if at.max(self.bounds.since) + limit >= self.now || regs.msi_cfg[usize::from(v)].masked
+            if at.max(self.bounds.since) + limit >= self.now
+                || self.irq.masked_at[usize::from(v)].is_some()
             {
                 continue;
             }
@@ -307,8 +308,8 @@ impl Scoreboard {
             .iter()
             .all(|f| f.lost != 0 || f.merged || !f.certain);
         let masked = |n: usize| {
-            let regs = self.iommu.registers();
-            regs.msi_cfg[usize::from(crate::irq::vector(regs, n))].masked
+            let v = crate::irq::vector(self.iommu.registers(), n);
+            self.irq.masked_at[usize::from(v)].is_some()
         };
         let messages = (0..self.irq.due.len()).all(|n| self.irq.due[n].is_none() || masked(n));
         self.dev.open == 0
