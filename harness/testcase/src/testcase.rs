@@ -1136,9 +1136,14 @@ impl Play<'_> {
         if let Kind::Map(_) = node.kind {
             let f = src.fields(node, "expect")?;
             let expect = if let Some(n) = f.get("fault") {
+                // A record that gets lost (queue full, off, faulty) was due by the rules.
+                let recorded = match f.get("recorded") {
+                    None => true,
+                    Some(n) => src.word(n, "recorded", &["false", "true", "lost"])? > 0,
+                };
                 Expect::Fault {
                     cause: src.number(n, "fault", 4095)? as u16,
-                    recorded: f.flag("recorded", true)?,
+                    recorded,
                 }
             } else {
                 let pa = src.number(f.need("pa")?, "pa", u64::MAX)?;
@@ -1176,8 +1181,25 @@ impl Play<'_> {
         }
     }
 
+    /// Whether a step says that the record of its fault does not arrive.
+    fn lost(node: Option<&Node>) -> bool {
+        let Some(Kind::Map(items)) = node.map(|n| &n.kind) else {
+            return false;
+        };
+        items
+            .iter()
+            .any(|(k, v)| k.as_str() == Some("recorded") && v.as_str() == Some("lost"))
+    }
+
     /// Submits one access, and notes the record that it makes due.
-    fn submit(&mut self, at: &Where, a: &Access, mut dma: Dma, expect: Expect) -> Result<()> {
+    fn submit(
+        &mut self,
+        at: &Where,
+        a: &Access,
+        mut dma: Dma,
+        expect: Expect,
+        lost: bool,
+    ) -> Result<()> {
         dma.process_id = a.process;
         dma.privileged = a.privileged;
         dma.translated = a.translated;
@@ -1186,6 +1208,7 @@ impl Play<'_> {
             cause,
             recorded: true,
         } = expect
+            && !lost
         {
             let kind = if dma.write.is_some() {
                 3
@@ -1291,8 +1314,9 @@ impl Play<'_> {
             dma.atop = atop;
             dma.attributes = attributes;
             dma.strobes = strobes.clone();
+            let lost = Self::lost(expect);
             let expect = self.expectation(expect, &a, iova)?;
-            self.submit(at, &a, dma, expect)?;
+            self.submit(at, &a, dma, expect, lost)?;
             if wait {
                 self.op(at, Op::WaitDma)?;
             }
@@ -1339,7 +1363,7 @@ impl Play<'_> {
             {
                 *cause += 2;
             }
-            self.submit(at, &a, dma, expect)?;
+            self.submit(at, &a, dma, expect, Self::lost(node))?;
         }
         Ok(())
     }
