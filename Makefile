@@ -71,7 +71,9 @@ test-second:
 ifneq ($(SECOND_VERILATOR),)
 	@echo "== once more, with $(SECOND_VERILATOR)"
 	@if VERILATOR="$(SECOND_VERILATOR)" tools/setup --only verilator; then \
-	    $(MAKE) --no-print-directory VERILATOR="$(SECOND_VERILATOR)" lint models regression; \
+	    $(MAKE) --no-print-directory VERILATOR="$(SECOND_VERILATOR)" OUT=out/second lint models regression && \
+	    tools/same-cycles out/first/run/results.json out/second/run/results.json && \
+	    tools/same-cycles out/first/random/results.json out/second/random/results.json; \
 	else \
 	    echo "== it is left out"; \
 	fi
@@ -105,15 +107,18 @@ doc: setup
 	@echo "== documentation"
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 
+# Results go where the second Verilator's are compared with the first's.
+OUT ?= out/first
 regression: build
 	@echo "== short regression"
-	@$(COSIM) run --short
-	@$(COSIM) random --seeds 3
+	@$(COSIM) run --short --out $(OUT)/run
+	@$(COSIM) random --seeds 3 --out $(OUT)/random
 	@echo "== short regression of the stub"
-	@$(COSIM) run --short --dut stub
+	@$(COSIM) run --short --dut stub --out $(OUT)/stub
 	@echo "== short regression of the stub with a bug: it has to fail"
-	@$(COSIM) run --short --dut stub-bug; status=$$?; \
-	if [ $$status -ne 1 ]; then echo "the bug was not found (exit status $$status)"; exit 1; fi
+	@$(COSIM) run --short --dut stub-bug --out $(OUT)/stub-bug >$(OUT)/stub-bug.log 2>&1; status=$$?; \
+	if [ $$status -ne 1 ]; then cat $(OUT)/stub-bug.log; echo "the bug was not found (exit status $$status)"; exit 1; fi
+	@tail -n 1 $(OUT)/stub-bug.log
 	@echo "== the bug was found, as it has to be"
 
 clean:

@@ -21,6 +21,27 @@ pub struct Dut {
     pub desc: DutDesc,
 }
 
+/// The flat wrapper has ports of one width each; another one would be cut or
+/// padded in silence.
+fn check_widths(yaml: &str, w: &dut::Widths) -> miette::Result<()> {
+    for (name, got, has) in [
+        ("dev_data", w.dev_data, 64),
+        ("dev_id", w.dev_id, 8),
+        ("mem_data", w.mem_data, 64),
+        ("mem_id", w.mem_id, 6),
+        ("dev_user", w.dev_user, 26),
+        ("mem_user", w.mem_user, 24),
+    ] {
+        if got != has {
+            return Err(miette::miette!(
+                help = "put a wrapper round the block that adapts it, and name the wrapper as `rtl.top`",
+                "{yaml}: widths: `{name}` is {got}, the harness has {has}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Dut {
     /// The compiled model of this name, or of this dut.yaml.
     ///
@@ -46,11 +67,13 @@ impl Dut {
                 known.join(", ")
             ));
         };
+        let desc = DutDesc::read(&root.join(d.yaml))?;
+        check_widths(d.yaml, &desc.widths)?;
         Ok(Self {
             name: d.name.to_owned(),
             yaml: d.yaml.into(),
             hash: d.hash,
-            desc: DutDesc::read(&root.join(d.yaml))?,
+            desc,
         })
     }
 

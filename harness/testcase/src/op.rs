@@ -251,7 +251,7 @@ pub fn match_records(
     let missing: Vec<&ExpectedRecord> = expected
         .iter()
         .zip(&used)
-        .filter(|&(e, &u)| !u && !(merges && got.iter().any(|r| e.fit(r).is_some())))
+        .filter(|&(e, &u)| !(u || merges && got.iter().any(|r| e.fit(r).is_some())))
         .map(|(e, _)| e)
         .collect();
     if missing.is_empty() && surplus.is_empty() {
