@@ -383,6 +383,7 @@ fn msi_pages_in_ats_answers() {
     assert_eq!((a.cxl_io, a.range_log2), (Some(true), 12));
     r.mem.write_u64(table, V | 1 << 1 | 0x1_0000 << 7);
     let a = answer(&mut r, req);
+    assert_eq!(a.cxl_io, Some(true));
     assert_eq!(
         (a.status, a.untranslated_only, rwx(a.permissions)),
         (AtsStatus::Success, true, (true, true, false))
@@ -459,6 +460,8 @@ fn page_requests_are_queued_with_their_fields() {
     r.iommu.run_page_request(&mut r.mem, &mut (), &plain);
     assert_eq!(r.mem.read_u64(PQ + 16), 5 << 40);
     assert_eq!(r.r(offset::PQT), 0);
+    r.w(offset::IPSR, 8);
+    assert_eq!(r.r(offset::IPSR), 0);
     // Full: overflow, Success; stays so until cleared.
     for _ in 0..2 {
         r.iommu
@@ -468,6 +471,12 @@ fn page_requests_are_queued_with_their_fields() {
             (2, Some((0, false)))
         );
     }
+    // pqof is a lasting condition: pip comes back until it is cleared, or pie is off.
+    r.w(offset::IPSR, 8);
+    assert_eq!(r.r(offset::IPSR), 8);
+    r.w(offset::PQCSR, 1);
+    r.w(offset::IPSR, 8);
+    assert_eq!(r.r(offset::IPSR), 0);
 }
 
 #[test]

@@ -1389,6 +1389,78 @@ fn hpm_counts_inhibits_and_overflows() {
     assert_eq!(r.r(offset::IOHPMEVT1) & 0x7fff, 8);
 }
 
+#[test]
+fn every_event_of_a_request_is_counted() {
+    let mut r = rig();
+    let root = r.sv39(5);
+    r.map(root, 3, 0, VA, 0, leaf(PA, RWU));
+    let table = pdt(&mut r, 6, 1, 0, 0);
+    set_pc(&mut r, table, 1, 3, V, 0);
+    let g = vm(&mut r, 3, RWU);
+    r.set_dc(
+        7,
+        &DeviceContext {
+            tc: V,
+            iohgatp: hgatp(8, 7, g),
+            ..Default::default()
+        },
+    );
+    for n in 0..7u16 {
+        r.w(
+            offset::IOHPMEVT1 + 8 * n,
+            u64::from([1u16, 2, 4, 5, 6, 7, 8][usize::from(n)]),
+        );
+    }
+    let mut counts = |req: Request| {
+        let mut walks = hpm::WalkCounts::default();
+        let out = r.iommu.translate(&mut r.mem, &req, &mut walks);
+        r.iommu.count_request(&req, &out, &walks);
+        let now: Vec<u64> = (0..7u16).map(|n| r.r(offset::IOHPMCTR1 + 8 * n)).collect();
+        for n in 0..7u16 {
+            r.w(offset::IOHPMCTR1 + 8 * n, 0);
+        }
+        now
+    };
+    // untranslated, translated, TLB miss, DDT, PDT, first stage, second stage
+    assert_eq!(counts(read(5, VA)), [1, 0, 1, 1, 0, 1, 0]);
+    assert_eq!(counts(with_pid(read(6, VA), 3)), [1, 0, 0, 1, 1, 0, 0]);
+    assert_eq!(counts(read(7, 0x1000)), [1, 0, 1, 1, 0, 0, 1]);
+    assert_eq!(counts(translated(5, VA)), [0, 1, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn read_only_registers_ignore_writes_and_leave_their_neighbours_alone() {
+    let mut r = rig();
+    r.mode(0, 0);
+    for (base, head, tail) in [
+        (offset::CQB, offset::CQH, offset::CQT),
+        (offset::FQB, offset::FQH, offset::FQT),
+        (offset::PQB, offset::PQH, offset::PQT),
+    ] {
+        r.w(base, 7);
+        let (ours, theirs) = if base == offset::CQB {
+            (head, tail)
+        } else {
+            (tail, head)
+        };
+        r.w(theirs, 0x1_23);
+        r.w(ours, 0xff);
+        assert_eq!((r.r(ours), r.r(theirs)), (0, 0x23), "{base}");
+    }
+    for at in [offset::CAPABILITIES, offset::TR_RESPONSE] {
+        let before = r.r(at);
+        r.w(at, !before);
+        assert_eq!(r.r(at), before);
+    }
+    r.w(offset::IOCOUNTOVF, 0xffff_ffff);
+    assert_eq!((r.r(offset::IOCOUNTOVF), r.r(offset::IOCOUNTINH)), (0, 0));
+    // on and busy of the CSRs are read-only; so are reserved and custom bits.
+    for at in [offset::CQCSR, offset::FQCSR, offset::PQCSR] {
+        r.w(at, 0xffff_fffe);
+        assert_eq!(r.r(at), 2);
+    }
+}
+
 // ---- the metamorphic relations that one example shows well
 
 #[test]
