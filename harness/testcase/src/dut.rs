@@ -365,9 +365,9 @@ impl DutDesc {
     /// # Errors
     /// It cannot be read, or has a mistake.
     pub fn read(path: &Path) -> std::result::Result<Self, CaseError> {
-        let text = std::fs::read_to_string(path).map_err(|source| CaseError::Read {
+        let text = std::fs::read_to_string(path).map_err(|why| CaseError::Read {
             path: path.display().to_string(),
-            source,
+            why,
         })?;
         Ok(Self::parse(&path.display().to_string(), &text)?)
     }

@@ -85,9 +85,9 @@ pub struct Dma {
     pub device_id: u32,
     /// process_id, 20 bits, if the request has one.
     pub process_id: Option<u32>,
-    /// Supervisor privilege (AxPROT[0]).
+    /// Supervisor privilege (bit 0 of AxPROT).
     pub privileged: bool,
-    /// Read for execute (ARPROT[2]).
+    /// Read for execute (bit 2 of ARPROT).
     pub execute: bool,
     /// Already translated (PCIe AT=10).
     pub translated: bool,
@@ -466,12 +466,12 @@ pub struct OpAt {
 #[non_exhaustive]
 pub enum CaseError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {why}")]
     Read {
         /// Path.
         path: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// A line of a recorded stream makes no sense.
     #[error("{at}\n{why}")]

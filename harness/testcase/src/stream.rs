@@ -132,9 +132,9 @@ fn read_text(path: &Path) -> Result<String, CaseError> {
 
 /// The whole of a file, decompressed by its suffix (.gz, .xz).
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, CaseError> {
-    let failed = |source| CaseError::Read {
+    let failed = |why| CaseError::Read {
         path: path.display().to_string(),
-        source,
+        why,
     };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut out = Vec::new();

@@ -75,9 +75,9 @@ const STEPS: &[&str] = &[
 /// # Errors
 /// The file cannot be read, or has a mistake.
 pub fn load(path: &Path, shown: &str) -> std::result::Result<Case, CaseError> {
-    let text = std::fs::read_to_string(path).map_err(|source| CaseError::Read {
+    let text = std::fs::read_to_string(path).map_err(|why| CaseError::Read {
         path: shown.to_owned(),
-        source,
+        why,
     })?;
     parse(path, shown, &text)
 }
@@ -185,9 +185,9 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
 /// # Errors
 /// The first one that cannot be read, or two of the same name.
 pub fn load_folder(folder: &Path, shown: &str) -> std::result::Result<Vec<Case>, CaseError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| CaseError::Read {
+    let entries = std::fs::read_dir(folder).map_err(|why| CaseError::Read {
         path: shown.to_owned(),
-        source,
+        why,
     })?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|e| e.ok().map(|e| e.path()))

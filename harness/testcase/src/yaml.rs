@@ -90,6 +90,15 @@ impl<'a> Tree<'a> {
         start..at(span.end.index()).max(start)
     }
 
+    /// Where a list or mapping ends: behind its bracket, if it has one.
+    fn closing(&self, span: &Span) -> usize {
+        if span.is_empty() {
+            0
+        } else {
+            self.range(span).end
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span)> {
         match self.parser.next_event() {
             Some(Ok(e)) => Ok(e),
@@ -131,6 +140,7 @@ impl<'a> Tree<'a> {
                 loop {
                     let (e, s) = self.next()?;
                     if e == Event::SequenceEnd {
+                        end = end.max(self.closing(&s));
                         break;
                     }
                     let item = self.node(e, s, depth + 1)?;
@@ -144,6 +154,7 @@ impl<'a> Tree<'a> {
                 loop {
                     let (e, s) = self.next()?;
                     if e == Event::MappingEnd {
+                        end = end.max(self.closing(&s));
                         break;
                     }
                     let key = self.node(e, s, depth + 1)?;
@@ -477,6 +488,7 @@ mod tests {
         assert_eq!(b.line, 3);
         assert_eq!(src.number(b, "b", 16).unwrap(), 16);
         assert_eq!(src.number(b, "b", 15).unwrap_err().column, 9);
+        assert_eq!(&*src.excerpt(item), "{b: 0x10, c: 'x'}");
         // A quoted text is no number.
         assert!(src.number(g.need("c").unwrap(), "c", 9).is_err());
     }
