@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::report::{self, RunResult, Verdict};
 
@@ -96,7 +96,7 @@ impl Suite<'_> {
         });
         let total = multi.add(ProgressBar::new(jobs.iter().map(Job::work).sum()));
         total.set_style(style(
-            "{elapsed_precise} [{bar:40.green/dim}] {percent:>3}%  {per_sec:>14}  ETA {eta}  {msg}",
+            "{elapsed_precise} [{bar:40.green/dim}] {percent:>3}%  {rate:>14}  ETA {eta}  {msg}",
         ));
         let say = |line: &str| {
             if watched {
@@ -184,6 +184,9 @@ fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |s: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = write!(w, "{} ops/s", report::grouped(s.per_sec() as u64));
+        })
         .progress_chars("█▉░")
 }
 
