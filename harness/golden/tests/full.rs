@@ -963,6 +963,32 @@ fn msi_pte_faults_in_order() {
 }
 
 #[test]
+fn msi_off_recognises_nothing() {
+    // "Off: Recognition of accesses to a virtual interrupt file ... is not performed", whatever mask
+    // and pattern say.
+    let (mut r, table) = msi_rig(0, 0x28000);
+    r.mem.write_u64(table, V | 3 << 1 | PA >> 12 << 10);
+    assert_eq!(r.ok(write(5, 0x2800_0000)), PA);
+    let at = r.dc_addr(5);
+    r.mem.write_u64(at + 32, table >> 12);
+    assert_eq!(r.ok(write(5, 0x2800_0000)), 0x2800_0000);
+}
+
+#[test]
+fn mrif_fields_at_their_full_width() {
+    let (mut r, table) = msi_rig(0, 0x28000);
+    r.mem.write_u64(table, V | 1 << 1 | ((1 << 47) - 1) << 7);
+    r.mem.write_u64(table + 8, 1 << 60 | (1 << 54) - 1);
+    let Outcome::Mrif(t) = r.go(write(5, 0x2800_0000)) else {
+        panic!()
+    };
+    assert_eq!(
+        (t.mrif.0, t.notice.0, t.nid),
+        ((1 << 56) - 512, (1 << 56) - 4096, 0x7ff)
+    );
+}
+
+#[test]
 fn superpage_over_an_interrupt_file_ends_before_it() {
     let (mut r, _) = msi_rig(0, 0x28000);
     let Outcome::Granted(t) = r.go(read(5, 0x2800_1000)) else {

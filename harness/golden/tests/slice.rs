@@ -732,6 +732,15 @@ fn records_hold_pv_pid_priv_ttyp() {
     ] {
         assert_eq!(r.record(req).ttyp, ttyp);
     }
+    for bit in 0..64 {
+        // Every bit of the first doubleword belongs to exactly one field.
+        assert_eq!(
+            FaultRecord::from_words(&[1 << bit, 0, 0, 0]).to_words(),
+            [1 << bit, 0, 0, 0]
+        );
+        let words = [u64::MAX ^ 1 << bit, u64::MAX, 1 << bit, !1];
+        assert_eq!(FaultRecord::from_words(&words).to_words(), words);
+    }
     // Ids wider than their fields are cut to them.
     let rec = r.record(with_pid(read(0xff12_3456, 7), 0xfff0_0003));
     assert_eq!((rec.did, rec.pid), (0x12_3456, 3));
@@ -1202,6 +1211,31 @@ fn fence_store_fault_sets_cqmf_and_keeps_the_head() {
     assert_eq!(r.r(offset::IPSR), 0);
     r.w(offset::CQCSR, 3);
     assert_eq!(r.r(offset::IPSR), 1);
+}
+
+#[test]
+fn write_1_to_clear_clears_one_bit_only() {
+    let mut r = rig();
+    r.mode(0, 0);
+    r.w(offset::FCTL, 2);
+    for bit in 8..12 {
+        let cq = &mut r.iommu.registers_mut().cq;
+        (cq.memory_fault, cq.overflow, cq.illegal, cq.fence_w_ip) = (true, true, true, true);
+        r.w(offset::CQCSR, 1 << bit);
+        assert_eq!(r.r(offset::CQCSR), 0xf00 & !(1 << bit));
+    }
+    for bit in 8..10 {
+        let fq = &mut r.iommu.registers_mut().fq;
+        (fq.memory_fault, fq.overflow) = (true, true);
+        r.w(offset::FQCSR, 1 << bit);
+        assert_eq!(r.r(offset::FQCSR), 0x300 & !(1 << bit));
+    }
+    r.iommu.registers_mut().ipsr = 0xf;
+    for (bit, left) in [(1, 0xe), (2, 0xc), (4, 8), (8, 0)] {
+        r.iommu.registers_mut().fq.overflow = false;
+        r.w(offset::IPSR, bit);
+        assert_eq!(r.r(offset::IPSR), left);
+    }
 }
 
 #[test]
