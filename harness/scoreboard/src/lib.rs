@@ -97,7 +97,7 @@ impl Scoreboard {
     /// # Errors
     /// Capabilities or choices that no IOMMU can have.
     pub fn new(cfg: ScoreboardConfig) -> Result<Self, ConfigError> {
-        Self::with_oracle(cfg, Box::new(Tables))
+        Self::with_oracle(cfg, Box::new(Tables::default()))
     }
 
     /// The same with another oracle.

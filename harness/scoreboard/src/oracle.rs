@@ -1,11 +1,15 @@
 //! What may become of a request: the one place that knows what the block may have cached.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::{
     Command, FaultRecord, Iommu, Label, MemError, Memory, Outcome, Request, Spa, WalkEvent,
 };
+
+use crate::ports::WordHasher;
 
 /// One legal outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +127,7 @@ impl Legal {
 /// The scoreboard asks when a request is accepted, and again whenever registers or table
 /// words that it uses change before it is decided; the answers accumulate. It also tells what
 /// memory returned to the block and which invalidations were fetched, which is what an oracle
-/// that models stale cache entries needs; [`Tables`] ignores both.
+/// that models stale cache entries needs; [`Tables`] makes little use of it.
 pub trait Oracle: fmt::Debug + Send {
     /// Adds to `out` what is legal for `request` with these registers and this memory.
     fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal);
@@ -147,17 +151,42 @@ pub trait Oracle: fmt::Debug + Send {
     fn reset(&mut self) {}
 }
 
-/// The tables as they stand decide, and nothing else. Right for tests that are quiet, or have
-/// invalidated and fenced, before they depend on an edit.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tables;
+/// The tables as they stand decide. Right for tests that are quiet, or have invalidated and
+/// fenced, before they depend on an edit.
+///
+/// One liberty is kept: where memory has *become* faulty or poisoned under an entry that it
+/// returned before, the block may still hold that entry. An invalidation of everything of its
+/// kind ends that, once a later fence has completed; narrower ones are not followed here.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// Doublewords (address / 8) that memory returned, and when last.
+    returned: HashMap<u64, u64, BuildHasherDefault<WordHasher>>,
+    /// Invalidations of everything that were fetched, oldest first: directory or page tables.
+    invalidations: VecDeque<(u64, bool)>,
+    /// Directory entries, and page-table entries, returned before these clocks are gone.
+    directory_from: u64,
+    tables_from: u64,
+}
 
-impl Oracle for Tables {
-    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal) {
-        let mut view = View(mem);
+impl Tables {
+    /// What becomes of the request if the block still holds the first `held` faulty entries of
+    /// its walk that it can hold. Returns how many it went through.
+    fn walk(
+        &self,
+        iommu: &Iommu,
+        mem: &SparseMemory,
+        request: &Request,
+        held: usize,
+        out: &mut Legal,
+    ) -> usize {
+        let mut view = View {
+            mem,
+            tables: self,
+            held,
+            used: 0,
+        };
         let mut last = None;
-        let config = iommu.config();
-        let dc_size = config.capabilities.dc_size() as u32;
+        let dc_size = iommu.config().capabilities.dc_size() as u32;
         let outcome = iommu.translate(&mut view, request, &mut |event: &WalkEvent<'_>| {
             if let WalkEvent::Load { addr, label, value } = event {
                 let (len, directory) = entry(label, dc_size);
@@ -191,6 +220,62 @@ impl Oracle for Tables {
                 cause: None,
             },
         });
+        view.used
+    }
+
+    /// The block may hold this doubleword.
+    fn holds(&self, addr: u64, label: &Label) -> bool {
+        let from = if entry(label, 0).1 {
+            self.directory_from
+        } else {
+            self.tables_from
+        };
+        self.returned
+            .get(&(addr >> 3))
+            .is_some_and(|&at| at >= from)
+    }
+}
+
+impl Oracle for Tables {
+    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal) {
+        let mut held = 0;
+        while self.walk(iommu, mem, request, held, out) > held {
+            held += 1;
+        }
+    }
+
+    fn returned(&mut self, cycle: u64, addr: u64, _: u64) {
+        self.returned.insert(addr >> 3, cycle);
+    }
+
+    fn fetched(&mut self, cycle: u64, command: &Command) {
+        let directory = match command {
+            Command::InvalDdt { device_id: None } => true,
+            // Everything of the host's; second stages have a command of their own.
+            Command::IotinvalVma(o) if !o.gv && !o.av && !o.pscv => false,
+            _ => return,
+        };
+        self.invalidations.push_back((cycle, directory));
+    }
+
+    fn fenced(&mut self, _: u64, fetched: u64) {
+        while let Some(&(at, directory)) = self.invalidations.front() {
+            if at > fetched {
+                break;
+            }
+            self.invalidations.pop_front();
+            let from = if directory {
+                &mut self.directory_from
+            } else {
+                &mut self.tables_from
+            };
+            *from = (*from).max(at);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.returned.clear();
+        self.invalidations.clear();
     }
 }
 
@@ -206,25 +291,41 @@ fn entry(label: &Label, dc_size: u32) -> (u32, bool) {
 }
 
 /// The sparse memory as the golden model wants it, read-only.
-struct View<'a>(&'a SparseMemory);
+struct View<'a> {
+    mem: &'a SparseMemory,
+    tables: &'a Tables,
+    /// So many faulty doublewords that the block may hold are passed over.
+    held: usize,
+    /// So many faulty doublewords that the block may hold were met, one beyond `held` at most.
+    used: usize,
+}
 
 impl View<'_> {
-    fn fault(&self, addr: Spa, len: u64) -> Result<(), MemError> {
-        match self.0.fault_for(addr.0, len, FaultAccess::Read) {
-            None => Ok(()),
-            Some(MemFault::Poison) => Err(MemError::Corrupt),
-            Some(MemFault::SlvErr | MemFault::DecErr) => Err(MemError::Access),
+    fn fault(&mut self, addr: Spa, len: u64, label: &Label) -> Result<(), MemError> {
+        let Some(fault) = self.mem.fault_for(addr.0, len, FaultAccess::Read) else {
+            return Ok(());
+        };
+        if self.tables.holds(addr.0, label) {
+            if self.used < self.held {
+                self.used += 1;
+                return Ok(());
+            }
+            self.used = self.held + 1;
         }
+        Err(match fault {
+            MemFault::Poison => MemError::Corrupt,
+            MemFault::SlvErr | MemFault::DecErr => MemError::Access,
+        })
     }
 }
 
 impl Memory for View<'_> {
-    fn load(&mut self, addr: Spa, size: u8, _: &Label) -> Result<u64, MemError> {
-        self.fault(addr, size.into())?;
+    fn load(&mut self, addr: Spa, size: u8, label: &Label) -> Result<u64, MemError> {
+        self.fault(addr, size.into(), label)?;
         Ok(if size == 4 {
-            self.0.read_u32(addr.0).into()
+            self.mem.read_u32(addr.0).into()
         } else {
-            self.0.read_u64(addr.0)
+            self.mem.read_u64(addr.0)
         })
     }
 

@@ -1615,6 +1615,60 @@ fn a_faulty_table_is_refused_with_its_cause() {
 }
 
 #[test]
+fn an_entry_whose_memory_became_faulty_may_still_be_held() {
+    let all = Command::IotinvalVma(iommu_golden::command::Iotinval {
+        gv: false,
+        av: false,
+        pscv: false,
+        nl: false,
+        s: false,
+        gscid: 0,
+        pscid: 0,
+        addr: 0,
+    });
+    let answer = |rig: &mut Rig, grant: bool| {
+        rig.ask_read(2, RW, 0);
+        if grant {
+            rig.clock(&[Event::OutAr(burst(2, PA, 0))]);
+            rig.clock(&[Event::OutR(r(2, 7, Resp::Okay, true))]);
+            rig.clock(&[Event::DevR(r(2, 7, Resp::Okay, true))]);
+        } else {
+            rig.clock(&[Event::DevR(r(2, 0, Resp::SlvErr, true))]);
+            rig.record_at(0, Rig::record(Cause::PtCorruption, false, RW), Resp::Okay);
+        }
+    };
+    for grant in [true, false] {
+        let mut rig = Rig::new();
+        rig.good_read(1, RW);
+        rig.mem.add_fault(0x4008..0x4010, MemFault::Poison);
+        rig.board.on_memory_changed();
+        answer(&mut rig, grant);
+        rig.fine();
+        // Gone once everything is invalidated and a fence has completed.
+        let mut rig = Rig::new();
+        rig.good_read(1, RW);
+        rig.mem.add_fault(0x4008..0x4010, MemFault::Poison);
+        rig.board.on_memory_changed();
+        rig.command(0, all.encode());
+        rig.fence(1, PLAIN_FENCE);
+        rig.write(offset::CQT, 2);
+        rig.fetch(CQ, 4);
+        rig.read(offset::CQH, 2);
+        answer(&mut rig, grant);
+        if grant {
+            rig.some(Check::RefusedForwarded);
+        } else {
+            rig.fine();
+        }
+    }
+    // Never held before: no liberty.
+    let mut rig = Rig::new();
+    rig.mem.add_fault(0x4008..0x4010, MemFault::Poison);
+    answer(&mut rig, true);
+    rig.some(Check::RefusedForwarded);
+}
+
+#[test]
 fn every_check_has_a_test_that_fails_it() {
     let tests = include_str!("tests.rs");
     for check in Check::ALL {
