@@ -978,7 +978,7 @@ fn msi_off_recognises_nothing() {
 fn mrif_fields_at_their_full_width() {
     let (mut r, table) = msi_rig(0, 0x28000);
     r.mem.write_u64(table, V | 1 << 1 | ((1 << 47) - 1) << 7);
-    r.mem.write_u64(table + 8, 1 << 60 | (1 << 54) - 1);
+    r.mem.write_u64(table + 8, (1 << 60) | ((1 << 54) - 1));
     let Outcome::Mrif(t) = r.go(write(5, 0x2800_0000)) else {
         panic!()
     };
