@@ -41,6 +41,12 @@ impl Verilator {
         &self.include
     }
 
+    /// Rolled loops compile faster. Old ones (5.006) refuse non-blocking writes to arrays in
+    /// them; as their version is no number in the wheel, a folder tells them apart.
+    fn rolls_loops(&self) -> bool {
+        self.include.join("fstcpp").is_dir()
+    }
+
     pub fn user_include(&self) -> &Path {
         &self.user_include
     }
@@ -68,14 +74,8 @@ impl Kind {
     fn flags(self) -> &'static [&'static str] {
         match self {
             Kind::Fast => &[],
-            Kind::Wave => &[
-                "--trace-fst",
-                "--trace-structs",
-                "--trace-params",
-                "--unroll-count",
-                "8",
-            ],
-            Kind::Coverage => &["--coverage", "--unroll-count", "8"],
+            Kind::Wave => &["--trace-fst", "--trace-structs", "--trace-params"],
+            Kind::Coverage => &["--coverage"],
         }
     }
 
@@ -145,7 +145,7 @@ impl Job<'_> {
         format!("{}_{}", self.dut.ident(), self.kind.ident())
     }
 
-    fn arguments(&self) -> Vec<String> {
+    fn arguments(&self, place: &Place) -> Vec<String> {
         let mut args: Vec<String> = [
             "--cc",
             "--assert",
@@ -167,6 +167,9 @@ impl Job<'_> {
         .map(String::from)
         .into();
         args.extend(self.kind.flags().iter().map(ToString::to_string));
+        if !matches!(self.kind, Kind::Fast) && place.verilator.rolls_loops() {
+            args.extend(["--unroll-count", "8"].map(String::from));
+        }
         args.push("--prefix".to_string());
         args.push(format!("V{}", self.ident()));
         args.push(format!("-DIOMMU_DUT_TOP={}", self.dut.top));
@@ -196,7 +199,7 @@ impl Job<'_> {
         let mut hash = Hash::new();
         hash.add(place.verilator.bin.to_string_lossy().as_bytes());
         hash.add(place.verilator.version.as_bytes());
-        for text in self.arguments().iter().chain(&place.verilator.flags) {
+        for text in self.arguments(place).iter().chain(&place.verilator.flags) {
             hash.add(text.as_bytes());
         }
         for name in ["CXX", "CXXFLAGS"] {
@@ -239,7 +242,7 @@ impl Job<'_> {
         if let Some(root) = &place.verilator.root {
             command.env("VERILATOR_ROOT", root);
         }
-        command.args(self.arguments()).arg("--Mdir").arg(&folder);
+        command.args(self.arguments(place)).arg("--Mdir").arg(&folder);
         let output = command
             .output()
             .map_err(|why| format!("{} cannot be run: {why}", place.verilator.bin.display()))?;
