@@ -242,7 +242,10 @@ impl Job<'_> {
         if let Some(root) = &place.verilator.root {
             command.env("VERILATOR_ROOT", root);
         }
-        command.args(self.arguments(place)).arg("--Mdir").arg(&folder);
+        command
+            .args(self.arguments(place))
+            .arg("--Mdir")
+            .arg(&folder);
         let output = command
             .output()
             .map_err(|why| format!("{} cannot be run: {why}", place.verilator.bin.display()))?;
