@@ -420,7 +420,10 @@ mod tests {
             for line in text.lines().skip(1) {
                 // A field begins at the first indentation; the lines of its value belong to it.
                 match fields.last_mut() {
-                    Some(f) if !line.starts_with("    ") || line.starts_with("     ") => {
+                    Some(f)
+                        if line.starts_with("     ")
+                            || line.trim_start().starts_with([']', ')', '}']) =>
+                    {
                         f.push_str(line);
                     }
                     _ => fields.push(line.to_owned()),
