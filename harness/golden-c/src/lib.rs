@@ -16,6 +16,7 @@
 //! * Enumerations come in as `uint32_t`, flags as `uint8_t` that are 0 or 1, so that any bit pattern
 //!   is safe. Flags that come out are 0 or 1.
 #![warn(missing_docs)]
+#![warn(clippy::undocumented_unsafe_blocks)]
 
 mod ats;
 mod command;

@@ -130,6 +130,7 @@ fn null_is_refused_everywhere_and_destroying_it_is_fine() {
 #[test]
 fn what_is_out_of_range_is_refused() {
     let b = Bench::new(|_| {});
+    // SAFETY: `out` has room for one.
     let mut request: IommuRequest = out(|p| unsafe { iommu_request_init(p) });
     let mut value = 0u64;
     let mut response = MaybeUninit::uninit();
@@ -181,6 +182,7 @@ fn what_is_out_of_range_is_refused() {
 #[test]
 fn configurations_are_checked() {
     let mut config: IommuConfig =
+        // SAFETY: `out` has room for one.
         out(|p| unsafe { iommu_config_init(p, size_of::<IommuConfig>()) });
     let make = |c: &IommuConfig| {
         let mut iommu = null_mut();
