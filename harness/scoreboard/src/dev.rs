@@ -63,6 +63,8 @@ pub(crate) struct Req {
     pub(crate) recorded: bool,
     pub(crate) reads: u8,
     pub(crate) directory_reads: u8,
+    /// Another request's read brought what it needs while it was open.
+    pub(crate) shares: bool,
 }
 
 impl Req {
@@ -109,6 +111,7 @@ impl Req {
             recorded: false,
             reads: 0,
             directory_reads: 0,
+            shares: false,
         }
     }
 
@@ -283,9 +286,21 @@ pub(crate) struct Dev {
     pub(crate) out_writes: ById<OutBurst>,
     pub(crate) forwards: u64,
     pub(crate) any_ask_again: bool,
+    /// By direction and id: until when a burst that was no hit held up those behind it.
+    slow_until: Vec<u64>,
 }
 
 impl Dev {
+    /// A request is decided: it holds up those of its id behind it until now.
+    pub(crate) fn was_slow(&mut self, write: bool, id: u8, now: u64) {
+        self.slow_until[usize::from(write) << 8 | usize::from(id)] = now;
+    }
+
+    /// Whether a request accepted then stood behind one that was no hit.
+    pub(crate) fn stood_behind(&self, write: bool, id: u8, accepted: u64) -> bool {
+        self.slow_until[usize::from(write) << 8 | usize::from(id)] > accepted
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -303,6 +318,7 @@ impl Dev {
             out_reads: ById::new(),
             out_writes: ById::new(),
             forwards: 0,
+            slow_until: vec![0; 512],
             any_ask_again: false,
         }
     }
@@ -388,6 +404,16 @@ impl Dev {
         }
         while self.order.front().is_some_and(|&r| self.get(r).is_none()) {
             self.order.pop_front();
+        }
+    }
+
+    /// Changes every live request, oldest first.
+    pub(crate) fn each_live(&mut self, mut change: impl FnMut(&mut Req)) {
+        for n in 0..self.order.len() {
+            let r = self.order[n];
+            if let Some(q) = self.get_mut(r) {
+                change(q);
+            }
         }
     }
 

@@ -330,7 +330,15 @@ impl Scoreboard {
             }
         }
         q.bare = bare;
+        let (id, accepted, slow) = (q.axi.id, q.accepted, q.reads > 0 || q.shares);
         let awaits = std::mem::take(&mut q.awaits_record);
+        if slow {
+            self.dev.was_slow(write, id, now);
+        } else if self.dev.stood_behind(write, id, accepted)
+            && let Some(q) = self.dev.get_mut(r)
+        {
+            q.shares = true;
+        }
         self.dev.undecided = self.dev.undecided.saturating_sub(1);
         if awaits {
             self.drop_fault_of(r);
@@ -606,8 +614,11 @@ impl Scoreboard {
 
     /// The request is refused.
     fn refuse(&mut self, r: Ref) {
+        let now = self.now;
         let Some(q) = self.dev.get_mut(r) else { return };
         q.fate = Fate::Refused;
+        let (write, id) = (q.write, q.axi.id);
+        self.dev.was_slow(write, id, now);
         self.dev.undecided = self.dev.undecided.saturating_sub(1);
         let q = self.dev.get(r);
         if q.is_some_and(|q| q.awaits_record) {
@@ -629,6 +640,7 @@ impl Scoreboard {
         q.answered = true;
         let class = match q.fate {
             Fate::Forwarded { .. } if q.bare => Class::Bare,
+            Fate::Forwarded { .. } if q.reads == 0 && q.shares => Class::Waited,
             Fate::Forwarded { .. } if q.reads == 0 => Class::Hit,
             Fate::Forwarded { .. } if q.directory_reads > 0 => {
                 Class::ContextMiss { reads: q.reads }

@@ -204,6 +204,13 @@ impl Scoreboard {
                 q.directory_reads = q.directory_reads.saturating_add(load.directory.into());
             }
         }
+        // Whoever else waits for this entry gets it without a read of its own.
+        if self.dev.undecided > 1 {
+            self.dev.each_live(|q| {
+                q.shares |=
+                    q.fate == Fate::Open && q.legal.loads.iter().any(|l| covers(l.addr, l.len));
+            });
+        }
         true
     }
 

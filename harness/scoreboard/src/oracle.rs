@@ -223,16 +223,21 @@ impl Tables {
         view.used
     }
 
-    /// The block may hold this doubleword.
-    fn holds(&self, addr: u64, label: &Label) -> bool {
-        let from = if entry(label, 0).1 {
+    /// The block may hold the entry at this address, whose doubleword is `word`.
+    fn holds(&self, addr: u64, word: u64, label: &Label) -> bool {
+        let directory = entry(label, 0).1;
+        let from = if directory {
             self.directory_from
         } else {
             self.tables_from
         };
-        self.returned
-            .get(&(addr >> 3))
-            .is_some_and(|&at| at >= from)
+        // A NAPOT range was learnt from any of its 16 equal entries.
+        let (first, count) = if !directory && word >> 63 & 1 == 1 {
+            (addr >> 7 << 4, 16)
+        } else {
+            (addr >> 3, 1)
+        };
+        (first..first + count).any(|w| self.returned.get(&w).is_some_and(|&at| at >= from))
     }
 }
 
@@ -305,7 +310,10 @@ impl View<'_> {
         let Some(fault) = self.mem.fault_for(addr.0, len, FaultAccess::Read) else {
             return Ok(());
         };
-        if self.tables.holds(addr.0, label) {
+        if self
+            .tables
+            .holds(addr.0, self.mem.read_u64(addr.0 & !7), label)
+        {
             if self.used < self.held {
                 self.used += 1;
                 return Ok(());

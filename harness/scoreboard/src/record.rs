@@ -5,8 +5,11 @@
 pub enum Class {
     /// Passed untranslated (`ddtp` in `Bare`).
     Bare,
-    /// Translated without a read of memory of its own.
+    /// Translated without a read of memory, and without waiting for another's.
     Hit,
+    /// Translated without a read of its own, but after one that it shares with another
+    /// request (a merged walk), or behind an older burst of its id that was no hit.
+    Waited,
     /// Translated after page-table reads.
     Walk {
         /// Reads of page tables that are attributed to it.
@@ -31,6 +34,7 @@ impl Class {
         match self {
             Class::Bare => "bare",
             Class::Hit => "hit",
+            Class::Waited => "waited",
             Class::Walk { .. } => "walk",
             Class::ContextMiss { .. } => "context miss",
             Class::Fault { .. } => "fault",
@@ -41,7 +45,7 @@ impl Class {
     #[must_use]
     pub const fn reads(self) -> u8 {
         match self {
-            Class::Bare | Class::Hit => 0,
+            Class::Bare | Class::Hit | Class::Waited => 0,
             Class::Walk { reads } | Class::ContextMiss { reads } | Class::Fault { reads } => reads,
         }
     }

@@ -343,6 +343,38 @@ const STORING: Iofence = Iofence {
     ..PLAIN_FENCE
 };
 
+// ---- classes
+
+#[test]
+fn who_shares_a_walk_or_stands_behind_one_is_no_hit() {
+    let mut rig = Rig::new();
+    // Three of one page: the first walks, the second has another id, the third the first's.
+    rig.ask_read(1, RW, 0);
+    rig.ask_read(2, RW, 0);
+    rig.ask_read(1, RW + 8, 0);
+    rig.walk(RW);
+    for (id, addr) in [(1, PA), (2, PA), (1, PA + 8)] {
+        rig.clock(&[Event::OutAr(burst(id, addr, 0))]);
+    }
+    for id in [1, 2, 1] {
+        rig.clock(&[Event::OutR(r(id, 7, Resp::Okay, true))]);
+        rig.clock(&[Event::DevR(r(id, 7, Resp::Okay, true))]);
+    }
+    // Nothing is under way any more: the same again is a hit.
+    rig.ask_read(1, RW, 0);
+    rig.clock(&[Event::OutAr(burst(1, PA, 0))]);
+    rig.clock(&[Event::OutR(r(1, 7, Resp::Okay, true))]);
+    rig.clock(&[Event::DevR(r(1, 7, Resp::Okay, true))]);
+    rig.end();
+    rig.fine();
+    let classes: Vec<&str> = rig
+        .board
+        .take_transactions()
+        .map(|t| t.class.name())
+        .collect();
+    assert_eq!(classes, ["context miss", "waited", "waited", "hit"]);
+}
+
 // ---- what is right is not reported
 
 #[test]
@@ -1661,6 +1693,22 @@ fn an_entry_whose_memory_became_faulty_may_still_be_held() {
             rig.fine();
         }
     }
+    // A NAPOT range is held as a whole.
+    let mut rig = Rig::new();
+    for n in 0..16 {
+        rig.mem
+            .write_u64(0x4080 + 8 * n, 1 << 63 | (PA >> 12 | 8) << 10 | 0xd7);
+    }
+    rig.ask_read(1, 0x1_3000, 0);
+    rig.walk(0x1_3000);
+    rig.clock(&[Event::OutAr(burst(1, PA + 0x3000, 0))]);
+    rig.clock(&[Event::OutR(r(1, 7, Resp::Okay, true))]);
+    rig.clock(&[Event::DevR(r(1, 7, Resp::Okay, true))]);
+    rig.mem.add_fault(0x4080..0x4088, MemFault::SlvErr);
+    rig.board.on_memory_changed();
+    rig.ask_read(2, 0x1_0000, 0);
+    rig.clock(&[Event::OutAr(burst(2, PA, 0))]);
+    rig.fine();
     // Never held before: no liberty.
     let mut rig = Rig::new();
     rig.mem.add_fault(0x4008..0x4010, MemFault::Poison);
