@@ -16,6 +16,9 @@ use serde::Serialize;
 pub enum LatencyClass {
     /// Answered without a memory access of the IOMMU (hits, and `Bare`).
     Hit,
+    /// Read nothing itself, but waited for a walk that it shares with another
+    /// request, or behind an older burst of its id that was no hit.
+    Waited,
     /// The device context was cached, page-table entries were read.
     Walk,
     /// The device context was read too.
@@ -26,12 +29,19 @@ pub enum LatencyClass {
 
 impl LatencyClass {
     /// All classes, in report order.
-    pub const ALL: [Self; 4] = [Self::Hit, Self::Walk, Self::ContextMiss, Self::Fault];
+    pub const ALL: [Self; 5] = [
+        Self::Hit,
+        Self::Waited,
+        Self::Walk,
+        Self::ContextMiss,
+        Self::Fault,
+    ];
 
     /// Column heading.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::Waited => "waited",
             Self::Walk => "walk",
             Self::ContextMiss => "context miss",
             Self::Fault => "fault",
@@ -42,6 +52,7 @@ impl LatencyClass {
     pub const fn of(class: Class) -> Self {
         match class {
             Class::Bare | Class::Hit => Self::Hit,
+            Class::Waited => Self::Waited,
             Class::Walk { .. } => Self::Walk,
             Class::ContextMiss { .. } => Self::ContextMiss,
             Class::Fault { .. } => Self::Fault,

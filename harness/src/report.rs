@@ -161,7 +161,7 @@ pub fn table(results: &[RunResult], color: bool) -> String {
         }
         let mut row = vec![Cell::new(&r.name), verdict];
         if matches!(r.verdict, Verdict::Skipped | Verdict::Error) && r.cycles == 0 {
-            row.extend((0..9).map(|_| Cell::new("")));
+            row.extend((0..LatencyClass::ALL.len() + 5).map(|_| Cell::new("")));
         } else {
             row.push(right(grouped(r.cycles)));
             row.push(right(grouped(r.metrics.transactions())));
