@@ -83,8 +83,8 @@ impl Scoreboard {
                 return self.begin_fetch(from, from + more, base + (first - base) / 16 * 16);
             }
         }
-        if self.explain_walk(first, last) {
-            return ReadFor::Other;
+        if let Some(walk) = self.explain_walk(first, last) {
+            return walk;
         }
         if in_queue && self.cq.started {
             let got = format!("AR {}", describe_axi(axi));
@@ -167,7 +167,7 @@ impl Scoreboard {
     }
 
     /// Whether an open request needs this read; attributes it to the oldest that has not had it.
-    fn explain_walk(&mut self, first: u64, last: u64) -> bool {
+    fn explain_walk(&mut self, first: u64, last: u64) -> Option<ReadFor> {
         let granule = u64::from(self.cfg.fetch_granule.max(8));
         let covers = |addr: u64, len: u32| {
             let from = addr & !(granule - 1);
@@ -192,26 +192,36 @@ impl Scoreboard {
                 }
             }
         }
-        let Some((r, n)) = target.or(again) else {
-            return false;
-        };
+        let (r, n) = target.or(again)?;
         self.counters.walk_reads += 1;
         self.counters.repeated_reads += u64::from(target.is_none());
-        if let Some(q) = self.dev.get_mut(r) {
+        let load = self.dev.get_mut(r)?.legal.loads.get_mut(n)?;
+        load.done = true;
+        Some(ReadFor::Walk {
+            of: r,
+            directory: load.directory,
+        })
+    }
+
+    /// The data of a table read is back: who was still open has waited for it. A request that
+    /// was decided meanwhile cannot have been the one that it was read for.
+    fn walk_data(&mut self, axi: &AxiAddr, of: Ref, directory: bool) {
+        if let Some(q) = self.dev.get_mut(of)
+            && q.fate == Fate::Open
+        {
             q.reads = q.reads.saturating_add(1);
-            if let Some(load) = q.legal.loads.get_mut(n) {
-                load.done = true;
-                q.directory_reads = q.directory_reads.saturating_add(load.directory.into());
-            }
+            q.directory_reads = q.directory_reads.saturating_add(directory.into());
         }
-        // Whoever else waits for this entry gets it without a read of its own.
         if self.dev.undecided > 1 {
+            let (first, last) = extent(axi);
             self.dev.each_live(|q| {
-                q.shares |=
-                    q.fate == Fate::Open && q.legal.loads.iter().any(|l| covers(l.addr, l.len));
+                q.shares |= q.fate == Fate::Open
+                    && q.legal
+                        .loads
+                        .iter()
+                        .any(|l| l.addr <= last && first < l.addr + u64::from(l.len));
             });
         }
-        true
     }
 
     pub(crate) fn on_mem_r(&mut self, beat: RBeat) {
@@ -224,6 +234,9 @@ impl Scoreboard {
         if beat.last {
             queue.pop_front();
             self.mem.open = self.mem.open.saturating_sub(1);
+            if let ReadFor::Walk { of, directory } = of {
+                self.walk_data(&axi, of, directory);
+            }
         }
         let addr = beat_address(&axi, n);
         let fine = matches!(beat.resp, Resp::Okay | Resp::ExOkay) && !beat.poison;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use iommu_bus::event::{AxiAddr, Burst, WBeat};
 
-use crate::dev::ById;
+use crate::dev::{ById, Ref};
 
 /// First and last byte that a burst touches, strobes aside.
 pub(crate) fn extent(a: &AxiAddr) -> (u64, u64) {
@@ -42,9 +42,11 @@ pub(crate) fn beat_address(a: &AxiAddr, n: usize) -> u64 {
 /// What a read on `m_mem` is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadFor {
+    /// A table entry; of a directory, or of a page table. Attributed to this request.
+    Walk { of: Ref, directory: bool },
     /// Commands; the count of the first, and its address.
     Commands { first: u64, base: u64, epoch: u32 },
-    /// A walk, or nothing known.
+    /// Nothing known.
     Other,
 }
 
