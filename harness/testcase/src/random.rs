@@ -342,6 +342,7 @@ impl Run {
             0 => pte::R,
             1 => pte::X,
             2 => pte::R | pte::X,
+            3 => pte::R | pte::W | pte::X,
             _ => pte::R | pte::W,
         } | pte::V
             | if r.percent(92) { pte::U } else { 0 }
@@ -377,15 +378,18 @@ impl Run {
             // Reserved bits, and PBMT without Svpbmt.
             0 => entry | 1 << r.range(54, 62),
             // Write without read.
-            1 => entry & !(pte::R | pte::X) | pte::W,
+            1 => entry & !(pte::R | pte::X) | pte::W | *r.pick(&[0, pte::X]),
             // A superpage that is not aligned; a NAPOT encoding that does not exist.
-            2 if level > 0 => entry | 1 << 10,
-            2 => entry & !(0xf << 10) | pte::N | 4 << 10,
+            2 if level > 0 => entry | 1 << (10 + r.below(9 * u64::from(level))),
+            2 => entry & !(0xf << 10) | pte::N | *r.pick(&[0u64, 1, 4, 9, 12, 15]) << 10,
             // N in a superpage.
             3 if level > 0 => entry | pte::N,
             3 => entry & !pte::V,
             // A non-leaf with A, D or U; at level 0 a pointer to nowhere.
-            4 => entry & !(pte::R | pte::W | pte::X) | pte::A,
+            4 => {
+                entry & !(pte::R | pte::W | pte::X | pte::D | pte::A | pte::U)
+                    | *r.pick(&[pte::D, pte::A, pte::U])
+            }
             _ => entry & !pte::V,
         };
         self.driver.store(at, spoilt);
