@@ -235,12 +235,12 @@ impl TestJob<'_> {
         }
     }
 
-    fn wave_path(&self) -> PathBuf {
+    /// Where its waveform goes; makes the folder.
+    fn wave_path(&self) -> Result<PathBuf, String> {
+        let out = &self.runs.common.out;
+        std::fs::create_dir_all(out).map_err(|e| format!("{}: {e}", out.display()))?;
         let name = self.name.replace([' ', '/'], "-");
-        self.runs
-            .common
-            .out
-            .join(format!("{name}-{}.fst", self.seed))
+        Ok(out.join(format!("{name}-{}.fst", self.seed)))
     }
 
     /// Runs the failing test again with a waveform of the window round the mismatch.
@@ -250,13 +250,10 @@ impl TestJob<'_> {
         setup: &Setup,
         ticket: &Ticket<'_>,
     ) -> Option<String> {
-        let path = self.wave_path();
-        if let Err(e) = std::fs::create_dir_all(&self.runs.common.out) {
-            return Some(format!(
-                "no waveform: {}: {e}",
-                self.runs.common.out.display()
-            ));
-        }
+        let path = match self.wave_path() {
+            Ok(path) => path,
+            Err(e) => return Some(format!("no waveform: {e}")),
+        };
         let again = Setup {
             wave: Some(run::wave_window(first, path.clone())),
             verbose: false,
@@ -315,14 +312,10 @@ impl Job for TestJob<'_> {
             verbose: self.runs.common.verbose,
         };
         if self.runs.common.waves {
-            if let Err(e) = std::fs::create_dir_all(&self.runs.common.out) {
-                let why = format!("{}: {e}", self.runs.common.out.display());
-                return self.result(Verdict::Error, Some(why));
+            match self.wave_path() {
+                Ok(path) => setup.wave = Some(Wave { path, from: 0 }),
+                Err(why) => return self.result(Verdict::Error, Some(why)),
             }
-            setup.wave = Some(Wave {
-                path: self.wave_path(),
-                from: 0,
-            });
         }
         let mut outcome = run::run(&self.case, &setup, ticket);
         let mut why = outcome.error.clone();

@@ -107,17 +107,6 @@ impl Metrics {
         })
     }
 
-    /// Adds the figures of another run.
-    pub fn merge(&mut self, other: &Self) {
-        for (class, h) in &other.classes {
-            // Equal bounds, so the addition cannot overflow its range.
-            let _ = self.histogram(*class).add(h);
-        }
-        self.transactions += other.transactions;
-        self.bytes += other.bytes;
-        self.mem_reads += other.mem_reads;
-    }
-
     /// Forgets what was counted; a new measurement window begins.
     pub fn clear(&mut self) {
         *self = Self::default();

@@ -378,15 +378,10 @@ impl<'a> Runner<'a> {
         }
         for v in self.sb.take_violations() {
             if self.failures.len() < FAILURES_TOLD {
+                let (check, at) = (v.check.name().to_owned(), self.at.to_string());
                 self.failures.push(Failure {
-                    cycle: v.cycle,
-                    check: v.check.name().to_owned(),
-                    rule: v.spec.to_owned(),
-                    expected: v.expected,
-                    got: v.got,
                     story: v.story,
-                    at: self.at.to_string(),
-                    waveform: None,
+                    ..failure(v.cycle, check, v.spec, v.expected, v.got, at)
                 });
             }
         }
@@ -394,45 +389,28 @@ impl<'a> Runner<'a> {
     }
 
     fn protocol(&mut self, e: &TbError) {
-        let failure = match e {
-            TbError::Protocol(v) => Failure {
-                cycle: v.cycle,
-                check: format!("{}_{} {}", v.port, v.channel.name(), v.rule),
-                rule: "AMBA AXI protocol, design 4".to_owned(),
-                expected: v.rule.description().to_owned(),
-                got: v.detail.clone(),
-                story: String::new(),
-                at: self.at.to_string(),
-                waveform: None,
-            },
+        let now = self.tb.cycle();
+        let (cycle, check, rule, expected, got) = match e {
+            TbError::Protocol(v) => (
+                v.cycle,
+                format!("{}_{} {}", v.port, v.channel.name(), v.rule),
+                "AMBA AXI protocol, design 4",
+                v.rule.description(),
+                v.detail.clone(),
+            ),
             TbError::Sim(s) => {
                 let (check, expected) = match s {
                     SimError::Assertion { .. } => ("rtl-assertion", "assertions in the RTL hold"),
                     _ => ("rtl-fatal", "the model goes on"),
                 };
-                Failure {
-                    cycle: self.tb.cycle(),
-                    check: check.to_owned(),
-                    rule: "the RTL's own statement".to_owned(),
-                    expected: expected.to_owned(),
-                    got: s.to_string(),
-                    story: String::new(),
-                    at: self.at.to_string(),
-                    waveform: None,
-                }
+                let rule = "the RTL's own statement";
+                (now, check.to_owned(), rule, expected, s.to_string())
             }
-            other => Failure {
-                cycle: self.tb.cycle(),
-                check: "testbench".to_owned(),
-                rule: String::new(),
-                expected: String::new(),
-                got: other.to_string(),
-                story: String::new(),
-                at: self.at.to_string(),
-                waveform: None,
-            },
+            other => (now, "testbench".to_owned(), "", "", other.to_string()),
         };
-        self.failures.push(failure);
+        let at = self.at.to_string();
+        self.failures
+            .push(failure(cycle, check, rule, expected.to_owned(), got, at));
     }
 
     /// The test's own expectation does not hold.
@@ -441,16 +419,15 @@ impl<'a> Runner<'a> {
     }
 
     fn mismatch_at(&mut self, check: &str, expected: String, got: String, at: Where) -> Stop {
-        self.failures.push(Failure {
-            cycle: self.tb.cycle(),
-            check: check.to_owned(),
-            rule: "what the test expects".to_owned(),
+        let (cycle, rule) = (self.tb.cycle(), "what the test expects");
+        self.failures.push(failure(
+            cycle,
+            check.to_owned(),
+            rule,
             expected,
             got,
-            story: String::new(),
-            at: at.to_string(),
-            waveform: None,
-        });
+            at.to_string(),
+        ));
         Stop::Failed
     }
 
@@ -830,6 +807,27 @@ impl<'a> Runner<'a> {
             n = (n + 1) % entries;
         }
         Ok((tail, records))
+    }
+}
+
+/// A failure without a story, and without a waveform yet.
+fn failure(
+    cycle: u64,
+    check: String,
+    rule: &str,
+    expected: String,
+    got: String,
+    at: String,
+) -> Failure {
+    Failure {
+        cycle,
+        check,
+        rule: rule.to_owned(),
+        expected,
+        got,
+        story: String::new(),
+        at,
+        waveform: None,
     }
 }
 
