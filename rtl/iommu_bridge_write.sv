@@ -164,7 +164,6 @@ module iommu_bridge_write
   assign permitted = legal && s_dev_awatop_i == '0;
 
   // AWATOP[5] says that read data follows, AtomicCompare's is half as long.
-  localparam logic [5:0] AtopCompare = 6'b110001;
   logic       atomic_ready;
   logic [7:0] atomic_len;
 
@@ -494,7 +493,7 @@ module iommu_bridge_write
   );
 
   logic unused;
-  assign unused = &{1'b0, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, tr_rsp_i.sink, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

@@ -435,6 +435,8 @@ module iommu_cmd_queue
 
   always_comb begin
     mem_wreq_o         = '0;
+    mem_wreq_o.id      = MemIdWide'(MemIdFence);
+    mem_wreq_o.device  = 1'b1;
     mem_wreq_o.addr    = {cmd_fence.addr[PaW-3:0], 2'b00};
     mem_wreq_o.size    = 3'd2;
     mem_wreq_o.strb    = cmd_fence.addr[0] ? 8'hF0 : 8'h0F;

@@ -157,14 +157,29 @@ module iommu_core
   mem_rreq_t xl_rreq, cq_rreq;
   mem_rrsp_t xl_rrsp, cq_rrsp;
 
-  // writers: [0] IOFENCE.C, [1] fault record, [2] message
-  logic      [2:0] wreq_valid, wreq_ready, wrsp_valid, wrsp_err;
-  mem_wreq_t [2:0] wreq;
+  // by writer: WrFence to WrXlate
+  logic      [NumWr-1:0] wreq_valid, wreq_ready, wrsp_valid;
+  mem_wreq_t [NumWr-1:0] wreq;
+  logic                  wrsp_err;
+  logic [MemIdWide-1:0]  wrsp_id;
+
+  // Page requests do not write yet, ATS and debug do not ask, nothing counts.
+  assign wreq_valid[WrPage] = '0;
+  assign wreq[WrPage]       = '0;
+
+  logic                      aux_req_valid, aux_req_ready, aux_rsp_valid;
+  aux_req_t                  aux_req;
+  aux_rsp_t                  aux_rsp;
+  hpm_event_t [HpmPorts-1:0] hpm;
+  mem_user_t                 qosid;  // iommu_qosid
+  assign aux_req_valid = 1'b0;
+  assign aux_req       = '0;
+  assign qosid         = '0;
 
   // Nobody waits for an idle translation path: invalidation and ddtp have
   // their own handshakes.
   logic xl_idle, unused;
-  assign unused = xl_idle;
+  assign unused = &{1'b0, xl_idle, wrsp_id, wreq_ready[WrPage], wrsp_valid[WrPage], aux_req_ready, aux_rsp_valid, aux_rsp, hpm};
 
   assign fence_pr[1] = 1'b1;
   assign fence_pw[1] = 1'b1;
@@ -222,6 +237,13 @@ module iommu_core
       .req_i(tr_req_i),
       .rsp_valid_o(tr_rsp_valid_o),
       .rsp_o(tr_rsp_o),
+      .aux_req_valid_i(aux_req_valid),
+      .aux_req_ready_o(aux_req_ready),
+      .aux_req_i(aux_req),
+      .aux_rsp_valid_o(aux_rsp_valid),
+      .aux_rsp_o(aux_rsp),
+      .hpm_o(hpm),
+      .qosid_i(qosid),
       .inv_valid_i(inv_valid),
       .inv_ready_o(inv_ready),
       .inv_i(inv),
@@ -233,6 +255,12 @@ module iommu_core
       .mem_rreq_o(xl_rreq),
       .mem_rrsp_valid_i(xl_rrsp_valid),
       .mem_rrsp_i(xl_rrsp),
+      .mem_wreq_valid_o(wreq_valid[WrXlate]),
+      .mem_wreq_ready_i(wreq_ready[WrXlate]),
+      .mem_wreq_o(wreq[WrXlate]),
+      .mem_wrsp_valid_i(wrsp_valid[WrXlate]),
+      .mem_wrsp_err_i(wrsp_err),
+      .mem_wrsp_id_i(wrsp_id),
       .idle_o(xl_idle)
   );
 
@@ -261,11 +289,11 @@ module iommu_core
       .mem_rreq_o(cq_rreq),
       .mem_rrsp_valid_i(cq_rrsp_valid),
       .mem_rrsp_i(cq_rrsp),
-      .mem_wreq_valid_o(wreq_valid[0]),
-      .mem_wreq_ready_i(wreq_ready[0]),
-      .mem_wreq_o(wreq[0]),
-      .mem_wrsp_valid_i(wrsp_valid[0]),
-      .mem_wrsp_err_i(wrsp_err[0])
+      .mem_wreq_valid_o(wreq_valid[WrFence]),
+      .mem_wreq_ready_i(wreq_ready[WrFence]),
+      .mem_wreq_o(wreq[WrFence]),
+      .mem_wrsp_valid_i(wrsp_valid[WrFence]),
+      .mem_wrsp_err_i(wrsp_err)
   );
 
   iommu_fence_arb u_fence_arb (
@@ -292,11 +320,11 @@ module iommu_core
       .set_of_o(fq_set_of),
       .set_mf_o(fq_set_mf),
       .record_o(fq_record),
-      .mem_wreq_valid_o(wreq_valid[1]),
-      .mem_wreq_ready_i(wreq_ready[1]),
-      .mem_wreq_o(wreq[1]),
-      .mem_wrsp_valid_i(wrsp_valid[1]),
-      .mem_wrsp_err_i(wrsp_err[1])
+      .mem_wreq_valid_o(wreq_valid[WrFault]),
+      .mem_wreq_ready_i(wreq_ready[WrFault]),
+      .mem_wreq_o(wreq[WrFault]),
+      .mem_wrsp_valid_i(wrsp_valid[WrFault]),
+      .mem_wrsp_err_i(wrsp_err)
   );
 
   iommu_irq #(
@@ -315,11 +343,11 @@ module iommu_core
       .fault_valid_o(msi_fault_valid),
       .fault_ready_i(msi_fault_ready),
       .fault_o(msi_fault),
-      .mem_wreq_valid_o(wreq_valid[2]),
-      .mem_wreq_ready_i(wreq_ready[2]),
-      .mem_wreq_o(wreq[2]),
-      .mem_wrsp_valid_i(wrsp_valid[2]),
-      .mem_wrsp_err_i(wrsp_err[2])
+      .mem_wreq_valid_o(wreq_valid[WrMsi]),
+      .mem_wreq_ready_i(wreq_ready[WrMsi]),
+      .mem_wreq_o(wreq[WrMsi]),
+      .mem_wrsp_valid_i(wrsp_valid[WrMsi]),
+      .mem_wrsp_err_i(wrsp_err)
   );
 
   iommu_mem_arb #(
@@ -342,6 +370,7 @@ module iommu_core
       .wreq_i(wreq),
       .wrsp_valid_o(wrsp_valid),
       .wrsp_err_o(wrsp_err),
+      .wrsp_id_o(wrsp_id),
       .m_mem_awvalid_o, .m_mem_awready_i, .m_mem_awid_o, .m_mem_awaddr_o, .m_mem_awlen_o,
       .m_mem_awsize_o, .m_mem_awburst_o, .m_mem_awlock_o, .m_mem_awcache_o, .m_mem_awprot_o,
       .m_mem_awqos_o, .m_mem_awregion_o, .m_mem_awatop_o, .m_mem_awuser_o, .m_mem_wvalid_o,

@@ -158,6 +158,7 @@ module iommu_fault_queue
 
   always_comb begin
     mem_wreq_o      = '0;
+    mem_wreq_o.id   = MemIdWide'(MemIdFault);
     mem_wreq_o.addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 5);
     mem_wreq_o.len  = 2'd3;
     mem_wreq_o.size = 3'd3;

@@ -142,6 +142,8 @@ module iommu_irq
 
   always_comb begin
     mem_wreq_o         = '0;
+    mem_wreq_o.id      = MemIdWide'(MemIdMsi);
+    mem_wreq_o.device  = 1'b1;
     mem_wreq_o.addr    = addr_q;
     mem_wreq_o.size    = 3'd2;
     mem_wreq_o.strb    = addr_q[2] ? 8'hF0 : 8'h0F;

@@ -7,8 +7,9 @@
 // answers go to the client in the cycle of the R handshake. Any number may be
 // under way, told apart by id. Clients take turns.
 // Writes: one burst at a time on AW and W, which start together and end apart;
-// B goes to the client by id, so each client may have one write under way. A
-// client holds its write until ready, which comes with the last handshake.
+// B goes to the client by id, so each id may have one write under way. A
+// client holds its write until ready, which comes with the last handshake. Read
+// data of an atomic comes by its id, as a read of that id would.
 //
 // An access at or above 2^PAS never reaches the port: it is answered with an
 // error here.
@@ -24,7 +25,7 @@ module iommu_mem_arb
     input  logic      rst_ni,              // asynchronous reset, active low
     input  csr_cfg_t  csr_cfg_i,           // capabilities.PAS
 
-    // reads of the translation path: ids 0 to 15
+    // reads of the translation path: any id but the command queue's
     input  logic      xl_rreq_valid_i,
     output logic      xl_rreq_ready_o,
     input  mem_rreq_t xl_rreq_i,
@@ -38,12 +39,13 @@ module iommu_mem_arb
     output logic      cq_rrsp_valid_o,
     output mem_rrsp_t cq_rrsp_o,
 
-    // writes: [0] IOFENCE.C, [1] fault record, [2] message
-    input  logic      [2:0] wreq_valid_i,
-    output logic      [2:0] wreq_ready_o,
-    input  mem_wreq_t [2:0] wreq_i,
-    output logic      [2:0] wrsp_valid_o,
-    output logic      [2:0] wrsp_err_o,
+    // writes, by client (WrFence to WrXlate)
+    input  logic      [NumWr-1:0]     wreq_valid_i,
+    output logic      [NumWr-1:0]     wreq_ready_o,
+    input  mem_wreq_t [NumWr-1:0]     wreq_i,
+    output logic      [NumWr-1:0]     wrsp_valid_o,
+    output logic                      wrsp_err_o,   // with any of them
+    output logic      [MemIdWide-1:0] wrsp_id_o,    // id of the write that is answered
 
     // m_mem
     output logic              m_mem_awvalid_o,
@@ -92,14 +94,23 @@ module iommu_mem_arb
 );
 
   localparam logic [1:0] BurstIncr   = 2'b01;
+  localparam logic [1:0] BurstWrap   = 2'b10;
   localparam logic [3:0] CacheNormal = 4'b1111;  // queues and tables: write-back, allocate
   localparam logic [3:0] CacheDevice = 4'b0000;  // IOFENCE.C and messages: to the end point
   localparam logic [2:0] ProtOwn     = 3'b011;   // privileged, non-secure, data
 
-  localparam logic [2:0][MemIdW-1:0] WriteId = {
-    MemIdW'(MemIdMsi), MemIdW'(MemIdFault), MemIdW'(MemIdFence)
-  };
-  localparam logic [2:0][3:0] WriteCache = {CacheDevice, CacheNormal, CacheDevice};
+  localparam int unsigned WrW = $clog2(NumWr);
+
+  // Whose write has this id?
+  function automatic logic [WrW-1:0] writer(input logic [MemIdWide-1:0] id);
+    unique case (id)
+      MemIdWide'(MemIdFence): return WrW'(WrFence);
+      MemIdWide'(MemIdFault): return WrW'(WrFault);
+      MemIdWide'(MemIdMsi):   return WrW'(WrMsi);
+      MemIdWide'(MemIdPage):  return WrW'(WrPage);
+      default:                return WrW'(WrXlate);
+    endcase
+  endfunction
 
   // Bits that must be 0 in an address, registered: PAS is static.
   logic [PaW-1:0] beyond_q;
@@ -129,7 +140,7 @@ module iommu_mem_arb
   // The one burst that is answered here.
   logic               err_q;
   logic               err_cq_q;
-  logic [WalkIdW-1:0] err_id_q;
+  logic [MemIdWide-1:0] err_id_q;
   logic [7:0]         err_left_q;
 
   assign sel_cq      = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
@@ -205,7 +216,7 @@ module iommu_mem_arb
       rsp_valid = m_mem_rvalid_i && m_mem_rready_o;
       rsp_cq    = m_mem_rid_i == MemIdW'(MemIdCommand);
       rsp       = '{
-        id: WalkIdW'(m_mem_rid_i),
+        id: MemIdWide'(m_mem_rid_i),
         data: m_mem_rdata_i,
         last: m_mem_rlast_i,
         err: m_mem_rresp_i[1],
@@ -226,7 +237,11 @@ module iommu_mem_arb
   } wr_state_e;
 
   wr_state_e  wr_state_q;
-  logic [1:0] sel_q, sel;      // client on the port, client to take next
+  logic [WrW-1:0] sel_q, sel;  // client on the port, client to take next
+  mem_wreq_t  next;            // what it wants
+  logic [MemIdW-1:0] aw_id_q;
+  logic [5:0] aw_atop_q;
+  logic       aw_wrap_q, aw_device_q;
   logic [PaW-1:0] aw_addr_q;
   logic [1:0] aw_len_q;
   logic [2:0] aw_size_q;
@@ -234,25 +249,27 @@ module iommu_mem_arb
   logic       aw_valid_q, w_valid_q;
   logic [1:0] beat_q;          // beat that W shows
   logic       aw_done, w_done; // by the end of this cycle
-  logic [2:0] err_b_q;         // answered here, with an error
+  logic       err_b_q;         // answered here, with an error
+  logic [MemIdWide-1:0] err_b_id_q;
   logic       next_beyond;
 
   // The client after the one before goes first.
+  logic [NumWr-1:0] wr_after, wr_from;
+  assign wr_after = wreq_valid_i & (~NumWr'(1) << sel_q);
+  assign wr_from  = (wr_after != '0) ? wr_after : wreq_valid_i;
   always_comb begin
-    unique case (sel_q)
-      2'd0:    sel = wreq_valid_i[1] ? 2'd1 : wreq_valid_i[2] ? 2'd2 : 2'd0;
-      2'd1:    sel = wreq_valid_i[2] ? 2'd2 : wreq_valid_i[0] ? 2'd0 : 2'd1;
-      default: sel = wreq_valid_i[0] ? 2'd0 : wreq_valid_i[1] ? 2'd1 : 2'd2;
-    endcase
+    sel = '0;
+    for (int unsigned c = NumWr; c > 0; c--) if (wr_from[c-1]) sel = WrW'(c - 1);
   end
 
-  assign next_beyond = (wreq_i[sel].addr & beyond_q) != '0;
+  assign next        = wreq_i[sel];
+  assign next_beyond = (next.addr & beyond_q) != '0;
   assign aw_done     = !aw_valid_q || m_mem_awready_i;
   assign w_done      = !w_valid_q || (m_mem_wready_i && m_mem_wlast_o);
 
   always_comb begin
     wreq_ready_o = '0;
-    if (wr_state_q == WrIdle) wreq_ready_o[sel] = wreq_valid_i[sel] && next_beyond;
+    if (wr_state_q == WrIdle) wreq_ready_o[sel] = wreq_valid_i[sel] && next_beyond && !err_b_q;
     else wreq_ready_o[sel_q] = aw_done && w_done;
   end
 
@@ -263,23 +280,36 @@ module iommu_mem_arb
       aw_valid_q <= 1'b0;
       w_valid_q  <= 1'b0;
       beat_q     <= '0;
-      err_b_q    <= '0;
+      err_b_q    <= 1'b0;
+      err_b_id_q <= '0;
+      aw_id_q    <= '0;
       aw_addr_q  <= '0;
       aw_len_q   <= '0;
       aw_size_q  <= '0;
       aw_user_q  <= '0;
+      aw_atop_q  <= '0;
+      aw_wrap_q  <= 1'b0;
+      aw_device_q <= 1'b0;
     end else begin
-      err_b_q <= '0;
+      // An error waits for a cycle in which memory answers nothing.
+      if (!m_mem_bvalid_i) err_b_q <= 1'b0;
       if (wr_state_q == WrIdle) begin
         if (wreq_valid_i != '0) begin
           sel_q     <= sel;
           beat_q    <= '0;
-          aw_addr_q <= wreq_i[sel].addr;
-          aw_len_q  <= wreq_i[sel].len;
-          aw_size_q <= wreq_i[sel].size;
-          aw_user_q <= wreq_i[sel].user;
+          aw_id_q     <= MemIdW'(next.id);
+          aw_addr_q   <= next.addr;
+          aw_len_q    <= next.len;
+          aw_size_q   <= next.size;
+          aw_user_q   <= next.user;
+          aw_atop_q   <= next.atop;
+          aw_wrap_q   <= next.wrap;
+          aw_device_q <= next.device;
           if (next_beyond) begin
-            err_b_q[sel] <= 1'b1;
+            if (!err_b_q) begin
+              err_b_q    <= 1'b1;
+              err_b_id_q <= next.id;
+            end
           end else begin
             wr_state_q <= WrBusy;
             aw_valid_q <= 1'b1;
@@ -300,17 +330,17 @@ module iommu_mem_arb
   // The client holds its write, so W shows its data from there. The address
   // is kept here: a queue's is made from registers that software can write.
   assign m_mem_awvalid_o  = aw_valid_q;
-  assign m_mem_awid_o     = WriteId[sel_q];
+  assign m_mem_awid_o     = aw_id_q;
   assign m_mem_awaddr_o   = 64'(aw_addr_q);
   assign m_mem_awlen_o    = 8'(aw_len_q);
   assign m_mem_awsize_o   = aw_size_q;
-  assign m_mem_awburst_o  = BurstIncr;
+  assign m_mem_awburst_o  = aw_wrap_q ? BurstWrap : BurstIncr;
   assign m_mem_awlock_o   = 1'b0;
-  assign m_mem_awcache_o  = WriteCache[sel_q];
+  assign m_mem_awcache_o  = aw_device_q ? CacheDevice : CacheNormal;
   assign m_mem_awprot_o   = ProtOwn;
   assign m_mem_awqos_o    = '0;
   assign m_mem_awregion_o = '0;
-  assign m_mem_awatop_o   = '0;
+  assign m_mem_awatop_o   = aw_atop_q;
   assign m_mem_awuser_o   = aw_user_q;
   assign m_mem_wvalid_o   = w_valid_q;
   assign m_mem_wdata_o    = wreq_i[sel_q].data[beat_q];
@@ -319,18 +349,14 @@ module iommu_mem_arb
   assign m_mem_bready_o   = up_q;
 
   always_comb begin
-    wrsp_valid_o = err_b_q;
-    wrsp_err_o   = err_b_q;
-    for (int unsigned c = 0; c < 3; c++) begin
-      if (m_mem_bvalid_i && m_mem_bready_o && m_mem_bid_i == WriteId[c]) begin
-        wrsp_valid_o[c] = 1'b1;
-        wrsp_err_o[c]   = m_mem_bresp_i[1];
-      end
-    end
+    wrsp_id_o    = m_mem_bvalid_i ? MemIdWide'(m_mem_bid_i) : err_b_id_q;
+    wrsp_err_o   = m_mem_bvalid_i ? m_mem_bresp_i[1] : 1'b1;
+    wrsp_valid_o = '0;
+    wrsp_valid_o[writer(wrsp_id_o)] = (m_mem_bvalid_i && m_mem_bready_o) || err_b_q;
   end
 
   logic unused;
-  assign unused = ^{csr_cfg_i, m_mem_rresp_i[0], m_mem_bresp_i[0]};
+  assign unused = ^{csr_cfg_i, next, m_mem_rresp_i[0], m_mem_bresp_i[0]};
 
   `IOMMU_ASSERT(ReadInsidePas, !m_mem_arvalid_o || (ar_addr_q & beyond_q) == '0)
   `IOMMU_ASSERT(WriteInsidePas, !m_mem_awvalid_o || (aw_addr_q & beyond_q) == '0)
@@ -338,6 +364,5 @@ module iommu_mem_arb
   `IOMMU_ASSERT(ReadInsidePage,
                 !m_mem_arvalid_o || 12'(ar_addr_q[11:3]) + 12'(ar_len_q) < 12'd512)
   `IOMMU_ASSERT(WriteHeld, wr_state_q == WrIdle || wreq_valid_i[sel_q])
-  `IOMMU_ASSERT(OneAnswerAClient, (err_b_q & wreq_valid_i) == '0)
 
 endmodule

@@ -16,6 +16,7 @@ package iommu_pkg;
   parameter int unsigned PpnW       = 44;  // physical page number, bits
   parameter int unsigned QosW       = 12;  // RCID and MCID, bits each
   parameter int unsigned TrTagW     = 7;   // tag of a translation request: {write, bridge slot}
+  parameter int unsigned AuxTagW    = 3;   // tag of a request of the core's own clients: ATS, debug
   parameter int unsigned WalkIdW    = 4;   // id of a walker's read on the memory port
 
   // ---------------------------------------------------------------- pins: user bits
@@ -188,10 +189,71 @@ package iommu_pkg;
   // a place for each request that it has sent.
   typedef struct packed {
     logic [TrTagW-1:0] tag;
-    logic              grant;  // 0: answer the device with an error
-    logic [PaW-1:0]    spa;    // valid when grant
-    dev_user_t         user;   // PBMT, RCID, MCID for m_dev; valid when grant
+    logic              grant;   // 0: answer the device with an error
+    logic              sink;    // MRIF page: the IOMMU itself serves the access, m_dev sees nothing
+    logic [PaW-1:0]    spa;     // valid when grant
+    dev_user_t         user;    // PBMT, RCID, MCID for m_dev; valid when grant
   } tr_rsp_t;
+
+  // ---------------------------------------------------------------- translation: the core's own clients
+  // ATS translation requests, ATS messages and the debug interface ask at a
+  // second port of the lookup pipeline, with the same handshake.
+  typedef enum logic [1:0] {
+    AuxAts,      // PCIe ATS translation request
+    AuxDebug,    // debug interface: as an untranslated request, but no access follows
+    AuxContext   // PCIe message: is there a device context that allows it? Nothing is translated
+  } aux_kind_e;
+
+  typedef struct packed {
+    logic [AuxTagW-1:0]    tag;         // returned with the answer, unique while outstanding
+    aux_kind_e             kind;
+    logic [DeviceIdW-1:0]  device_id;
+    logic                  pv;          // process_id is valid
+    logic [ProcessIdW-1:0] process_id;
+    logic                  priv;        // 0 when pv is 0
+    logic                  exec;        // execute requested
+    logic                  no_write;    // NW
+    logic                  need_pri;    // AuxContext: EN_PRI is needed beside EN_ATS, else cause 260
+    logic [63:0]           iova;        // address; AuxContext: what iotval shall say
+  } aux_req_t;
+
+  // Its answer; valid without ready. A fault has been recorded already, if it is
+  // one that the kind of request reports (TTYP 8 for AuxAts, 9 for AuxContext).
+  typedef struct packed {
+    logic [AuxTagW-1:0] tag;
+    logic               fault;     // the process stopped with cause
+    logic [11:0]        cause;
+    // device context, if one was located
+    logic               dc_valid;
+    logic               en_pri;
+    logic               prpr;
+    logic               t2gpa;
+    // the rest is valid without fault. AuxAts: r, w, x say what is permitted (x
+    // only if r, and only if asked for), all 0 is an answer too
+    logic [63:0]        addr;      // SPA; GPA for AuxAts with T2GPA
+    logic [5:0]         size_log2; // range round it with one mapping, log2 of bytes, 12 or more
+    logic               r;
+    logic               w;
+    logic               x;
+    logic               glob;      // G in the first stage
+    logic               msi;       // a virtual interrupt file
+    logic               mrif;      // in MRIF mode: untranslated access only
+    logic [1:0]         pbmt;
+  } aux_rsp_t;
+
+  // Events for the HPM, each high for a cycle, with what the filters compare.
+  // One port counts requests as they are answered, the other walks as they begin.
+  parameter int unsigned HpmPorts = 2;
+  typedef struct packed {
+    logic [8:1]            ev;     // by eventID: 1 untranslated, 2 translated, 3 ATS, 4 TLB miss, 5 DDT, 6 PDT, 7 first-stage, 8 second-stage walk
+    logic [DeviceIdW-1:0]  did;
+    logic                  pv;     // pid is valid
+    logic [ProcessIdW-1:0] pid;
+    logic                  gscv;   // gscid is valid: the second stage is not Bare
+    logic [GscidW-1:0]     gscid;
+    logic                  pscv;   // pscid is valid: the first stage is not Bare
+    logic [PscidW-1:0]     pscid;
+  } hpm_event_t;
 
   // ---------------------------------------------------------------- faults
   // Fault-queue record without its reserved parts (section "Fault-Queue").
@@ -230,9 +292,11 @@ package iommu_pkg;
   } inv_req_t;
 
   // ---------------------------------------------------------------- memory port of a client
+  parameter int unsigned MemIdWide = 6;  // id on m_mem, bits
+
   // Read: one burst of 64-bit beats, inside 4 KiB.
   typedef struct packed {
-    logic [WalkIdW-1:0] id;    // client's own id, returned with each beat
+    logic [MemIdWide-1:0] id;  // on m_mem, returned with each beat
     logic [PaW-1:0]     addr;  // aligned to 8 bytes
     logic [7:0]         len;   // beats minus one
     mem_user_t          user;
@@ -240,15 +304,20 @@ package iommu_pkg;
 
   // A beat of read data; valid without ready, the client takes it.
   typedef struct packed {
-    logic [WalkIdW-1:0] id;
+    logic [MemIdWide-1:0] id;
     logic [63:0]        data;
     logic               last;
     logic               err;     // SLVERR or DECERR on this beat
     logic               poison;  // data corruption on this beat
   } mem_rrsp_t;
 
-  // Write: up to four beats; strb applies to each beat alike.
+  // Write: up to four beats; strb applies to each beat alike. One is under way
+  // an id; B comes back with the id.
   typedef struct packed {
+    logic [MemIdWide-1:0] id;  // on m_mem
+    logic [5:0]        atop;  // AWATOP; read data of an atomic comes with the id
+    logic              wrap;  // WRAP burst, else INCR
+    logic              device;  // to the end point, not to be cached
     logic [PaW-1:0]    addr;  // address of the first byte
     logic [1:0]        len;   // beats minus one
     logic [2:0]        size;  // log2 of the bytes of a beat: 2 or 3
@@ -277,4 +346,20 @@ package iommu_pkg;
   parameter int unsigned MemIdFence   = 17;  // IOFENCE.C's write
   parameter int unsigned MemIdFault   = 18;  // fault record
   parameter int unsigned MemIdMsi     = 19;  // the IOMMU's own message
+  parameter int unsigned MemIdPage    = 20;  // page-request record
+  parameter int unsigned MemIdMrif    = 21;  // interrupt file: read, update
+  parameter int unsigned MemIdNotice  = 22;  // notice MSI of an interrupt file
+
+  // Writers of m_mem
+  parameter int unsigned NumWr    = 5;
+  parameter int unsigned WrFence  = 0;
+  parameter int unsigned WrFault  = 1;
+  parameter int unsigned WrMsi    = 2;
+  parameter int unsigned WrPage   = 3;  // page requests
+  parameter int unsigned WrXlate  = 4;  // translation: A/D updates, interrupt files, notices
+
+  // AWATOP
+  parameter logic [5:0] AtopNone    = 6'b000000;
+  parameter logic [5:0] AtopStoreSet = 6'b010011;  // AtomicStore, little-endian, SET
+  parameter logic [5:0] AtopCompare = 6'b110001;
 endpackage

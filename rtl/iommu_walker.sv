@@ -268,7 +268,7 @@ module iommu_walker
   assign mem_rreq_valid_o = (want != '0) || early_next || early_start;
   assign taken            = mem_rreq_valid_o && mem_rreq_ready_i;
   assign mem_rreq_o       = '{
-          id: WalkIdW'(issue_slot),
+          id: MemIdWide'(issue_slot),
           addr: issue_addr,
           len: (issue_phase != PhDc) ? 8'd0 : cfg_i.caps.msi_flat ? 8'd7 : 8'd3,
           // Directory reads would carry iommu_qosid: no QOSID yet, so zero.

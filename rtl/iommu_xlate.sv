@@ -43,6 +43,16 @@ module iommu_xlate
     input  tr_req_t    req_i,
     output logic       rsp_valid_o,
     output tr_rsp_t    rsp_o,
+    // the core's own clients, ATS and debug: after the bridge's requests, in turns
+    input  logic       aux_req_valid_i,
+    output logic       aux_req_ready_o,
+    input  aux_req_t   aux_req_i,
+    output logic       aux_rsp_valid_o,
+    output aux_rsp_t   aux_rsp_o,
+    // what happened, for the HPM
+    output hpm_event_t [HpmPorts-1:0] hpm_o,
+    // iommu_qosid
+    input  mem_user_t  qosid_i,
     // invalidation, held valid until ready: applied, also to walks under way
     input  logic       inv_valid_i,
     output logic       inv_ready_o,
@@ -57,6 +67,13 @@ module iommu_xlate
     output mem_rreq_t  mem_rreq_o,
     input  logic       mem_rrsp_valid_i,
     input  mem_rrsp_t  mem_rrsp_i,
+    // memory writes: A/D updates, interrupt files, notices
+    output logic       mem_wreq_valid_o,
+    input  logic       mem_wreq_ready_i,
+    output mem_wreq_t  mem_wreq_o,
+    input  logic       mem_wrsp_valid_i,
+    input  logic       mem_wrsp_err_i,
+    input  logic [MemIdWide-1:0] mem_wrsp_id_i,
     output logic       idle_o             // every request accepted is answered, every fault taken
 );
 
@@ -179,6 +196,7 @@ module iommu_xlate
   always_comb begin
     rsp_d.tag            = req.tag;
     rsp_d.grant          = grant || ended_grant;
+    rsp_d.sink           = 1'b0;
     rsp_d.spa            = {tlb_ppn, req.iova[11:0]};
     rsp_d.user.pbmt      = tlb_attr.pbmt;
     // A Bare ddtp would take iommu_qosid: no QOSID yet, so zero.
@@ -373,7 +391,16 @@ module iommu_xlate
   `IOMMU_ASSERT(XlateGrantInRange,
                 !(rsp_valid_q && rsp_q.grant) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
 
+  // Not served yet.
+  assign aux_req_ready_o  = 1'b0;
+  assign aux_rsp_valid_o  = 1'b0;
+  assign aux_rsp_o        = '0;
+  assign hpm_o            = '0;
+  assign mem_wreq_valid_o = 1'b0;
+  assign mem_wreq_o       = '0;
+
   logic unused;
-  assign unused = &{1'b0, tlb_attr.g, inv_i.nl, inv_i.gscid, inv_i.pid, inv_i.addr[51:VpnW], walk_mask[VpnW-1],
+  assign unused = &{1'b0, aux_req_valid_i, aux_req_i, qosid_i, mem_wreq_ready_i, mem_wrsp_valid_i, mem_wrsp_err_i,
+                    mem_wrsp_id_i, tlb_attr.g, inv_i.nl, inv_i.gscid, inv_i.pid, inv_i.addr[51:VpnW], walk_mask[VpnW-1],
                     csr_cfg_i};
 endmodule
