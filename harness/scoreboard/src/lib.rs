@@ -42,7 +42,7 @@ mod time;
 
 pub use check::{Check, Violation};
 pub use config::{ScoreboardConfig, Timing};
-pub use oracle::{Legal, Load, Oracle, Tables, Verdict};
+pub use oracle::{Collect, Legal, Load, Oracle, Tables, Update, Verdict};
 pub use record::{Class, Counters, TransactionRecord};
 
 use std::collections::VecDeque;

@@ -280,7 +280,7 @@ impl Scoreboard {
             .iter()
             .filter_map(|v| match v {
                 Verdict::Grant { spa, user, .. } => Some((*spa, *user)),
-                Verdict::Deny { .. } => None,
+                _ => None,
             })
             .collect();
         let list =

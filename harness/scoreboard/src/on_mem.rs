@@ -788,10 +788,7 @@ impl Scoreboard {
             .map_or(&[][..], |q| q.legal.verdicts.as_slice());
         verdicts
             .iter()
-            .filter_map(|v| match v {
-                crate::Verdict::Deny { record, .. } => record.as_ref(),
-                crate::Verdict::Grant { .. } => None,
-            })
+            .filter_map(crate::Verdict::record)
             .chain(own)
     }
 

@@ -6,7 +6,8 @@ use std::hash::BuildHasherDefault;
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::{
-    Command, FaultRecord, Iommu, Label, MemError, Memory, Outcome, Request, Spa, WalkEvent,
+    AtsCompletion, AtsStatus, Command, FaultRecord, Iommu, Label, MemError, Memory, MrifTarget,
+    Observer, Outcome, Request, Spa, WalkEvent,
 };
 
 use crate::ports::WordHasher;
@@ -25,6 +26,22 @@ pub enum Verdict {
         /// The table entry that decided: address and bytes. Memory must have returned some
         /// of it to the block since reset.
         evidence: Option<(u64, u32)>,
+        /// The walk sets A or D bits first ([`Legal::updates`]): not before that is done.
+        after_update: bool,
+    },
+    /// Not forwarded: a page in MRIF mode takes the access.
+    Mrif {
+        /// The interrupt file, and where the notice goes.
+        target: MrifTarget,
+        /// As for a grant.
+        after_update: bool,
+    },
+    /// The completion of an ATS translation request.
+    Ats {
+        /// What it says.
+        completion: AtsCompletion,
+        /// As for a grant.
+        after_update: bool,
     },
     /// Refused, with this record or none.
     Deny {
@@ -41,7 +58,34 @@ impl fmt::Display for Verdict {
             Verdict::Grant {
                 spa, bare: true, ..
             } => write!(f, "passed untranslated to {spa:#x}"),
-            Verdict::Grant { spa, .. } => write!(f, "granted, goes to {spa:#x}"),
+            Verdict::Grant {
+                spa, after_update, ..
+            } => write!(f, "granted, goes to {spa:#x}{}", after(*after_update)),
+            Verdict::Mrif {
+                target,
+                after_update,
+            } => write!(
+                f,
+                "for the interrupt file at {:#x}, notice {} to {:#x}{}",
+                target.mrif.0,
+                target.nid,
+                target.notice.0,
+                after(*after_update)
+            ),
+            Verdict::Ats {
+                completion: c,
+                after_update,
+            } => match c.status {
+                AtsStatus::Success => write!(
+                    f,
+                    "completed: {:#x}, 2^{} bytes, {:?}{}",
+                    c.address,
+                    c.range_log2,
+                    c.permissions,
+                    after(*after_update)
+                ),
+                status => write!(f, "completed: {status:?}, cause {:?}", c.cause),
+            },
             Verdict::Deny { cause, record } => {
                 match cause {
                     Some(c) => write!(f, "refused, cause {c}")?,
@@ -57,6 +101,35 @@ impl fmt::Display for Verdict {
     }
 }
 
+fn after(update: bool) -> &'static str {
+    if update { ", after its A/D update" } else { "" }
+}
+
+impl Verdict {
+    /// The record that it asks for.
+    #[must_use]
+    pub fn record(&self) -> Option<&FaultRecord> {
+        match self {
+            Verdict::Deny { record, .. } => record.as_ref(),
+            Verdict::Ats { completion, .. } => completion.record.as_ref(),
+            Verdict::Grant { .. } | Verdict::Mrif { .. } => None,
+        }
+    }
+}
+
+/// Setting A or D bits in a page-table entry, on behalf of a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update {
+    /// Address.
+    pub addr: u64,
+    /// 4 or 8 bytes.
+    pub size: u8,
+    /// The entry before and after, as in memory (read as little-endian).
+    pub change: (u64, u64),
+    /// User bits on `m_mem`: {MCID, RCID}.
+    pub user: u32,
+}
+
 /// A table entry that a request's walk reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
@@ -66,6 +139,8 @@ pub struct Load {
     pub len: u32,
     /// Of a device or process directory (else of a page table).
     pub directory: bool,
+    /// User bits on `m_mem`: {MCID, RCID}.
+    pub user: u32,
     /// A read of the block has been attributed to it.
     pub done: bool,
 }
@@ -77,6 +152,8 @@ pub struct Legal {
     pub verdicts: Vec<Verdict>,
     /// The entries that the walks of these outcomes read.
     pub loads: Vec<Load>,
+    /// The A/D updates that these walks make.
+    pub updates: Vec<Update>,
 }
 
 impl Legal {
@@ -84,6 +161,7 @@ impl Legal {
     pub fn clear(&mut self) {
         self.verdicts.clear();
         self.loads.clear();
+        self.updates.clear();
     }
 
     /// Adds an outcome if it is new.
@@ -94,23 +172,32 @@ impl Legal {
     }
 
     /// Adds an entry that may be read, if it is new.
-    pub fn add_load(&mut self, addr: u64, len: u32, directory: bool) {
-        if !self.loads.iter().any(|l| l.addr == addr && l.len == len) {
+    pub fn add_load(&mut self, addr: u64, len: u32, directory: bool, user: u32) {
+        let same = |l: &Load| l.addr == addr && l.len == len && l.user == user;
+        if !self.loads.iter().any(same) {
             self.loads.push(Load {
                 addr,
                 len,
                 directory,
+                user,
                 done: false,
             });
         }
     }
 
-    /// Whether it may be refused.
+    /// Adds an A/D update if it is new.
+    pub fn add_update(&mut self, update: Update) {
+        if !self.updates.contains(&update) {
+            self.updates.push(update);
+        }
+    }
+
+    /// Whether it may be answered without having been forwarded.
     #[must_use]
     pub fn may_deny(&self) -> bool {
         self.verdicts
             .iter()
-            .any(|v| matches!(v, Verdict::Deny { .. }))
+            .any(|v| !matches!(v, Verdict::Grant { .. }))
     }
 
     /// Whether it may be forwarded.
@@ -119,6 +206,127 @@ impl Legal {
         self.verdicts
             .iter()
             .any(|v| matches!(v, Verdict::Grant { .. }))
+    }
+}
+
+/// Listens to a walk: what it reads and updates goes into a [`Legal`], and so does its outcome.
+#[derive(Debug)]
+pub struct Collect<'a> {
+    iommu: &'a Iommu,
+    out: &'a mut Legal,
+    /// User bits of accesses that the device context decides, once it is known, and whether
+    /// its first stage is of 32 bits.
+    user: u32,
+    sxl: bool,
+    /// The last entry that was read: the one that decided.
+    evidence: Option<(u64, u32)>,
+    updated: bool,
+}
+
+/// {MCID, RCID} as on the user bits of `m_mem`.
+fn mem_user((rcid, mcid): (u16, u16)) -> u32 {
+    u32::from(rcid & 0xfff) | u32::from(mcid & 0xfff) << 12
+}
+
+impl<'a> Collect<'a> {
+    /// For a walk of this IOMMU.
+    pub fn new(iommu: &'a Iommu, out: &'a mut Legal) -> Self {
+        Self {
+            iommu,
+            out,
+            user: 0,
+            sxl: false,
+            evidence: None,
+            updated: false,
+        }
+    }
+
+    /// An entry of 4 bytes.
+    fn is_half(&self, label: &Label) -> bool {
+        match label {
+            Label::FirstStage { .. } => self.sxl,
+            Label::SecondStage { .. } => self.iommu.registers().gxl,
+            _ => false,
+        }
+    }
+
+    fn user_of(&self, label: &Label) -> u32 {
+        match label {
+            Label::DdtNonLeaf { .. } | Label::Dc { .. } => {
+                mem_user(self.iommu.qos_ids(label, None))
+            }
+            _ => self.user,
+        }
+    }
+
+    /// The walk is over: adds what became of it.
+    pub fn finish(self, outcome: Outcome) {
+        let after_update = self.updated;
+        self.out.add(match outcome {
+            Outcome::Granted(t) => Verdict::Grant {
+                spa: t.spa.0,
+                user: u32::from(t.pbmt.code())
+                    | u32::from(t.rcid & 0xfff) << 2
+                    | u32::from(t.mcid & 0xfff) << 14,
+                bare: self.evidence.is_none(),
+                evidence: self.evidence,
+                after_update,
+            },
+            Outcome::Denied(d) => Verdict::Deny {
+                record: d.record,
+                cause: Some(d.cause.code()),
+            },
+            Outcome::Mrif(target) => Verdict::Mrif {
+                target,
+                after_update,
+            },
+            Outcome::Ats(completion) => Verdict::Ats {
+                completion,
+                after_update,
+            },
+        });
+    }
+}
+
+impl Observer for Collect<'_> {
+    fn on(&mut self, event: &WalkEvent<'_>) {
+        match event {
+            WalkEvent::Context(dc) => {
+                self.user = mem_user(self.iommu.qos_ids(&Label::Mrif, Some(dc)));
+                self.sxl = dc.sxl();
+            }
+            WalkEvent::Load { addr, label, value } => {
+                let dc_size = self.iommu.config().capabilities.dc_size() as u32;
+                let (len, directory) = entry(label, dc_size);
+                let len = if self.is_half(label) { 4 } else { len };
+                let user = self.user_of(label);
+                self.out.add_load(addr.0, len, directory, user);
+                let napot = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. })
+                    && value.is_ok_and(|words| words.first().is_some_and(|w| w >> 63 & 1 == 1));
+                // Any of the 16 equal entries of a NAPOT range will do.
+                self.evidence = Some(if napot {
+                    (addr.0 & !127, 128)
+                } else {
+                    (addr.0, len)
+                });
+            }
+            WalkEvent::Update {
+                addr,
+                label,
+                change,
+                done,
+            } => {
+                self.updated |= matches!(done, Ok(true));
+                let update = Update {
+                    addr: addr.0,
+                    size: if self.is_half(label) { 4 } else { 8 },
+                    change: *change,
+                    user: self.user_of(label),
+                };
+                self.out.add_update(update);
+            }
+            WalkEvent::Begin(_) | WalkEvent::Rule(_) => {}
+        }
     }
 }
 
@@ -185,41 +393,9 @@ impl Tables {
             held,
             used: 0,
         };
-        let mut last = None;
-        let dc_size = iommu.config().capabilities.dc_size() as u32;
-        let outcome = iommu.translate(&mut view, request, &mut |event: &WalkEvent<'_>| {
-            if let WalkEvent::Load { addr, label, value } = event {
-                let (len, directory) = entry(label, dc_size);
-                out.add_load(addr.0, len, directory);
-                let napot = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. })
-                    && value.is_ok_and(|words| words.first().is_some_and(|w| w >> 63 & 1 == 1));
-                // Any of the 16 equal entries of a NAPOT range will do.
-                last = Some(if napot {
-                    (addr.0 & !127, 128)
-                } else {
-                    (addr.0, len)
-                });
-            }
-        });
-        out.add(match outcome {
-            Outcome::Granted(t) => Verdict::Grant {
-                spa: t.spa.0,
-                user: u32::from(t.pbmt.code())
-                    | u32::from(t.rcid & 0xfff) << 2
-                    | u32::from(t.mcid & 0xfff) << 14,
-                bare: last.is_none(),
-                evidence: last,
-            },
-            Outcome::Denied(d) => Verdict::Deny {
-                record: d.record,
-                cause: Some(d.cause.code()),
-            },
-            // Not asked here, or not in `capabilities` yet: nothing may come out.
-            Outcome::Mrif(_) | Outcome::Ats(_) => Verdict::Deny {
-                record: None,
-                cause: None,
-            },
-        });
+        let mut collect = Collect::new(iommu, out);
+        let outcome = iommu.translate(&mut view, request, &mut collect);
+        collect.finish(outcome);
         view.used
     }
 
@@ -350,7 +526,11 @@ impl Memory for View<'_> {
         label: &Label,
     ) -> Result<u64, MemError> {
         // The swap itself is the block's to do: here only what it would find.
-        self.load(addr, size, label)
+        match self.mem.fault_for(addr.0, size.into(), FaultAccess::Any) {
+            Some(MemFault::SlvErr | MemFault::DecErr) => Err(MemError::Access),
+            Some(MemFault::Poison) => Err(MemError::Corrupt),
+            None => self.load(addr, size, label),
+        }
     }
 
     fn fetch_or(&mut self, addr: Spa, _: u64, _: bool, label: &Label) -> Result<u64, MemError> {
