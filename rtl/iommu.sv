@@ -15,6 +15,8 @@ module iommu #(
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
     parameter int unsigned NumWalkers   = 4,   // walks in flight, 1 to 16
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
+    parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
+    parameter int unsigned NumItags     = 32,  // ATS invalidations under way, a power of 2, 2 to 32
     parameter int unsigned RdSlots      = 32,  // device reads in flight, a power of 2, 2 to 64
     parameter int unsigned WrSlots      = 32,  // device writes in flight, a power of 2, 8 to 64
     parameter int unsigned WrBufBeats   = 64   // device write buffer, beats, a power of 2
@@ -259,7 +261,9 @@ module iommu #(
       .IotlbEntries(IotlbEntries),
       .DdtcEntries(DdtcEntries),
       .NumWalkers(NumWalkers),
-      .CmdPrefetch(CmdPrefetch)
+      .CmdPrefetch(CmdPrefetch),
+      .NumHpm(NumHpm),
+      .NumItags(NumItags)
   ) u_core (
       .clk_i, .rst_ni, .cfg_caps_i, .ats_timeout_i,
       .tr_req_valid_i(tr_req_valid),

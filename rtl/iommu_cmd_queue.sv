@@ -5,7 +5,8 @@
 // moves cqh on. A command counts as executed when what it asked for is done:
 // an invalidation when every cache has taken it, IOFENCE.C when its fence has
 // drained and its write has been answered. cqh moves only then, so at an error
-// it stands on the command that caused it.
+// it stands on the command that caused it. ATS commands are executed when the
+// ATS port has taken their message; IOFENCE.C waits for what comes back.
 //
 // Up to PrefetchDepth commands are read in one burst; what is left of them is
 // dropped at an error or when the queue is turned off, because software may
@@ -21,6 +22,7 @@ module iommu_cmd_queue
     input  logic        clk_i,             // clock
     input  logic        rst_ni,            // asynchronous reset, active low
     input  csr_cfg_t    csr_cfg_i,         // configuration
+    input  mem_user_t   qosid_i,           // iommu_qosid
     input  ddtp_mode_e  ddtp_mode_i,       // bounds the DID operand
 
     // register file
@@ -30,6 +32,7 @@ module iommu_cmd_queue
     output logic [31:0] head_o,            // cqh
     output logic        set_mf_o,          // pulse: memory fault
     output logic        set_ill_o,         // pulse: illegal command
+    output logic        set_to_o,          // pulse: IOFENCE.C found a time-out
     output logic        set_fence_o,       // pulse: IOFENCE.C with WSI completed
 
     // invalidation: held until ready, which says that it is done
@@ -42,6 +45,17 @@ module iommu_cmd_queue
     output logic        fence_pr_o,        // reads
     output logic        fence_pw_o,        // writes
     input  logic        fence_done_i,
+
+    // ATS messages: held until ready, unless the queue is turned off
+    output logic        ats_inv_valid_o,
+    input  logic        ats_inv_ready_i,
+    output ats_inv_t    ats_inv_o,         // the ATS port gives the ITag
+    output logic        ats_prgr_valid_o,
+    input  logic        ats_prgr_ready_i,
+    output ats_prgr_t   ats_prgr_o,
+    input  logic        ats_pending_i,     // messages not sent, or invalidations not completed
+    input  logic        ats_timed_out_i,   // an invalidation has timed out
+    output logic        ats_reported_o,    // pulse: that is reported
 
     // command fetch: one burst at a time
     output logic        mem_rreq_valid_o,
@@ -65,7 +79,8 @@ module iommu_cmd_queue
   typedef enum logic [6:0] {
     OpIotinval = 7'd1,
     OpIofence  = 7'd2,
-    OpIodir    = 7'd3
+    OpIodir    = 7'd3,
+    OpAts      = 7'd4
   } opcode_e;
 
   // IOTINVAL
@@ -114,10 +129,26 @@ module iommu_cmd_queue
     logic [6:0]            opcode;
   } cmd_dir_t;
 
+  // ATS
+  typedef struct packed {
+    logic [63:0]           payload;
+    logic [7:0]            dseg;
+    logic [15:0]           rid;
+    logic [5:0]            rsvd2;  // 39:34
+    logic                  dsv;
+    logic                  pv;
+    logic [ProcessIdW-1:0] pid;
+    logic [1:0]            rsvd1;  // 11:10
+    logic [2:0]            func3;
+    logic [6:0]            opcode;
+  } cmd_ats_t;
+
   // ---------------------------------------------------------------- state
   typedef enum logic [2:0] {
     StFetch,    // take the next command, or wait for one
     StInval,    // invalidation offered to the caches
+    StAts,      // message offered to the ATS port
+    StAtsWait,  // IOFENCE.C: what the ATS port has under way
     StFence,    // device traffic of before draining
     StWrite,    // IOFENCE.C's write offered
     StWriteB,   // its answer awaited
@@ -153,6 +184,7 @@ module iommu_cmd_queue
   logic            flush;       // forget what was prefetched
   logic            empty;       // no command to execute
   logic            beat_err;
+  logic [63:0]     data;        // of the beat, in order of bits
   logic            push, pop;
 
   assign mask       = queue_mask(cfg_i.log2sz_1);
@@ -170,6 +202,7 @@ module iommu_cmd_queue
   end
 
   assign empty    = avail == '0;
+  assign data     = endian64(csr_cfg_i.be, mem_rrsp_i.data);
   assign beat_err = mem_rrsp_i.err || mem_rrsp_i.poison;
   assign push     = mem_rrsp_valid_i && half_q && !drop_q && !flush;
 
@@ -181,6 +214,7 @@ module iommu_cmd_queue
     mem_rreq_o      = '0;
     mem_rreq_o.addr = req_addr_q;
     mem_rreq_o.len  = req_len_q;
+    mem_rreq_o.user = qosid_i;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -210,7 +244,7 @@ module iommu_cmd_queue
       if (req_q && mem_rreq_ready_i) req_q <= 1'b0;
       if (mem_rrsp_valid_i) begin
         half_q    <= !half_q;
-        low_q     <= mem_rrsp_i.data;
+        low_q     <= data;
         low_err_q <= beat_err;
         if (mem_rrsp_i.last) fetching_q <= 1'b0;
       end
@@ -229,7 +263,7 @@ module iommu_cmd_queue
   // No reset: nothing is read before it is written.
   always_ff @(posedge clk_i) begin
     if (push) begin
-      buf_q[wr_q]     <= {mem_rrsp_i.data, low_q};
+      buf_q[wr_q]     <= {data, low_q};
       buf_err_q[wr_q] <= beat_err || low_err_q;
     end
   end
@@ -240,13 +274,15 @@ module iommu_cmd_queue
   cmd_inval_t   nx_inval;
   cmd_fence_t   nx_fence;
   cmd_dir_t     nx_dir;
-  logic         nx_legal, nx_is_fence;
+  cmd_ats_t     nx_ats;
+  logic         nx_legal;
 
   assign next_cmd = buf_q[rd_q];
   assign next_err = buf_err_q[rd_q];
   assign nx_inval = cmd_inval_t'(next_cmd);
   assign nx_fence = cmd_fence_t'(next_cmd);
   assign nx_dir   = cmd_dir_t'(next_cmd);
+  assign nx_ats   = cmd_ats_t'(next_cmd);
 
   // Width of device_id in the directory's present shape, and of process_id.
   logic [DeviceIdW-1:0]  did_over;
@@ -270,8 +306,7 @@ module iommu_cmd_queue
   end
 
   always_comb begin
-    nx_is_fence = nx_inval.opcode == OpIofence;
-    nx_legal    = 1'b0;
+    nx_legal = 1'b0;
     unique case (nx_inval.opcode)
       OpIotinval: begin
         nx_legal = nx_inval.func3 <= 3'd1 &&
@@ -293,7 +328,8 @@ module iommu_cmd_queue
           default: nx_legal = 1'b0;
         endcase
       end
-      default: nx_legal = 1'b0;  // reserved, custom, and ATS without the capability
+      OpAts:   nx_legal = caps.ats && nx_ats.func3 <= 3'd1 && {nx_ats.rsvd1, nx_ats.rsvd2} == '0;
+      default: nx_legal = 1'b0;  // reserved, custom
     endcase
   end
 
@@ -301,6 +337,7 @@ module iommu_cmd_queue
   cmd_inval_t cmd_inval;
   cmd_fence_t cmd_fence;
   cmd_dir_t   cmd_dir;
+  cmd_ats_t   cmd_ats;
   logic       done;        // the command has completed
   logic       fault;       // its memory access failed
   logic       av_range_ok; // IOFENCE.C's address has no bit above the bus
@@ -308,7 +345,14 @@ module iommu_cmd_queue
   assign cmd_inval   = cmd_inval_t'(cmd_q);
   assign cmd_fence   = cmd_fence_t'(cmd_q);
   assign cmd_dir     = cmd_dir_t'(cmd_q);
+  assign cmd_ats     = cmd_ats_t'(cmd_q);
   assign av_range_ok = cmd_fence.addr[61:PaW-2] == '0;
+
+  // Where IOFENCE.C goes when ATS has nothing under way: drain, write, or done.
+  function automatic state_e after_ats(input logic drain, input logic av);
+    if (drain) return StFence;
+    return av ? StWrite : StFetch;
+  endfunction
 
   always_comb begin
     state_d = state_q;
@@ -316,6 +360,7 @@ module iommu_cmd_queue
     done    = 1'b0;
     fault   = 1'b0;
     set_ill_o = 1'b0;
+    set_to_o  = 1'b0;
     unique case (state_q)
       StFetch: begin
         if (on_q && cfg_i.en && !cfg_i.error && count_q != '0 && !empty) begin
@@ -326,14 +371,15 @@ module iommu_cmd_queue
           end else if (!nx_legal) begin
             set_ill_o = 1'b1;
             state_d   = StStopped;
-          end else if (!nx_is_fence) begin
-            state_d = StInval;
-          end else if (nx_fence.pr || nx_fence.pw) begin
-            state_d = StFence;
-          end else if (nx_fence.av) begin
-            state_d = StWrite;
           end else begin
-            done = 1'b1;
+            unique case (nx_inval.opcode)
+              OpIofence: begin
+                state_d = (ats_pending_i || ats_timed_out_i) ? StAtsWait : after_ats(nx_fence.pr || nx_fence.pw, nx_fence.av);
+                done    = state_d == StFetch;
+              end
+              OpAts:   state_d = StAts;
+              default: state_d = StInval;
+            endcase
           end
         end
       end
@@ -341,6 +387,24 @@ module iommu_cmd_queue
         if (inv_ready_i) begin
           done    = 1'b1;
           state_d = StFetch;
+        end
+      end
+      // A device that does not answer, or takes nothing, does not keep the queue on.
+      StAts: begin
+        if ((cmd_ats.func3 == 3'd0) ? ats_inv_ready_i : ats_prgr_ready_i) begin
+          done    = 1'b1;
+          state_d = StFetch;
+        end else if (!cfg_i.en) begin
+          state_d = StFetch;
+        end
+      end
+      StAtsWait: begin
+        if (!cfg_i.en) begin
+          state_d = StFetch;
+        end else if (!ats_pending_i) begin
+          set_to_o = ats_timed_out_i;
+          state_d  = ats_timed_out_i ? StStopped : after_ats(cmd_fence.pr || cmd_fence.pw, cmd_fence.av);
+          done     = state_d == StFetch;
         end
       end
       StFence: begin
@@ -375,7 +439,7 @@ module iommu_cmd_queue
 
   // A fence without PR, PW and AV completes as it is popped.
   logic fence_wsi;
-  assign fence_wsi   = (state_q == StFetch) ? nx_fence.wsi : (cmd_fence.wsi && state_q != StInval);
+  assign fence_wsi   = (state_q == StFetch) ? nx_fence.wsi : (cmd_fence.wsi && cmd_fence.opcode == OpIofence);
   assign set_mf_o    = fault;
   assign set_fence_o = done && fence_wsi;
 
@@ -427,6 +491,26 @@ module iommu_cmd_queue
     end
   end
 
+  // Without DSV there is no segment, without PV no process_id.
+  assign ats_inv_valid_o  = state_q == StAts && cmd_ats.func3 == 3'd0;
+  assign ats_prgr_valid_o = state_q == StAts && cmd_ats.func3 != 3'd0;
+  assign ats_reported_o   = set_to_o;
+
+  always_comb begin
+    ats_inv_o             = '0;
+    ats_inv_o.device_id   = {cmd_ats.dsv ? cmd_ats.dseg : 8'd0, cmd_ats.rid};
+    ats_inv_o.dsv         = cmd_ats.dsv;
+    ats_inv_o.pv          = cmd_ats.pv;
+    ats_inv_o.process_id  = cmd_ats.pv ? cmd_ats.pid : '0;
+    ats_inv_o.payload     = cmd_ats.payload;
+    ats_prgr_o.device_id  = ats_inv_o.device_id;
+    ats_prgr_o.dsv        = cmd_ats.dsv;
+    ats_prgr_o.pv         = cmd_ats.pv;
+    ats_prgr_o.process_id = ats_inv_o.process_id;
+    ats_prgr_o.prgi       = cmd_ats.payload[40:32];
+    ats_prgr_o.response   = cmd_ats.payload[47:44];
+  end
+
   assign fence_req_o = state_q == StFence;
   assign fence_pr_o  = cmd_fence.pr;
   assign fence_pw_o  = cmd_fence.pw;
@@ -440,14 +524,15 @@ module iommu_cmd_queue
     mem_wreq_o.addr    = {cmd_fence.addr[PaW-3:0], 2'b00};
     mem_wreq_o.size    = 3'd2;
     mem_wreq_o.strb    = cmd_fence.addr[0] ? 8'hF0 : 8'h0F;
-    mem_wreq_o.data[0] = {2{cmd_fence.data}};
+    mem_wreq_o.data[0] = {2{endian32(csr_cfg_i.be, cmd_fence.data)}};
+    mem_wreq_o.user    = qosid_i;
   end
 
   // Three views of a command: each has fields that only the others use. The
   // answer's id is the arbiter's; a client with one burst needs none.
   logic unused;
-  assign unused = ^{mem_rrsp_i.id, csr_cfg_i, caps, nx_inval, nx_fence, nx_dir, cmd_inval,
-                    cmd_fence, cmd_dir};
+  assign unused = ^{mem_rrsp_i.id, cfg_i.mf, csr_cfg_i, caps, nx_inval, nx_fence, nx_dir, nx_ats, cmd_inval,
+                    cmd_fence, cmd_dir, cmd_ats};
 
   `IOMMU_ASSERT(PrefetchFits, !(push && count_q == CntW'(PrefetchDepth)))
   `IOMMU_ASSERT(DataOnlyWhileFetching, !mem_rrsp_valid_i || (fetching_q && !req_q))
@@ -455,6 +540,8 @@ module iommu_cmd_queue
   `IOMMU_ASSERT(BurstInsidePage,
                 !req_q || 12'(req_addr_q[11:3]) + 12'(req_len_q) < 12'd512)
   `IOMMU_ASSERT(InvalidationHeld, !inv_valid_o || on_q)
-  `IOMMU_ASSERT(HeadStaysOnError, !((set_mf_o || set_ill_o) && done))
+  `IOMMU_ASSERT(HeadStaysOnError, !((set_mf_o || set_ill_o || set_to_o) && done))
+  `IOMMU_ASSERT(FenceHasNothingUnderWay,
+                !(set_fence_o || mem_wreq_valid_o) || !ats_pending_i)
 
 endmodule

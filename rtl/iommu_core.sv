@@ -14,7 +14,9 @@ module iommu_core
     parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
     parameter int unsigned NumWalkers   = 4,   // walks in flight, 1 to 16
-    parameter int unsigned CmdPrefetch  = 8    // commands read in a burst at most, a power of 2, up to 32
+    parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
+    parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
+    parameter int unsigned NumItags     = 32   // ATS invalidations under way, a power of 2, 2 to 32
 ) (
     input  logic                              clk_i,  // clock
     input  logic                              rst_ni,  // asynchronous reset, active low
@@ -133,10 +135,17 @@ module iommu_core
   logic       inv_valid, inv_ready;
   inv_req_t   inv;
 
-  queue_cfg_t  cq_cfg, fq_cfg;
-  logic        cq_clear, cq_on, cq_set_mf, cq_set_ill, cq_set_fence;
+  queue_cfg_t  cq_cfg, fq_cfg, pq_cfg;
+  logic        cq_clear, cq_on, cq_set_mf, cq_set_ill, cq_set_to, cq_set_fence;
   logic        fq_clear, fq_on, fq_set_of, fq_set_mf, fq_record;
-  logic [31:0] cq_head, fq_tail;
+  logic        pq_clear, pq_on, pq_set_of, pq_set_mf, pq_record;
+  logic [31:0] cq_head, fq_tail, pq_tail;
+
+  // command queue and ATS port
+  logic        cmd_inv_valid, cmd_inv_ready, cmd_prgr_valid, cmd_prgr_ready;
+  ats_inv_t    cmd_inv;
+  ats_prgr_t   cmd_prgr;
+  logic        ats_pending, ats_timed_out, ats_reported;
 
   logic [3:0]        ipsr;
   logic [3:0][3:0]   icvec;
@@ -163,29 +172,26 @@ module iommu_core
   logic                  wrsp_err;
   logic [MemIdWide-1:0]  wrsp_id;
 
-  // Page requests do not write yet, ATS and debug do not ask, nothing counts.
-  assign wreq_valid[WrPage] = '0;
-  assign wreq[WrPage]       = '0;
-
+  // the core's own clients of the lookup pipeline, and their arbiter's port
+  logic     [NumAuxCl-1:0]   cl_req_valid, cl_req_ready, cl_rsp_valid;
+  aux_req_t [NumAuxCl-1:0]   cl_req;
   logic                      aux_req_valid, aux_req_ready, aux_rsp_valid;
   aux_req_t                  aux_req;
   aux_rsp_t                  aux_rsp;
   hpm_event_t [HpmPorts-1:0] hpm;
   mem_user_t                 qosid;  // iommu_qosid
-  assign aux_req_valid = 1'b0;
-  assign aux_req       = '0;
-  assign qosid         = '0;
 
   // Nobody waits for an idle translation path: invalidation and ddtp have
   // their own handshakes.
   logic xl_idle, unused;
-  assign unused = &{1'b0, xl_idle, wrsp_id, wreq_ready[WrPage], wrsp_valid[WrPage], aux_req_ready, aux_rsp_valid, aux_rsp, hpm};
+  assign unused = xl_idle;
 
   assign fence_pr[1] = 1'b1;
   assign fence_pw[1] = 1'b1;
 
   iommu_regs #(
-      .NumVec(NumVec)
+      .NumVec(NumVec),
+      .NumHpm(NumHpm)
   ) u_regs (
       .clk_i, .rst_ni, .cfg_caps_i,
       .s_reg_awvalid_i, .s_reg_awready_o, .s_reg_awaddr_i, .s_reg_awprot_i, .s_reg_wvalid_i,
@@ -193,6 +199,7 @@ module iommu_core
       .s_reg_bresp_o, .s_reg_arvalid_i, .s_reg_arready_o, .s_reg_araddr_i, .s_reg_arprot_i,
       .s_reg_rvalid_o, .s_reg_rready_i, .s_reg_rdata_o, .s_reg_rresp_o,
       .csr_cfg_o(csr_cfg),
+      .qosid_o(qosid),
       .ddtp_mode_o(ddtp_mode),
       .ddtp_valid_o(ddtp_valid),
       .ddtp_o(ddtp),
@@ -205,6 +212,7 @@ module iommu_core
       .cq_head_i(cq_head),
       .cq_set_mf_i(cq_set_mf),
       .cq_set_ill_i(cq_set_ill),
+      .cq_set_to_i(cq_set_to),
       .cq_set_fence_i(cq_set_fence),
       .fq_cfg_o(fq_cfg),
       .fq_clear_o(fq_clear),
@@ -213,6 +221,19 @@ module iommu_core
       .fq_set_of_i(fq_set_of),
       .fq_set_mf_i(fq_set_mf),
       .fq_record_i(fq_record),
+      .pq_cfg_o(pq_cfg),
+      .pq_clear_o(pq_clear),
+      .pq_on_i(pq_on),
+      .pq_tail_i(pq_tail),
+      .pq_set_of_i(pq_set_of),
+      .pq_set_mf_i(pq_set_mf),
+      .pq_record_i(pq_record),
+      .hpm_event_i(hpm),
+      .dbg_req_valid_o(cl_req_valid[AuxClDebug]),
+      .dbg_req_ready_i(cl_req_ready[AuxClDebug]),
+      .dbg_req_o(cl_req[AuxClDebug]),
+      .dbg_rsp_valid_i(cl_rsp_valid[AuxClDebug]),
+      .dbg_rsp_i(aux_rsp),
       .ipsr_o(ipsr),
       .icvec_o(icvec),
       .msi_mask_o(msi_mask),
@@ -269,6 +290,7 @@ module iommu_core
   ) u_cmd_queue (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),
+      .qosid_i(qosid),
       .ddtp_mode_i(ddtp_mode),
       .cfg_i(cq_cfg),
       .clear_i(cq_clear),
@@ -276,6 +298,7 @@ module iommu_core
       .head_o(cq_head),
       .set_mf_o(cq_set_mf),
       .set_ill_o(cq_set_ill),
+      .set_to_o(cq_set_to),
       .set_fence_o(cq_set_fence),
       .inv_valid_o(inv_valid),
       .inv_ready_i(inv_ready),
@@ -284,6 +307,15 @@ module iommu_core
       .fence_pr_o(fence_pr[0]),
       .fence_pw_o(fence_pw[0]),
       .fence_done_i(fence_done[0]),
+      .ats_inv_valid_o(cmd_inv_valid),
+      .ats_inv_ready_i(cmd_inv_ready),
+      .ats_inv_o(cmd_inv),
+      .ats_prgr_valid_o(cmd_prgr_valid),
+      .ats_prgr_ready_i(cmd_prgr_ready),
+      .ats_prgr_o(cmd_prgr),
+      .ats_pending_i(ats_pending),
+      .ats_timed_out_i(ats_timed_out),
+      .ats_reported_o(ats_reported),
       .mem_rreq_valid_o(cq_rreq_valid),
       .mem_rreq_ready_i(cq_rreq_ready),
       .mem_rreq_o(cq_rreq),
@@ -313,6 +345,8 @@ module iommu_core
       .msi_valid_i(msi_fault_valid),
       .msi_ready_o(msi_fault_ready),
       .msi_fault_i(msi_fault),
+      .be_i(csr_cfg.be),
+      .qosid_i(qosid),
       .cfg_i(fq_cfg),
       .clear_i(fq_clear),
       .on_o(fq_on),
@@ -332,6 +366,8 @@ module iommu_core
   ) u_irq (
       .clk_i, .rst_ni,
       .wsi_i(csr_cfg.wsi),
+      .be_i(csr_cfg.be),
+      .qosid_i(qosid),
       .ipsr_i(ipsr),
       .icvec_i(icvec),
       .mask_i(msi_mask),
@@ -382,13 +418,57 @@ module iommu_core
       .m_mem_rresp_i, .m_mem_rlast_i, .m_mem_rpoison_i
   );
 
-  iommu_ats_stub u_ats (
-      .clk_i, .rst_ni, .ats_timeout_i,
+  iommu_ats #(
+      .NumItags(NumItags)
+  ) u_ats (
+      .clk_i, .rst_ni,
+      .csr_cfg_i(csr_cfg),
+      .qosid_i(qosid),
+      .ats_timeout_i,
       .s_ats_tr_valid_i, .s_ats_tr_ready_o, .s_ats_tr_data_i, .s_ats_ic_valid_i,
       .s_ats_ic_ready_o, .s_ats_ic_data_i, .s_ats_pr_valid_i, .s_ats_pr_ready_o,
       .s_ats_pr_data_i, .m_ats_tc_valid_o, .m_ats_tc_ready_i, .m_ats_tc_data_o,
       .m_ats_inv_valid_o, .m_ats_inv_ready_i, .m_ats_inv_data_o, .m_ats_prgr_valid_o,
-      .m_ats_prgr_ready_i, .m_ats_prgr_data_o
+      .m_ats_prgr_ready_i, .m_ats_prgr_data_o,
+      .cmd_inv_valid_i(cmd_inv_valid),
+      .cmd_inv_ready_o(cmd_inv_ready),
+      .cmd_inv_i(cmd_inv),
+      .cmd_prgr_valid_i(cmd_prgr_valid),
+      .cmd_prgr_ready_o(cmd_prgr_ready),
+      .cmd_prgr_i(cmd_prgr),
+      .pending_o(ats_pending),
+      .timed_out_o(ats_timed_out),
+      .reported_i(ats_reported),
+      .pq_cfg_i(pq_cfg),
+      .pq_clear_i(pq_clear),
+      .pq_on_o(pq_on),
+      .pq_tail_o(pq_tail),
+      .pq_set_of_o(pq_set_of),
+      .pq_set_mf_o(pq_set_mf),
+      .pq_record_o(pq_record),
+      .req_valid_o(cl_req_valid[AuxClComplete:0]),
+      .req_ready_i(cl_req_ready[AuxClComplete:0]),
+      .req_o(cl_req[AuxClComplete:0]),
+      .rsp_valid_i(cl_rsp_valid[AuxClComplete:0]),
+      .rsp_i(aux_rsp),
+      .mem_wreq_valid_o(wreq_valid[WrPage]),
+      .mem_wreq_ready_i(wreq_ready[WrPage]),
+      .mem_wreq_o(wreq[WrPage]),
+      .mem_wrsp_valid_i(wrsp_valid[WrPage]),
+      .mem_wrsp_err_i(wrsp_err)
+  );
+
+  iommu_aux_arb u_aux_arb (
+      .clk_i, .rst_ni,
+      .req_valid_i(cl_req_valid),
+      .req_ready_o(cl_req_ready),
+      .req_i(cl_req),
+      .rsp_valid_o(cl_rsp_valid),
+      .req_valid_o(aux_req_valid),
+      .req_ready_i(aux_req_ready),
+      .req_o(aux_req),
+      .rsp_valid_i(aux_rsp_valid),
+      .rsp_tag_i(aux_rsp.tag)
   );
 
 endmodule

@@ -26,6 +26,8 @@ module iommu_fault_queue
     input  fault_rec_t  msi_fault_i,
 
     // register file
+    input  logic        be_i,              // fctl.BE: records are big-endian
+    input  mem_user_t   qosid_i,           // iommu_qosid
     input  queue_cfg_t  cfg_i,             // base, size, fqh, enable
     input  logic        clear_i,           // pulse: fqen goes from 0 to 1
     output logic        on_o,              // fqcsr.fqon
@@ -151,27 +153,35 @@ module iommu_fault_queue
   assign tail_o = tail_q;
 
   // ---------------------------------------------------------------- the record
-  logic [31:0] slot;  // masked again: fqb may be rewritten at any time
+  logic [31:0]      slot;  // masked again: fqb may be rewritten at any time
+  logic [3:0][63:0] record;
 
   assign slot             = tail_q & mask;
   assign mem_wreq_valid_o = state_q == StWrite;
 
   always_comb begin
+    record           = '0;
+    record[0][11:0]  = head_rec.cause;
+    record[0][31:12] = head_rec.pid;
+    record[0][32]    = head_rec.pv;
+    record[0][33]    = head_rec.priv;
+    record[0][39:34] = head_rec.ttyp;
+    record[0][63:40] = head_rec.did;
+    record[2]        = head_rec.iotval;
+    record[3]        = head_rec.iotval2;
+
     mem_wreq_o      = '0;
     mem_wreq_o.id   = MemIdWide'(MemIdFault);
     mem_wreq_o.addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 5);
     mem_wreq_o.len  = 2'd3;
     mem_wreq_o.size = 3'd3;
     mem_wreq_o.strb = 8'hFF;
-    mem_wreq_o.data[0][11:0]  = head_rec.cause;
-    mem_wreq_o.data[0][31:12] = head_rec.pid;
-    mem_wreq_o.data[0][32]    = head_rec.pv;
-    mem_wreq_o.data[0][33]    = head_rec.priv;
-    mem_wreq_o.data[0][39:34] = head_rec.ttyp;
-    mem_wreq_o.data[0][63:40] = head_rec.did;
-    mem_wreq_o.data[2]        = head_rec.iotval;
-    mem_wreq_o.data[3]        = head_rec.iotval2;
+    mem_wreq_o.user = qosid_i;
+    for (int unsigned d = 0; d < 4; d++) mem_wreq_o.data[d] = endian64(be_i, record[d]);
   end
+
+  logic unused;
+  assign unused = cfg_i.mf;
 
   `IOMMU_ASSERT(PlacesNotOverrun, !(keep && full))
   `IOMMU_ASSERT(PlacesNotUnderrun, !(pop && empty))

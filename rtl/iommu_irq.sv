@@ -19,6 +19,8 @@ module iommu_irq
 
     // register file
     input  logic              wsi_i,             // fctl.WSI
+    input  logic              be_i,              // fctl.BE: messages are big-endian
+    input  mem_user_t         qosid_i,           // iommu_qosid
     input  logic [3:0]        ipsr_i,            // {pip, pmip, fip, cip}
     input  logic [3:0][3:0]   icvec_i,           // vector of each, same order
     input  logic [NumVec-1:0] mask_i,            // msi_vec_ctl.M
@@ -147,7 +149,8 @@ module iommu_irq
     mem_wreq_o.addr    = addr_q;
     mem_wreq_o.size    = 3'd2;
     mem_wreq_o.strb    = addr_q[2] ? 8'hF0 : 8'h0F;
-    mem_wreq_o.data[0] = {2{data_q}};
+    mem_wreq_o.data[0] = {2{endian32(be_i, data_q)}};
+    mem_wreq_o.user    = qosid_i;
     fault_o            = '0;
     fault_o.cause      = CauseMsiWrite;
     fault_o.iotval     = 64'(addr_q);

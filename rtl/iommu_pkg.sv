@@ -241,6 +241,25 @@ package iommu_pkg;
     logic [1:0]         pbmt;
   } aux_rsp_t;
 
+  // Who asks there, told by the tag: ATS translation requests have several under way.
+  parameter int unsigned NumAuxCl       = 4;
+  parameter int unsigned AuxClTranslate = 0;
+  parameter int unsigned AuxClPage      = 1;  // page requests
+  parameter int unsigned AuxClComplete  = 2;  // invalidation completions
+  parameter int unsigned AuxClDebug     = 3;
+  parameter logic [AuxTagW-1:0] AuxTagPage     = 3'd4;
+  parameter logic [AuxTagW-1:0] AuxTagComplete = 3'd5;
+  parameter logic [AuxTagW-1:0] AuxTagDebug    = 3'd6;
+
+  function automatic logic [1:0] aux_client(input logic [AuxTagW-1:0] tag);
+    unique case (tag)
+      AuxTagPage:     return 2'(AuxClPage);
+      AuxTagComplete: return 2'(AuxClComplete);
+      AuxTagDebug:    return 2'(AuxClDebug);
+      default:        return 2'(AuxClTranslate);
+    endcase
+  endfunction
+
   // Events for the HPM, each high for a cycle, with what the filters compare.
   // One port counts requests as they are answered, the other walks as they begin.
   parameter int unsigned HpmPorts = 2;
@@ -331,10 +350,20 @@ package iommu_pkg;
   typedef struct packed {
     logic            en;        // cqen, fqen
     logic            error;     // an error bit that stops the queue is set
+    logic            mf;        // one of them: memory fault
     logic [31:0]     index;     // software's index: cqt, fqh
     logic [4:0]      log2sz_1;  // LOG2SZ-1
     logic [PpnW-1:0] ppn;       // root page
   } queue_cfg_t;
+
+  // Byte order: a value as it stands on little-endian lanes, for structures
+  // that are big-endian.
+  function automatic logic [63:0] endian64(input logic be, input logic [63:0] x);
+    return be ? {x[7:0], x[15:8], x[23:16], x[31:24], x[39:32], x[47:40], x[55:48], x[63:56]} : x;
+  endfunction
+  function automatic logic [31:0] endian32(input logic be, input logic [31:0] x);
+    return be ? {x[7:0], x[15:8], x[23:16], x[31:24]} : x;
+  endfunction
 
   // Mask of a queue's index bits.
   function automatic logic [31:0] queue_mask(input logic [4:0] log2sz_1);

@@ -9,14 +9,16 @@
 // Legal writes: 4 bytes (WSTRB 0x0F or 0xF0) to any register or half of one,
 // 8 bytes (0xFF) to an 8-byte register. Anything else, and a read whose address
 // is not a multiple of 4, gets SLVERR and changes nothing. Offsets without a
-// register read 0 and ignore writes.
+// register read 0 and ignore writes. Counters and the debug interface are
+// modules of their own behind this port.
 
 `include "iommu_macros.svh"
 
 module iommu_regs
   import iommu_pkg::*;
 #(
-    parameter int unsigned NumVec = 16  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned NumHpm = 7    // HPM event counters, 1 to 31
 ) (
     input  logic        clk_i,            // clock
     input  logic        rst_ni,           // asynchronous reset, active low
@@ -45,6 +47,7 @@ module iommu_regs
 
     // configuration, to everybody
     output csr_cfg_t    csr_cfg_o,
+    output mem_user_t   qosid_o,          // iommu_qosid; 0 without QOSID
     output ddtp_mode_e  ddtp_mode_o,      // ddtp.iommu_mode as it reads
 
     // ddtp hand-over: valid and ddtp held until ready; to Off then also waits
@@ -62,6 +65,7 @@ module iommu_regs
     input  logic [31:0] cq_head_i,        // cqh
     input  logic        cq_set_mf_i,      // pulse: memory fault
     input  logic        cq_set_ill_i,     // pulse: illegal command
+    input  logic        cq_set_to_i,      // pulse: IOFENCE.C found a time-out
     input  logic        cq_set_fence_i,   // pulse: IOFENCE.C with WSI completed
 
     // fault queue
@@ -72,6 +76,25 @@ module iommu_regs
     input  logic        fq_set_of_i,      // pulse: overflow
     input  logic        fq_set_mf_i,      // pulse: memory fault
     input  logic        fq_record_i,      // pulse: a record is in memory and fqt has moved
+
+    // page-request queue
+    output queue_cfg_t  pq_cfg_o,         // index is pqh
+    output logic        pq_clear_o,       // pulse: pqen goes from 0 to 1
+    input  logic        pq_on_i,          // pqcsr.pqon
+    input  logic [31:0] pq_tail_i,        // pqt
+    input  logic        pq_set_of_i,      // pulse: overflow
+    input  logic        pq_set_mf_i,      // pulse: memory fault
+    input  logic        pq_record_i,      // pulse: a record is in memory and pqt has moved
+
+    // events that the HPM counts
+    input  hpm_event_t  [HpmPorts-1:0] hpm_event_i,
+
+    // debug interface's request: held until ready; one answer follows
+    output logic        dbg_req_valid_o,
+    input  logic        dbg_req_ready_i,
+    output aux_req_t    dbg_req_o,
+    input  logic        dbg_rsp_valid_i,
+    input  aux_rsp_t    dbg_rsp_i,
 
     // interrupts
     output logic [3:0]       ipsr_o,      // {pip, pmip, fip, cip}
@@ -94,6 +117,7 @@ module iommu_regs
   localparam logic [8:0] WordCqht  = 9'(32 / 8);   // cqh, cqt
   localparam logic [8:0] WordFqb   = 9'(40 / 8);
   localparam logic [8:0] WordFqht  = 9'(48 / 8);   // fqh, fqt
+  localparam logic [8:0] WordPqb   = 9'(56 / 8);
   localparam logic [8:0] WordPqht  = 9'(64 / 8);   // pqh, pqt
   localparam logic [8:0] WordCsr   = 9'(72 / 8);   // cqcsr, fqcsr
   localparam logic [8:0] WordIpsr  = 9'(80 / 8);   // pqcsr, ipsr
@@ -120,6 +144,9 @@ module iommu_regs
   endfunction
 
   localparam caps_t OwnCaps = own_caps();
+
+  // fctl.GXL can be written.
+  localparam bit GxlWritable = 1'b0;
 
   caps_t mask_in;
   caps_t caps_d, caps_q;
@@ -250,22 +277,41 @@ module iommu_regs
     end
   end
 
-  // ---------------------------------------------------------------- fctl
-  logic wsi_q;  // meaningful when both methods are there
-  logic wsi;
+  // ---------------------------------------------------------------- fctl, iommu_qosid
+  logic      be_q, gxl_q;
+  logic      wsi_q;  // meaningful when both methods are there
+  logic      wsi;
+  mem_user_t qosid_q;
 
   assign wsi = (caps_q.igs == IgsBoth) ? wsi_q : (caps_q.igs == IgsWsi);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) wsi_q <= 1'b0;
-    else if (wr_en[0] && wr_word == WordFctl) wsi_q <= wr_data_lo[1];
+    if (!rst_ni) begin
+      be_q    <= 1'b0;
+      wsi_q   <= 1'b0;
+      gxl_q   <= 1'b0;
+      qosid_q <= '0;
+    end else if (wr_en[0]) begin
+      if (wr_word == WordFctl) begin
+        be_q  <= wr_data_lo[0] && caps_q.endi;
+        wsi_q <= wr_data_lo[1];
+        gxl_q <= wr_data_lo[2] && GxlWritable;
+      end
+      if (wr_word == WordQos && caps_q.qosid) qosid_q <= '{mcid: wr_data_lo[27:16], rcid: wr_data_lo[11:0]};
+    end
   end
 
   always_comb begin
-    csr_cfg_o      = '0;
-    csr_cfg_o.caps = caps_q;
-    csr_cfg_o.wsi  = wsi;
+    csr_cfg_o        = '0;
+    csr_cfg_o.caps   = caps_q;
+    csr_cfg_o.be     = be_q;
+    csr_cfg_o.wsi    = wsi;
+    csr_cfg_o.gxl    = gxl_q;
+    csr_cfg_o.be_wr  = caps_q.endi;
+    csr_cfg_o.gxl_wr = GxlWritable;
   end
+
+  assign qosid_o = qosid_q;
 
   // ---------------------------------------------------------------- ddtp
   typedef enum logic [1:0] {
@@ -311,19 +357,18 @@ module iommu_regs
     end
   end
 
-  // ---------------------------------------------------------------- queue bases and software's indices
-  logic [4:0]      cq_log2sz_1_q, fq_log2sz_1_q;
-  logic [PpnW-1:0] cq_ppn_q, fq_ppn_q;
-  logic [31:0]     cqt_q, fqh_q;
+  // ---------------------------------------------------------------- cqb, cqt, cqcsr
+  logic [4:0]      cq_log2sz_1_q;
+  logic [PpnW-1:0] cq_ppn_q;
+  logic [31:0]     cqt_q;
+  logic            cqen_q, cie_q, cqmf_q, cmd_to_q, cmd_ill_q, fence_w_ip_q;
+  logic            cq_busy, wr_cqcsr, cip_set;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       cq_log2sz_1_q <= '0;
-      fq_log2sz_1_q <= '0;
       cq_ppn_q      <= '0;
-      fq_ppn_q      <= '0;
       cqt_q         <= '0;
-      fqh_q         <= '0;
     end else begin
       if (wr_word == WordCqb) begin
         if (wr_en[1]) cq_ppn_q[43:22] <= wr_data_hi[21:0];
@@ -333,32 +378,14 @@ module iommu_regs
           cqt_q          <= cqt_q & queue_mask(wr_data_lo[4:0]);
         end
       end
-      if (wr_word == WordFqb) begin
-        if (wr_en[1]) fq_ppn_q[43:22] <= wr_data_hi[21:0];
-        if (wr_en[0]) begin
-          fq_ppn_q[21:0] <= wr_data_lo[31:10];
-          fq_log2sz_1_q  <= wr_data_lo[4:0];
-          fqh_q          <= fqh_q & queue_mask(wr_data_lo[4:0]);
-        end
-      end
       if (wr_word == WordCqht && wr_en[1]) cqt_q <= wr_data_hi & queue_mask(cq_log2sz_1_q);
-      if (wr_word == WordFqht && wr_en[0]) fqh_q <= wr_data_lo & queue_mask(fq_log2sz_1_q);
     end
   end
 
-  // ---------------------------------------------------------------- cqcsr, fqcsr
-  logic cqen_q, cie_q, cqmf_q, cmd_ill_q, fence_w_ip_q;
-  logic fqen_q, fie_q, fqmf_q, fqof_q;
-  logic cq_busy, fq_busy, wr_cqcsr, wr_fqcsr;
-
-  assign cq_busy = cqen_q != cq_on_i;
-  assign fq_busy = fqen_q != fq_on_i;
-
   // A write while busy is ignored.
+  assign cq_busy    = cqen_q != cq_on_i;
   assign wr_cqcsr   = wr_word == WordCsr && wr_en[0] && !cq_busy;
-  assign wr_fqcsr   = wr_word == WordCsr && wr_en[1] && !fq_busy;
   assign cq_clear_o = wr_cqcsr && wr_data_lo[0] && !cqen_q;
-  assign fq_clear_o = wr_fqcsr && wr_data_hi[0] && !fqen_q;
 
   // An event in the cycle of a clearing write comes after it: the bit stays.
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -366,73 +393,138 @@ module iommu_regs
       cqen_q       <= 1'b0;
       cie_q        <= 1'b0;
       cqmf_q       <= 1'b0;
+      cmd_to_q     <= 1'b0;
       cmd_ill_q    <= 1'b0;
       fence_w_ip_q <= 1'b0;
-      fqen_q       <= 1'b0;
-      fie_q        <= 1'b0;
-      fqmf_q       <= 1'b0;
-      fqof_q       <= 1'b0;
     end else begin
       if (wr_cqcsr) begin
         cqen_q <= wr_data_lo[0];
         cie_q  <= wr_data_lo[1];
         if (cq_clear_o || wr_data_lo[8]) cqmf_q <= 1'b0;
+        if (cq_clear_o || wr_data_lo[9]) cmd_to_q <= 1'b0;
         if (cq_clear_o || wr_data_lo[10]) cmd_ill_q <= 1'b0;
         if (cq_clear_o || wr_data_lo[11]) fence_w_ip_q <= 1'b0;
       end
       if (cq_set_mf_i) cqmf_q <= 1'b1;
+      if (cq_set_to_i) cmd_to_q <= 1'b1;
       if (cq_set_ill_i) cmd_ill_q <= 1'b1;
       if (cq_set_fence_i) fence_w_ip_q <= 1'b1;
       if (!wsi) fence_w_ip_q <= 1'b0;  // reserved then
-      if (wr_fqcsr) begin
-        fqen_q <= wr_data_hi[0];
-        fie_q  <= wr_data_hi[1];
-        if (fq_clear_o || wr_data_hi[8]) fqmf_q <= 1'b0;
-        if (fq_clear_o || wr_data_hi[9]) fqof_q <= 1'b0;
-      end
-      if (fq_set_mf_i) fqmf_q <= 1'b1;
-      if (fq_set_of_i) fqof_q <= 1'b1;
     end
   end
 
+  assign cip_set  = cie_q && (cqmf_q || cmd_to_q || cmd_ill_q || fence_w_ip_q);
   assign cq_cfg_o = '{
     en: cqen_q,
-    error: cqmf_q || cmd_ill_q,
+    error: cqmf_q || cmd_to_q || cmd_ill_q,
+    mf: cqmf_q,
     index: cqt_q,
     log2sz_1: cq_log2sz_1_q,
     ppn: cq_ppn_q
   };
-  assign fq_cfg_o = '{
-    en: fqen_q,
-    error: fqmf_q || fqof_q,
-    index: fqh_q,
-    log2sz_1: fq_log2sz_1_q,
-    ppn: fq_ppn_q
-  };
+
+  // ---------------------------------------------------------------- fault queue, page-request queue
+  logic [63:0] fqb, pqb;
+  logic [31:0] fqcsr, pqcsr;
+  logic        fip_set, pip_set;
+  logic [3:0]  ipsr_q, ipsr_clr, ipsr_set;  // {pip, pmip, fip, cip}
+
+  iommu_queue_csr u_fq_csr (
+      .clk_i, .rst_ni,
+      .wr_base_i(wr_en & {2{wr_word == WordFqb}}),
+      .wr_head_i(wr_en[0] && wr_word == WordFqht),
+      .wr_csr_i(wr_en[1] && wr_word == WordCsr),
+      .base_i(wdata_q),
+      .head_i(wr_data_lo),
+      .csr_i(wr_data_hi),
+      .base_o(fqb),
+      .csr_o(fqcsr),
+      .cfg_o(fq_cfg_o),
+      .clear_o(fq_clear_o),
+      .on_i(fq_on_i),
+      .set_of_i(fq_set_of_i),
+      .set_mf_i(fq_set_mf_i),
+      .record_i(fq_record_i),
+      .irq_set_o(fip_set),
+      .irq_clr_i(ipsr_clr[1])
+  );
+
+  // There without ATS too, but then nothing writes it: it stays off and 0.
+  iommu_queue_csr u_pq_csr (
+      .clk_i, .rst_ni,
+      .wr_base_i(wr_en & {2{wr_word == WordPqb && caps_q.ats}}),
+      .wr_head_i(wr_en[0] && wr_word == WordPqht && caps_q.ats),
+      .wr_csr_i(wr_en[0] && wr_word == WordIpsr && caps_q.ats),
+      .base_i(wdata_q),
+      .head_i(wr_data_lo),
+      .csr_i(wr_data_lo),
+      .base_o(pqb),
+      .csr_o(pqcsr),
+      .cfg_o(pq_cfg_o),
+      .clear_o(pq_clear_o),
+      .on_i(pq_on_i),
+      .set_of_i(pq_set_of_i),
+      .set_mf_i(pq_set_mf_i),
+      .record_i(pq_record_i),
+      .irq_set_o(pip_set),
+      .irq_clr_i(ipsr_clr[3])
+  );
+
+  // ---------------------------------------------------------------- HPM, debug interface
+  logic        rd;  // a register is read in this cycle
+  logic [8:0]  rd_word;
+  logic [63:0] hpm_rdata, dbg_rdata;
+  logic        hpm_overflow, overflow_q;
+
+  iommu_hpm #(
+      .NumCtr(NumHpm)
+  ) u_hpm (
+      .clk_i, .rst_ni,
+      .present_i(caps_q.hpm),
+      .event_i(hpm_event_i),
+      .wr_en_i(wr_en),
+      .wr_word_i(wr_word),
+      .wr_data_i(wdata_q),
+      .rd_en_i(rd),
+      .rd_word_i(rd_word),
+      .rd_data_o(hpm_rdata),
+      .overflow_o(hpm_overflow)
+  );
+
+  iommu_debug u_debug (
+      .clk_i, .rst_ni,
+      .present_i(caps_q.dbg),
+      .wr_en_i(wr_en),
+      .wr_word_i(wr_word),
+      .wr_data_i(wdata_q),
+      .rd_en_i(rd),
+      .rd_word_i(rd_word),
+      .rd_data_o(dbg_rdata),
+      .req_valid_o(dbg_req_valid_o),
+      .req_ready_i(dbg_req_ready_i),
+      .req_o(dbg_req_o),
+      .rsp_valid_i(dbg_rsp_valid_i),
+      .rsp_i(dbg_rsp_i)
+  );
 
   // ---------------------------------------------------------------- ipsr
   // A bit that software clears is 0 for a cycle at least and rises again if
-  // its condition stands: that edge is a new message. pmip and pip have no
-  // source in this slice.
-  logic [1:0] ipsr_q;    // {fip, cip}
-  logic       record_q;  // a new record, not yet seen by fip
-  logic [1:0] ipsr_clr, ipsr_set;
-
-  assign ipsr_clr = (wr_word == WordIpsr && wr_en[1]) ? (wr_data_hi[1:0] & ipsr_q) : 2'b00;
-  assign ipsr_set[0] = cie_q && (cqmf_q || cmd_ill_q || fence_w_ip_q);
-  assign ipsr_set[1] = (fie_q && (fqmf_q || fqof_q)) || record_q;
+  // its condition stands: that edge is a new message. Records and overflows of
+  // counters are events: one that meets a clearing write is kept for the cycle after.
+  assign ipsr_clr = (wr_word == WordIpsr && wr_en[1]) ? (wr_data_hi[3:0] & ipsr_q) : 4'b0000;
+  assign ipsr_set = {pip_set, overflow_q, fip_set, cip_set};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      ipsr_q   <= '0;
-      record_q <= 1'b0;
+      ipsr_q     <= '0;
+      overflow_q <= 1'b0;
     end else begin
-      ipsr_q   <= (ipsr_q | ipsr_set) & ~ipsr_clr;
-      record_q <= (fq_record_i && fie_q) || (record_q && ipsr_clr[1]);
+      ipsr_q     <= (ipsr_q | ipsr_set) & ~ipsr_clr;
+      overflow_q <= hpm_overflow || (overflow_q && ipsr_clr[2]);
     end
   end
 
-  assign ipsr_o = {2'b00, ipsr_q};
+  assign ipsr_o = ipsr_q;
 
   // ---------------------------------------------------------------- icvec
   logic [3:0][3:0] icvec_q;
@@ -492,63 +584,63 @@ module iommu_regs
   logic [11:0] araddr_q;
   logic [63:0] rdata_q, rd_data;
   logic [1:0]  rresp_q;
-  logic [8:0]  rd_word;
 
   assign s_reg_arready_o = up_q && !ar_full_q;
   assign s_reg_rvalid_o  = r_valid_q;
   assign s_reg_rdata_o   = rdata_q;
   assign s_reg_rresp_o   = rresp_q;
   assign rd_word         = araddr_q[11:3];
+  assign rd              = ar_full_q && !r_valid_q;
 
+  // Nothing moves here unless a register is read: simulation time.
   always_comb begin
     rd_data = '0;
-    unique case (rd_word)
-      WordCaps: rd_data = 64'(caps_q);
-      WordFctl: rd_data[1] = wsi;
-      WordDdtp: begin
-        rd_data[53:10] = ddtp_ppn_q;
-        rd_data[4]     = ddtp_busy;
-        rd_data[3:0]   = 4'(ddtp_mode_q);
-      end
-      WordCqb: begin
-        rd_data[53:10] = cq_ppn_q;
-        rd_data[4:0]   = cq_log2sz_1_q;
-      end
-      WordCqht: rd_data = {cqt_q, cq_head_i};
-      WordFqb: begin
-        rd_data[53:10] = fq_ppn_q;
-        rd_data[4:0]   = fq_log2sz_1_q;
-      end
-      WordFqht: rd_data = {fq_tail_i, fqh_q};
-      WordCsr: begin
-        rd_data[0]  = cqen_q;
-        rd_data[1]  = cie_q;
-        rd_data[8]  = cqmf_q;
-        rd_data[10] = cmd_ill_q;
-        rd_data[11] = fence_w_ip_q;
-        rd_data[16] = cq_on_i;
-        rd_data[17] = cq_busy;
-        rd_data[32] = fqen_q;
-        rd_data[33] = fie_q;
-        rd_data[40] = fqmf_q;
-        rd_data[41] = fqof_q;
-        rd_data[48] = fq_on_i;
-        rd_data[49] = fq_busy;
-      end
-      WordIpsr:  rd_data[33:32] = ipsr_q;
-      WordIcvec: rd_data[15:0] = icvec_q;
-      default: begin
-        if (araddr_q[11:8] == MsiPage) begin
-          for (int unsigned v = 0; v < NumVec; v++) begin
-            if (araddr_q[7:4] == 4'(v)) begin
-              rd_data = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]}
-                                    : {8'd0, msi_addr_q[v], 2'b00};
+    if (rd && araddr_q[1:0] == 2'b00) begin
+      unique case (rd_word)
+        WordCaps: rd_data = 64'(caps_q);
+        WordFctl: rd_data[2:0] = {gxl_q, wsi, be_q};
+        WordDdtp: begin
+          rd_data[53:10] = ddtp_ppn_q;
+          rd_data[4]     = ddtp_busy;
+          rd_data[3:0]   = 4'(ddtp_mode_q);
+        end
+        WordCqb: begin
+          rd_data[53:10] = cq_ppn_q;
+          rd_data[4:0]   = cq_log2sz_1_q;
+        end
+        WordCqht: rd_data = {cqt_q, cq_head_i};
+        WordFqb:  rd_data = fqb;
+        WordFqht: rd_data = {fq_tail_i, fq_cfg_o.index};
+        WordPqb:  rd_data = pqb;
+        WordPqht: rd_data = {pq_tail_i, pq_cfg_o.index};
+        WordCsr: begin
+          rd_data[0]     = cqen_q;
+          rd_data[1]     = cie_q;
+          rd_data[8]     = cqmf_q;
+          rd_data[9]     = cmd_to_q;
+          rd_data[10]    = cmd_ill_q;
+          rd_data[11]    = fence_w_ip_q;
+          rd_data[16]    = cq_on_i;
+          rd_data[17]    = cq_busy;
+          rd_data[63:32] = fqcsr;
+        end
+        WordIpsr:  rd_data = {28'd0, ipsr_q, pqcsr};
+        WordQos:   rd_data[31:0] = {4'd0, qosid_q.mcid, 4'd0, qosid_q.rcid};
+        WordIcvec: rd_data[15:0] = icvec_q;
+        default: begin
+          if (araddr_q[11:8] == MsiPage) begin
+            for (int unsigned v = 0; v < NumVec; v++) begin
+              if (araddr_q[7:4] == 4'(v)) begin
+                rd_data = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]}
+                                      : {8'd0, msi_addr_q[v], 2'b00};
+              end
             end
+          end else begin
+            rd_data = hpm_rdata | dbg_rdata;
           end
         end
-      end
-    endcase
-    if (araddr_q[1:0] != 2'b00) rd_data = '0;
+      endcase
+    end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -564,7 +656,7 @@ module iommu_regs
         araddr_q  <= s_reg_araddr_i;
       end
       if (r_valid_q && s_reg_rready_i) r_valid_q <= 1'b0;
-      if (ar_full_q && !r_valid_q) begin
+      if (rd) begin
         ar_full_q <= 1'b0;
         r_valid_q <= 1'b1;
         rdata_q   <= rd_data;
@@ -579,12 +671,9 @@ module iommu_regs
   assign unused = ^{s_reg_awprot_i, s_reg_arprot_i, araddr_q[2]};
 
   `IOMMU_ASSERT(WriteAnsweredOnce, !(b_wait_q && b_valid_q))
-  `IOMMU_ASSERT(CommandQueueStopsOnError, !(cq_set_mf_i && cq_set_ill_i))
+  `IOMMU_ASSERT(CommandQueueStopsOnError, $onehot0({cq_set_mf_i, cq_set_ill_i, cq_set_to_i}))
   `IOMMU_ASSERT(EventsOnlyWhileOn,
-                cq_on_i || !(cq_set_mf_i || cq_set_ill_i || cq_set_fence_i))
-  `IOMMU_ASSERT(RecordsOnlyWhileOn, fq_on_i || !(fq_set_mf_i || fq_set_of_i || fq_record_i))
-  `IOMMU_ASSERT(IndicesInsideQueues,
-                (cqt_q & ~queue_mask(cq_log2sz_1_q)) == '0 &&
-                (fqh_q & ~queue_mask(fq_log2sz_1_q)) == '0)
+                cq_on_i || !(cq_set_mf_i || cq_set_ill_i || cq_set_to_i || cq_set_fence_i))
+  `IOMMU_ASSERT(TailInsideQueue, (cqt_q & ~queue_mask(cq_log2sz_1_q)) == '0)
 
 endmodule

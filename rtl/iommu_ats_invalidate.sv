@@ -1,0 +1,208 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// PCIe ATS invalidations: gives each request of the command queue an ITag and
+// sends it, and follows its completions. An ITag is in use from then on until
+// as many completions have come for it as they announce, or until the time-out;
+// tags are given in turn, so that a late completion meets no new request soon.
+//
+// A completion counts if its device may send it (tc.EN_ATS, asked at the lookup
+// pipeline, which also records the fault) and if it answers a request that was
+// sent to that device; others are dropped.
+
+`include "iommu_macros.svh"
+
+module iommu_ats_invalidate
+  import iommu_pkg::*;
+#(
+    parameter int unsigned NumItags = 32  // invalidation requests under way, a power of 2, 2 to 32
+) (
+    input  logic     clk_i,         // clock
+    input  logic     rst_ni,        // asynchronous reset, active low
+    input  logic     ats_i,         // capabilities.ATS
+    input  logic     timeout_i,     // tick: all that was sent before has timed out
+
+    // from the command queue; the ITag is given here
+    input  logic     cmd_valid_i,
+    output logic     cmd_ready_o,
+    input  ats_inv_t cmd_i,
+    output logic     pending_o,     // a request has not completed or timed out
+    output logic     timed_out_o,   // one has timed out since the last report
+    input  logic     reported_i,    // pulse: the report
+
+    // invalidation requests
+    output logic     inv_valid_o,
+    input  logic     inv_ready_i,
+    output ats_inv_t inv_o,
+    // invalidation completions
+    input  logic     ic_valid_i,
+    output logic     ic_ready_o,
+    input  ats_ic_t  ic_i,
+
+    // request to the lookup pipeline: held until ready; one answer follows
+    output logic     req_valid_o,
+    input  logic     req_ready_i,
+    output aux_req_t req_o,
+    input  logic     rsp_valid_i,
+    input  logic     rsp_fault_i
+);
+
+  localparam int unsigned TagW = $clog2(NumItags);
+  localparam logic [63:0] MessageCode = 64'h02;  // PCIe: Invalidate Completion
+
+  // ---------------------------------------------------------------- requests
+  logic [NumItags-1:0] busy_q, sent_q;
+  logic [NumItags-1:0][2:0] got_q;             // completions so far
+  logic [DeviceIdW-1:0] device_q [NumItags];
+  logic [NumItags-1:0]  dsv_q;
+  logic [TagW-1:0]      next_q, tag;
+  logic                 up_q, some_free, take, send;
+  ats_inv_t             with_tag;
+  logic                 fifo_ready;
+  logic [NumItags-1:0]  done;                  // completed in this cycle
+  logic [NumItags-1:0]  hit;                   // a completion for it in this cycle
+
+  iommu_pick #(
+      .N(NumItags)
+  ) u_pick (
+      .req_i(~busy_q),
+      .start_i(next_q),
+      .valid_o(some_free),
+      .idx_o(tag)
+  );
+
+  assign cmd_ready_o = some_free;
+  assign take        = cmd_valid_i && cmd_ready_o;
+  assign send        = inv_valid_o && inv_ready_i;
+
+  always_comb begin
+    with_tag      = cmd_i;
+    with_tag.itag = 5'(tag);
+  end
+
+  // A place for each ITag: a port that takes nothing stops the command queue
+  // only when all are in use.
+  iommu_fifo #(
+      .Width($bits(ats_inv_t)),
+      .Depth(NumItags)
+  ) u_requests (
+      .clk_i, .rst_ni,
+      .valid_i(take),
+      .ready_o(fifo_ready),
+      .data_i(with_tag),
+      .valid_o(inv_valid_o),
+      .ready_i(inv_ready_i),
+      .data_o(inv_o)
+  );
+
+  logic timed_out_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      up_q        <= 1'b0;
+      busy_q      <= '0;
+      sent_q      <= '0;
+      got_q       <= '0;
+      dsv_q       <= '0;
+      next_q      <= '0;
+      timed_out_q <= 1'b0;
+    end else begin
+      up_q <= 1'b1;
+      for (int unsigned i = 0; i < NumItags; i++) begin
+        if (hit[i]) got_q[i] <= got_q[i] + 1'b1;
+        if (done[i] || (timeout_i && sent_q[i])) begin
+          busy_q[i] <= 1'b0;
+          sent_q[i] <= 1'b0;
+        end
+      end
+      if (reported_i) timed_out_q <= 1'b0;
+      if (timeout_i && (sent_q & ~done) != '0) timed_out_q <= 1'b1;
+      if (take) begin
+        busy_q[tag] <= 1'b1;
+        got_q[tag]  <= '0;
+        dsv_q[tag]  <= cmd_i.dsv;
+        next_q      <= tag + 1'b1;
+      end
+      if (send) sent_q[TagW'(inv_o.itag)] <= 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (take) device_q[tag] <= cmd_i.device_id;
+  end
+
+  assign pending_o   = busy_q != '0;
+  assign timed_out_o = timed_out_q;
+
+  // ---------------------------------------------------------------- completions
+  typedef enum logic [1:0] {
+    StIdle,
+    StAsk,  // may the device send it? offered to the pipeline
+    StWait  // its answer awaited
+  } state_e;
+
+  state_e  state_q;
+  logic    ic_valid, ic_room, ic_pop, apply;
+  ats_ic_t ic;
+
+  iommu_fifo #(
+      .Width($bits(ats_ic_t)),
+      .Depth(2)
+  ) u_completions (
+      .clk_i, .rst_ni,
+      .valid_i(ic_valid_i && up_q),
+      .ready_o(ic_room),
+      .data_i(ic_i),
+      .valid_o(ic_valid),
+      .ready_i(ic_pop),
+      .data_o(ic)
+  );
+  assign ic_ready_o = up_q && ic_room;
+
+  assign apply  = state_q == StWait && rsp_valid_i && !rsp_fault_i;
+  assign ic_pop = (state_q == StWait && rsp_valid_i) || (state_q == StIdle && !ats_i);
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= StIdle;
+    end else begin
+      unique case (state_q)
+        StAsk:   if (req_ready_i) state_q <= StWait;
+        StWait:  if (rsp_valid_i) state_q <= StIdle;
+        default: if (ic_valid && ats_i) state_q <= StAsk;
+      endcase
+    end
+  end
+
+  assign req_valid_o = state_q == StAsk;
+
+  always_comb begin
+    req_o           = '0;
+    req_o.tag       = AuxTagComplete;
+    req_o.kind      = AuxContext;
+    req_o.device_id = ic.device_id;
+    req_o.iova      = MessageCode;
+  end
+
+  // A request without a segment went to the requester id alone. A count of 0
+  // stands for 8.
+  always_comb begin
+    hit  = '0;
+    done = '0;
+    if (apply) begin
+      for (int unsigned i = 0; i < NumItags; i++) begin
+        hit[i]  = ic.itag_vector[i] && sent_q[i] && device_q[i][15:0] == ic.device_id[15:0] &&
+                  (!dsv_q[i] || device_q[i][23:16] == ic.device_id[23:16]);
+        done[i] = hit[i] && (got_q[i] + 3'd1) == ic.count;
+      end
+    end
+  end
+
+  logic unused;
+  assign unused = ^{ic, inv_o};
+
+  `IOMMU_ASSERT(ItagIsFree, !take || !busy_q[tag])
+  `IOMMU_ASSERT(RequestHasRoom, !take || fifo_ready)
+  `IOMMU_ASSERT(OnlyTheBusyIsSent, (sent_q & ~busy_q) == '0)
+
+endmodule
