@@ -295,7 +295,10 @@ impl Job for TestJob<'_> {
             Ok(c) => c,
             Err(e) => return self.result(Verdict::Failed, Some(e)),
         };
-        if let Some(what) = self.case.missing(self.seed, caps) {
+        if let Some(what) = self
+            .case
+            .missing(self.seed, caps, &self.runs.dut.desc.choices)
+        {
             return self.result(Verdict::Skipped, Some(format!("needs {what}")));
         }
         let scoreboard = match self.runs.dut.scoreboard(caps) {

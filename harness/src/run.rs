@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use iommu_bus::event::{AxiAddr, Resp, Sideband, WBeat};
+use iommu_bus::event::{AxiAddr, Event, Resp, Sideband, WBeat};
 use iommu_scoreboard::{Scoreboard, ScoreboardConfig, Timing, TransactionRecord};
 use iommu_sim::{Block, Device, ModelKind, ModelOptions, SimError};
 use iommu_testbench::{
@@ -212,6 +212,10 @@ struct Runner<'a> {
     pending: HashMap<DevTicket, Pending>,
     ended: Vec<DevCompletion>,
     records: Vec<TransactionRecord>,
+    /// Accesses under way whose user bits on `m_dev` a test cares about.
+    user_wanted: usize,
+    /// Bursts that left on `m_dev` while there were any: clock, id, write, user bits.
+    left: Vec<(u64, u8, bool, u32)>,
     failures: Vec<Failure>,
     at: Where,
     last_event: u64,
@@ -257,6 +261,8 @@ impl<'a> Runner<'a> {
             pending: HashMap::new(),
             ended: Vec::new(),
             records: Vec::new(),
+            user_wanted: 0,
+            left: Vec::new(),
             failures: Vec::new(),
             at: Where {
                 text: "reset".into(),
@@ -352,6 +358,15 @@ impl<'a> Runner<'a> {
         self.sb.on_clock(self.tb.events(), self.tb.memory_ref());
         if !self.tb.events().is_empty() {
             self.last_event = self.tb.cycle();
+        }
+        if self.user_wanted > 0 {
+            for e in self.tb.events() {
+                match e.event {
+                    Event::OutAr(a) => self.left.push((e.cycle, a.id, false, a.user)),
+                    Event::OutAw(a) => self.left.push((e.cycle, a.id, true, a.user)),
+                    _ => {}
+                }
+            }
         }
         for t in self.sb.take_transactions() {
             self.metrics.record(&t);
@@ -561,6 +576,7 @@ impl<'a> Runner<'a> {
                 }
             }
             Op::Dma(dma) => {
+                self.user_wanted += usize::from(dma.user.bits().1 != 0);
                 let ticket = self.tb.submit_dev(transaction(&dma));
                 let at = self.at.clone();
                 self.pending.insert(ticket, Pending { dma, at });
@@ -657,6 +673,8 @@ impl<'a> Runner<'a> {
         self.pending.clear();
         self.ended.clear();
         self.records.clear();
+        self.user_wanted = 0;
+        self.left.clear();
         Ok(())
     }
 
@@ -685,6 +703,8 @@ impl<'a> Runner<'a> {
             }
         }
         self.records.clear();
+        self.user_wanted = 0;
+        self.left.clear();
         Ok(())
     }
 
@@ -734,6 +754,10 @@ impl<'a> Runner<'a> {
                 record.spa == Some(pa) && done.resp == resp,
                 format!("granted, {pa:#x}, response {resp:?}"),
             ),
+            Expect::Mrif => (
+                record.spa.is_none() && record.cause.is_none() && done.resp == Resp::Okay,
+                "stored in a memory-resident interrupt file, response Okay".to_owned(),
+            ),
             Expect::Fault { cause, recorded } => (
                 record.spa.is_none() && record.cause == Some(cause) && record.recorded == recorded,
                 format!(
@@ -744,6 +768,21 @@ impl<'a> Runner<'a> {
         };
         if !right {
             return Err(self.mismatch_at("access", wanted, got, p.at.clone()));
+        }
+        let (value, mask) = p.dma.user.bits();
+        if mask != 0 {
+            let user = self.left.iter().find_map(|&(cycle, id, write, user)| {
+                (Some(cycle) == record.forwarded && id == record.id && write == record.write)
+                    .then_some(user)
+            });
+            if user.is_none_or(|u| (u ^ value) & mask != 0) {
+                return Err(self.mismatch_at(
+                    "user-bits",
+                    format!("{value:#x} (mask {mask:#x}: {{MCID, RCID, PBMT}}) on m_dev"),
+                    user.map_or_else(|| "no burst".to_owned(), |u| format!("{u:#x}")),
+                    p.at.clone(),
+                ));
+            }
         }
         if let Some(data) = &p.dma.expect_data {
             let back = done.bytes(data.len());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
 use crate::caps;
+use crate::dut::Choices;
 use crate::op::{CaseError, Ops};
 
 /// How the ports behave at the beginning of a test.
@@ -41,6 +42,15 @@ pub struct Setting {
     pub needs: u64,
 }
 
+/// What a block must have for a test to apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Bits of `capabilities`.
+    pub caps: u64,
+    /// `fctl.GXL` can be written (a choice of the block, dut.yaml: `gxl_writable`).
+    pub gxl: bool,
+}
+
 /// How a test wants the IOMMU to signal (`capabilities.IGS`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Signals {
@@ -69,6 +79,8 @@ pub struct Case {
     pub quiesced: bool,
     /// Bits of `capabilities` that the block must have; without them the test does not apply.
     pub needs: u64,
+    /// `fctl.GXL` must be writable (a choice of the block, dut.yaml: `gxl_writable`).
+    pub gxl: bool,
     /// How the block must be able to signal interrupts.
     pub signals: Signals,
     /// Capabilities and timing, when they do not depend on the seed; ask [`Case::setting`].
@@ -101,12 +113,15 @@ impl Case {
     }
 
     /// What the block lacks for this test, in words; `caps` is its `capabilities` register under
-    /// the mask of [`Case::setting`].
+    /// the mask of [`Case::setting`], `choices` what its dut.yaml declares.
     #[must_use]
-    pub fn missing(&self, seed: u64, caps: u64) -> Option<String> {
+    pub fn missing(&self, seed: u64, caps: u64, choices: &Choices) -> Option<String> {
         let bits = (self.needs | self.setting(seed).needs) & !caps;
         if bits != 0 {
             return Some(caps::names(bits).join(", "));
+        }
+        if self.gxl && !choices.gxl_writable {
+            return Some("a writable fctl.GXL".into());
         }
         match (self.signals, caps >> caps::IGS_SHIFT & 3) {
             (Signals::Messages, 1) => Some("interrupts by message".into()),

@@ -58,6 +58,9 @@ pub enum Expect {
         /// Response at `s_dev`.
         resp: Resp,
     },
+    /// Accepted, and stored in a memory-resident interrupt file (or discarded there): OKAY,
+    /// nothing on `m_dev`.
+    Mrif,
     /// Refused.
     Fault {
         /// CAUSE of the fault record (section "Fault/Event-Queue").
@@ -65,6 +68,35 @@ pub enum Expect {
         /// Whether a record must be written.
         recorded: bool,
     },
+}
+
+/// User bits of the burst on `m_dev`, where a test cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExpectedUser {
+    /// Page-based memory type.
+    pub pbmt: Option<u8>,
+    /// RCID.
+    pub rcid: Option<u16>,
+    /// MCID.
+    pub mcid: Option<u16>,
+}
+
+impl ExpectedUser {
+    /// (value, mask) of `m_dev`'s user bits: {MCID[11:0], RCID[11:0], PBMT[1:0]}.
+    #[must_use]
+    pub fn bits(&self) -> (u32, u32) {
+        let mut bits = (0, 0);
+        let mut field = |value: Option<u16>, shift: u32, all: u32| {
+            if let Some(v) = value {
+                bits.0 |= u32::from(v) << shift;
+                bits.1 |= all << shift;
+            }
+        };
+        field(self.pbmt.map(u16::from), 0, 3);
+        field(self.rcid, 2, 0xfff);
+        field(self.mcid, 14, 0xfff);
+        bits
+    }
 }
 
 /// The shape of a burst, where a test cares.
@@ -113,6 +145,8 @@ pub struct Dma {
     pub expect_data: Option<Vec<u8>>,
     /// What must come of it.
     pub expect: Expect,
+    /// User bits of the translated burst.
+    pub user: ExpectedUser,
 }
 
 impl Dma {
@@ -135,6 +169,7 @@ impl Dma {
             strobes: None,
             expect_data: None,
             expect: Expect::Any,
+            user: ExpectedUser::default(),
         }
     }
 

@@ -41,6 +41,7 @@ pub fn case() -> Case {
         tags: vec!["random".into()],
         quiesced: true,
         needs: caps::SV39,
+        gxl: false,
         signals: Signals::Any,
         fixed: setting(0),
         total_hint: ROUNDS * (BURST / 2 + 40),
@@ -180,6 +181,7 @@ impl Run {
             vectors: (tables.below(4) as u8, tables.below(4) as u8),
             messages: 0x2800_0000,
             memory: TABLES,
+            ..DriverConfig::default()
         });
         Self {
             driver,

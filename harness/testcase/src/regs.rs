@@ -18,12 +18,36 @@ pub const FQB: u16 = 40;
 pub const FQH: u16 = 48;
 /// `fqt`.
 pub const FQT: u16 = 52;
+/// `pqb`.
+pub const PQB: u16 = 56;
+/// `pqh`.
+pub const PQH: u16 = 64;
+/// `pqt`.
+pub const PQT: u16 = 68;
 /// `cqcsr`.
 pub const CQCSR: u16 = 72;
 /// `fqcsr`.
 pub const FQCSR: u16 = 76;
+/// `pqcsr`.
+pub const PQCSR: u16 = 80;
 /// `ipsr`.
 pub const IPSR: u16 = 84;
+/// `iocountinh`.
+pub const IOCOUNTINH: u16 = 92;
+/// `iohpmcycles`.
+pub const IOHPMCYCLES: u16 = 96;
+/// `iohpmctr1`, 31 counters of 8 bytes.
+pub const IOHPMCTR1: u16 = 104;
+/// `iohpmevt1`, 31 selectors of 8 bytes.
+pub const IOHPMEVT1: u16 = 352;
+/// `tr_req_iova`.
+pub const TR_REQ_IOVA: u16 = 600;
+/// `tr_req_ctl`.
+pub const TR_REQ_CTL: u16 = 608;
+/// `tr_response`.
+pub const TR_RESPONSE: u16 = 616;
+/// `iommu_qosid`.
+pub const IOMMU_QOSID: u16 = 624;
 /// `icvec`.
 pub const ICVEC: u16 = 760;
 /// `msi_cfg_tbl`: 16 entries of 16 bytes.
