@@ -48,6 +48,12 @@ checks! {
     RefusedForwarded = "refused-forwarded", "IOMMU 'Process to translate an IOVA'; design 4, Refusal";
     /// The address on `m_dev` is not the translation of the request's address: an isolation breach.
     WrongAddress = "wrong-address", "IOMMU 'Process to translate an IOVA'";
+    /// A burst on `m_dev` by a translation whose revocation had completed: an entry that was in
+    /// a table once, and an invalidation and a fence have taken away. The story names them.
+    IsolationBreach = "isolation-breach", "IOMMU 'Caching in-memory data structures'; design 5, Legal outcomes";
+    /// More combinations of old and new table entries than the oracle tries: an error of the
+    /// harness. Nothing is known about the request.
+    OracleBound = "oracle-bound", "design 5: exceeding the bound is a harness error";
     /// A field of a forwarded burst that must not change has changed.
     FieldChanged = "field-changed", "design 4, m_dev: fields unchanged";
     /// PBMT, RCID or MCID in the user bits of a forwarded burst are wrong.

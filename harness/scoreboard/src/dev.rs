@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use iommu_bus::event::{AxiAddr, Burst, RBeat, Resp, Sideband, WBeat};
 use iommu_golden::{Access, Iova, Request, RequestKind};
 
-use crate::oracle::Legal;
+use crate::oracle::{Legal, Query};
 
 /// A request's place, and its serial number: a place is used again, a serial never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,16 @@ impl Req {
         matches!(self.fate, Fate::Forwarded { .. })
     }
 
+    /// What the oracle is asked.
+    pub(crate) fn query(&self) -> Query {
+        Query {
+            request: self.request(),
+            accepted: self.accepted,
+            write: self.write,
+            lax: false,
+        }
+    }
+
     /// What the golden model is asked.
     pub(crate) fn request(&self) -> Request {
         Request {
@@ -238,6 +248,10 @@ pub(crate) struct OutBurst {
     pub(crate) beats: usize,
     /// W beats seen.
     pub(crate) sent: usize,
+    /// First and last byte.
+    pub(crate) extent: (u64, u64),
+    /// Memory has stored it.
+    pub(crate) stored: bool,
 }
 
 /// Queues by AXI id.

@@ -42,7 +42,7 @@ mod time;
 
 pub use check::{Check, Violation};
 pub use config::{ScoreboardConfig, Timing};
-pub use oracle::{Collect, Legal, Load, Oracle, Tables, Update, Verdict};
+pub use oracle::{Legal, Load, Update, Verdict};
 pub use record::{Class, Counters, TransactionRecord};
 
 use std::collections::VecDeque;
@@ -54,6 +54,7 @@ use iommu_bus::event::{At, AxiAddr, Event};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::{ConfigError, Iommu};
 use irq::Irq;
+use oracle::Oracle;
 use ports::{MemPort, RegPort};
 use queues::{CommandQueue, FaultQueue};
 use time::Bounds;
@@ -72,7 +73,13 @@ pub struct Scoreboard {
     /// The same before a `ddtp` write that may not have taken effect yet; when it was
     /// accepted and answered.
     before_ddtp: Option<(Box<Iommu>, u64, Option<u64>)>,
-    oracle: Box<dyn Oracle>,
+    oracle: Oracle,
+    /// Registers that translation depended on before, and until when they may have counted;
+    /// open: they still may.
+    past: Vec<Past>,
+    /// A fence that orders reads, or writes, has been seen to have completed: what is on its
+    /// way must rest on the new tables.
+    bound: (bool, bool),
     dev: Dev,
     mem: MemPort,
     regs: RegPort,
@@ -91,32 +98,35 @@ pub struct Scoreboard {
     finished: bool,
 }
 
+/// Registers of the past.
+#[derive(Debug)]
+struct Past {
+    iommu: Iommu,
+    /// Until this clock they may have counted.
+    until: Option<u64>,
+    /// A write of `ddtp` ended them: when `busy` is 0 again.
+    ddtp: bool,
+}
+
 impl Scoreboard {
-    /// A scoreboard for a block that is about to be reset, with [`Tables`] as its oracle.
+    /// A scoreboard for a block that is about to be reset.
     ///
     /// # Errors
     /// Capabilities or choices that no IOMMU can have.
     pub fn new(cfg: ScoreboardConfig) -> Result<Self, ConfigError> {
-        Self::with_oracle(cfg, Box::new(Tables::default()))
-    }
-
-    /// The same with another oracle.
-    ///
-    /// # Errors
-    /// Capabilities or choices that no IOMMU can have.
-    pub fn with_oracle(
-        cfg: ScoreboardConfig,
-        oracle: Box<dyn Oracle>,
-    ) -> Result<Self, ConfigError> {
         let iommu = Iommu::new(cfg.golden.clone())?;
         let timing = Timing::default();
         let bounds = Bounds::new(&cfg, &timing);
+        let keeps_raw = cfg.speculates || cfg.fetch_granule > 8;
+        let oracle = Oracle::new(cfg.golden.capabilities, keeps_raw);
         let mut board = Self {
             cfg,
             iommu,
             before: None,
             before_ddtp: None,
             oracle,
+            past: Vec::new(),
+            bound: (false, false),
             dev: Dev::new(),
             mem: MemPort::new(),
             regs: RegPort::default(),
@@ -149,8 +159,14 @@ impl Scoreboard {
     pub fn on_clock(&mut self, events: &[At], mem: &SparseMemory) {
         self.counters.clocks += 1;
         self.now += 1;
+        if self.oracle.words.behind() {
+            self.oracle.words.catch_up(mem);
+        }
         if self.dev.any_ask_again {
             self.ask_again(mem);
+        }
+        if self.bound != (false, false) {
+            self.check_bound(mem);
         }
         match events {
             [] => {}
@@ -183,10 +199,22 @@ impl Scoreboard {
             Event::DevAw(axi, side) => self.on_dev_request(true, axi, side, mem),
             Event::DevAr(axi, side) => self.on_dev_request(false, axi, side, mem),
             Event::DevW(beat) => self.on_dev_data(beat),
-            Event::DevB(b) => self.on_dev_b(b),
-            Event::DevR(r) => self.on_dev_r(r),
-            Event::OutAw(axi) => self.on_out_request(true, axi),
-            Event::OutAr(axi) => self.on_out_request(false, axi),
+            Event::DevB(b) => {
+                self.ask_again_now(mem);
+                self.on_dev_b(b);
+            }
+            Event::DevR(r) => {
+                self.ask_again_now(mem);
+                self.on_dev_r(r);
+            }
+            Event::OutAw(axi) => {
+                self.ask_again_now(mem);
+                self.on_out_request(true, axi, mem);
+            }
+            Event::OutAr(axi) => {
+                self.ask_again_now(mem);
+                self.on_out_request(false, axi, mem);
+            }
             Event::OutW(beat) => self.on_out_data(beat),
             Event::OutB(b) => self.on_out_b(b),
             Event::OutR(r) => self.on_out_r(r),
@@ -202,11 +230,11 @@ impl Scoreboard {
             Event::RegReadAccepted { addr } => self.on_reg_read(addr),
             Event::RegReadDone { addr, data, resp } => self.on_reg_read_done(addr, data, resp),
             Event::Wsi(wires) => self.on_wires(wires),
-            // Visible at B is what counts here; ATS has no legal traffic without the capability.
-            Event::OutStored { .. }
-            | Event::MemStored { .. }
-            | Event::MemSampled { .. }
-            | Event::AtsCompletion(_)
+            Event::OutStored { id } => self.on_out_stored(id),
+            Event::MemStored { id } => self.on_mem_stored(id),
+            Event::MemSampled { id, .. } => self.on_mem_sampled(id),
+            // ATS has no legal traffic without the capability.
+            Event::AtsCompletion(_)
             | Event::AtsRequest(_)
             | Event::AtsInvalidation(_)
             | Event::AtsPrgResponse(_) => {}
@@ -226,6 +254,8 @@ impl Scoreboard {
         self.before = None;
         self.before_ddtp = None;
         self.oracle.reset();
+        self.past.clear();
+        self.bound = (false, false);
         self.dev.reset();
         self.mem.reset();
         self.regs = RegPort::default();
@@ -243,6 +273,7 @@ impl Scoreboard {
     /// Software (or an agent that is not the block) is about to store, or has just stored,
     /// `bytes` at `addr`.
     pub fn on_store(&mut self, addr: u64, bytes: &[u8]) {
+        self.oracle.words.store(addr, bytes.len() as u64, self.now);
         if self.dev.undecided > 0 {
             self.mark_users(addr, bytes.len() as u64);
         }
@@ -250,6 +281,7 @@ impl Scoreboard {
 
     /// Faults of memory ranges, or whole images, have changed: like a store to everywhere.
     pub fn on_memory_changed(&mut self) {
+        self.oracle.words.store(0, u64::MAX, self.now);
         if self.dev.undecided > 0 {
             self.mark_users(0, u64::MAX);
         }

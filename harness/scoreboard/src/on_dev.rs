@@ -5,7 +5,8 @@ use iommu_bus::mem::SparseMemory;
 use iommu_golden::IommuMode;
 
 use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
-use crate::oracle::{Legal, Verdict};
+use crate::oracle::{Legal, Query, Verdict};
+use crate::ports::extent;
 use crate::{Check, Class, Scoreboard, TransactionRecord, describe_axi};
 
 impl Scoreboard {
@@ -71,51 +72,135 @@ impl Scoreboard {
         }
     }
 
-    /// Adds to a request's legal outcomes what the oracle says now.
+    /// What is legal for a request, as far as is known now.
     fn ask(&mut self, r: Ref, mem: &SparseMemory) {
         let Some(q) = self.dev.get_mut(r) else { return };
-        let request = q.request();
+        let query = q.query();
         let known = q.legal.verdicts.len();
         let mut legal: Legal = std::mem::take(&mut q.legal);
-        self.oracle.legal(&self.iommu, mem, &request, &mut legal);
-        for old in [
-            self.before.as_deref(),
-            self.before_ddtp.as_ref().map(|b| &*b.0),
-        ] {
-            if let Some(old) = old.filter(|o| differs(o, &self.iommu)) {
-                self.oracle.legal(old, mem, &request, &mut legal);
-                if self.iommu.registers().mode == IommuMode::Off {
-                    // "will either be processed with the configurations applicable to the old
-                    // value of the iommu_mode field or be aborted"
-                    legal.add(Verdict::Deny {
-                        record: None,
-                        cause: Some(256),
-                    });
-                }
-            }
-        }
+        legal.verdicts.clear();
+        legal.updates.clear();
+        let all = self.legal(&query, mem, &mut legal);
         if legal.verdicts.len() > 1 && known <= 1 {
             self.counters.either += 1;
         }
-        let may_record = legal.verdicts[known.min(legal.verdicts.len())..]
-            .iter()
-            .any(|v| {
-                matches!(
-                    v,
-                    Verdict::Deny {
-                        record: Some(_),
-                        ..
-                    }
-                )
-            });
+        let may_record = legal.verdicts.iter().any(|v| v.record().is_some());
         if let Some(q) = self.dev.get_mut(r) {
             q.legal = legal;
             let new = may_record && !q.awaits_record && !q.recorded;
-            q.awaits_record |= new;
+            let over = !may_record && q.awaits_record;
+            q.awaits_record = may_record && (q.awaits_record || new);
             if new {
                 self.push_fault(Some(r), None, false);
             }
+            if over {
+                self.drop_fault_of(r);
+            }
         }
+        if !all {
+            let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            self.fail(
+                Check::OracleBound,
+                format!("at most {} walks for one request", crate::oracle::BOUND),
+                "more: too many edits at once; nothing is known about this request",
+                story,
+            );
+        }
+    }
+
+    /// Adds what is legal for a query with the registers of its window. False if that is more
+    /// than can be tried.
+    pub(crate) fn legal(&mut self, query: &Query, mem: &SparseMemory, legal: &mut Legal) -> bool {
+        let now = self.now;
+        let mut all = self.oracle.legal(&self.iommu, mem, query, now, legal);
+        for old in &self.past {
+            if old.until.is_some_and(|u| u < query.accepted) || !differs(&old.iommu, &self.iommu) {
+                continue;
+            }
+            all &= self.oracle.legal(&old.iommu, mem, query, now, legal);
+            if self.iommu.registers().mode == IommuMode::Off {
+                // "will either be processed with the configurations applicable to the old
+                // value of the iommu_mode field or be aborted"
+                legal.add(Verdict::Deny {
+                    record: None,
+                    cause: Some(256),
+                });
+            }
+        }
+        all
+    }
+
+    /// The oldest request whose outcome is not known; what ended before it is history.
+    pub(crate) fn oldest_window(&self) -> u64 {
+        let open = |q: &&crate::dev::Req| q.fate == Fate::Open || !q.ended_out;
+        self.dev
+            .live()
+            .map(|(_, q)| q)
+            .find(open)
+            .map_or(self.now, |q| q.accepted)
+    }
+
+    /// A fence that orders reads (or writes) has been seen to have completed. What was forwarded
+    /// before that and has not ended on `m_dev` must rest on the new tables.
+    pub(crate) fn check_bound(&mut self, mem: &SparseMemory) {
+        let (reads, writes) = std::mem::take(&mut self.bound);
+        let late: Vec<Ref> = self
+            .dev
+            .live()
+            .filter(|(_, q)| {
+                q.forwarded() && !q.ended_out && (if q.write { writes } else { reads })
+            })
+            .map(|(r, _)| r)
+            .collect();
+        for r in late {
+            let Some(q) = self.dev.get(r) else { continue };
+            let Fate::Forwarded { spa, .. } = q.fate else {
+                continue;
+            };
+            let query = q.query();
+            let mut legal = Legal::default();
+            self.legal(&query, mem, &mut legal);
+            let fits = |v: &Verdict| matches!(v, Verdict::Grant { spa: s, .. } if *s == spa);
+            if legal.verdicts.iter().any(fits) {
+                continue;
+            }
+            let story = self.breach_story(r, mem, &legal, fits).unwrap_or_default();
+            self.fail(
+                Check::FenceEarly,
+                "its end on m_dev before the fence completes: the fence orders it, and its translation was revoked before",
+                format!("still on its way to {spa:#x} when the fence was seen to have completed"),
+                story,
+            );
+        }
+    }
+
+    /// How an outcome came about that is not legal any more, if it ever was.
+    fn breach_story(
+        &mut self,
+        r: Ref,
+        mem: &SparseMemory,
+        legal: &Legal,
+        fits: impl Fn(&Verdict) -> bool,
+    ) -> Option<String> {
+        let q = self.dev.get(r)?;
+        let (query, mut story) = (q.query(), q.line());
+        let now = self.now;
+        let mut stale = self.oracle.explain(&self.iommu, mem, &query, now, &fits);
+        for old in &self.past {
+            if stale.is_none() {
+                stale = self.oracle.explain(&old.iommu, mem, &query, now, &fits);
+            }
+        }
+        let history = self.oracle.history(&stale?);
+        if !history.is_empty() {
+            story.push_str("\nwhat it rests on:\n");
+            story.push_str(&history);
+        }
+        story.push_str("\nlegal were:");
+        for v in &legal.verdicts {
+            story.push_str(&format!("\n  {v}"));
+        }
+        Some(story)
     }
 
     /// Registers that translation depends on have changed, or may have: asks for all open requests.
@@ -159,6 +244,13 @@ impl Scoreboard {
         }
     }
 
+    /// The same before an event that decides a request.
+    pub(crate) fn ask_again_now(&mut self, mem: &SparseMemory) {
+        if self.dev.any_ask_again {
+            self.ask_again(mem);
+        }
+    }
+
     pub(crate) fn on_dev_data(&mut self, beat: WBeat) {
         if !self.fill(beat) {
             self.dev.early_data.push_back(beat);
@@ -181,7 +273,7 @@ impl Scoreboard {
         false
     }
 
-    pub(crate) fn on_out_request(&mut self, write: bool, axi: AxiAddr) {
+    pub(crate) fn on_out_request(&mut self, write: bool, axi: AxiAddr, mem: &SparseMemory) {
         let channel = if write { "AW" } else { "AR" };
         let queue = if write {
             &self.dev.writes
@@ -216,6 +308,13 @@ impl Scoreboard {
             }
         }
         let target = found.or(wrong);
+        if found.is_none()
+            && let Some(r) = wrong.or(refused)
+            && self.breach(r, channel, &axi, mem)
+        {
+            self.forward(r, write, &axi);
+            return;
+        }
         let Some(r) = target else {
             self.dev_out(write, None, &axi);
             match refused.and_then(|r| self.dev.get(r)) {
@@ -259,6 +358,33 @@ impl Scoreboard {
             self.refuse(p);
         }
         self.forward(r, write, &axi);
+    }
+
+    /// Reports a burst that rests on a translation that had been revoked before; false if it
+    /// rests on none that ever was.
+    fn breach(&mut self, r: Ref, channel: &str, axi: &AxiAddr, mem: &SparseMemory) -> bool {
+        let Some(q) = self.dev.get(r) else {
+            return false;
+        };
+        if unchanged(&q.axi, axi).is_some() || q.barred.is_some() {
+            return false;
+        }
+        let legal = q.legal.clone();
+        let fits = |v: &Verdict| matches!(v, Verdict::Grant { spa, user, .. } if *spa == axi.addr && *user == axi.user);
+        let Some(story) = self.breach_story(r, mem, &legal, fits) else {
+            return false;
+        };
+        let want: Vec<String> = legal.verdicts.iter().map(ToString::to_string).collect();
+        self.fail(
+            Check::IsolationBreach,
+            want.join(" or "),
+            format!(
+                "{channel} {}, by a translation that has been revoked",
+                describe_axi(axi)
+            ),
+            story,
+        );
+        true
     }
 
     /// A burst that can only be this request's, and is not what it should be.
@@ -325,8 +451,13 @@ impl Scoreboard {
                 && *spa == axi.addr
             {
                 bare = *b;
-                nowhere = *evidence;
-                break;
+                nowhere = evidence.filter(|(addr, len)| {
+                    let mut words = addr >> 3..=(addr + u64::from(*len) - 1) >> 3;
+                    !words.any(|w| self.mem.returned.contains(&w))
+                });
+                if nowhere.is_none() {
+                    break;
+                }
             }
         }
         q.bare = bare;
@@ -353,10 +484,7 @@ impl Scoreboard {
                 story,
             );
         }
-        if let Some((addr, len)) = nowhere
-            && !(addr >> 3..=(addr + u64::from(len) - 1) >> 3)
-                .any(|w| self.mem.returned.contains(&w))
-        {
+        if let Some((addr, _)) = nowhere {
             let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
             self.fail(
                 Check::GrantFromNowhere,
@@ -375,6 +503,8 @@ impl Scoreboard {
             of,
             beats: usize::from(axi.len) + 1,
             sent: 0,
+            extent: extent(axi),
+            stored: false,
         };
         if write {
             self.dev.out_writes.of(axi.id).push_back(burst);
@@ -387,6 +517,16 @@ impl Scoreboard {
             }
         } else {
             self.dev.out_reads.of(axi.id).push_back(burst);
+        }
+    }
+
+    /// Memory has stored a write of a device: into a table, perhaps.
+    pub(crate) fn on_out_stored(&mut self, id: u8) {
+        let queue = self.dev.out_writes.of(id);
+        if let Some(burst) = queue.iter_mut().find(|b| !b.stored) {
+            burst.stored = true;
+            let (first, last) = burst.extent;
+            self.agent_stored(first, last);
         }
     }
 

@@ -5,6 +5,7 @@ use iommu_golden::{Capabilities, FaultRecord, Spa};
 
 use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
+use crate::oracle::Wanted;
 use crate::ports::{MemRead, MemWrite, ReadFor, WriteFor, beat_address, extent};
 use crate::queues::{Cmd, Kind, Slot, Store};
 use crate::{Check, Scoreboard, describe_axi};
@@ -60,10 +61,97 @@ impl Scoreboard {
         } else {
             ReadFor::Other
         };
-        self.mem
-            .reads
-            .of(axi.id)
-            .push_back(MemRead { axi, beat: 0, of });
+        let wanted = if matches!(of, ReadFor::Commands { .. }) {
+            Vec::new()
+        } else {
+            self.wanted(&axi)
+        };
+        self.mem.reads.of(axi.id).push_back(MemRead {
+            axi,
+            beat: 0,
+            of,
+            sampled: self.now,
+            samples: 0,
+            wanted,
+            data: Vec::new(),
+        });
+    }
+
+    /// The entries, of walks of open requests, that a read may bring: under each of their labels.
+    fn wanted(&self, axi: &AxiAddr) -> Vec<Wanted> {
+        let (first, last) = extent(axi);
+        let mut wanted = Vec::new();
+        for (_, q) in self.dev.live() {
+            if q.fate != Fate::Open {
+                continue;
+            }
+            for l in &q.legal.loads {
+                if l.addr <= last && first < l.addr.saturating_add(l.len.into()) {
+                    let w = Wanted {
+                        label: l.label,
+                        addr: l.addr,
+                        len: l.len,
+                        big: l.big,
+                    };
+                    if !wanted.contains(&w) {
+                        wanted.push(w);
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Memory has sampled a beat.
+    pub(crate) fn on_mem_sampled(&mut self, id: u8) {
+        let now = self.now;
+        let queue = self.mem.reads.of(id);
+        if let Some(read) = queue
+            .iter_mut()
+            .find(|r| r.samples <= usize::from(r.axi.len))
+        {
+            if read.samples == 0 {
+                read.sampled = now;
+            }
+            read.samples += 1;
+        }
+    }
+
+    /// Memory has stored a write: it is visible.
+    pub(crate) fn on_mem_stored(&mut self, id: u8) {
+        let Some(w) = self.mem.writes.of(id).iter_mut().find(|w| !w.stored) else {
+            return;
+        };
+        w.stored = true;
+        let ((first, last), of) = (extent(&w.axi), w.of);
+        self.agent_stored(first, last);
+        if let WriteFor::Fence { count, epoch } = of
+            && epoch == self.mem.epoch
+        {
+            self.commands_seen(count + 1);
+        }
+    }
+
+    /// The commands before this count are seen to have completed.
+    pub(crate) fn commands_seen(&mut self, count: u64) {
+        self.cq.seen = self.cq.seen.max(count);
+        let bound = self.oracle.log.visible(count, self.now);
+        if bound.reads || bound.writes {
+            self.bound.0 |= bound.reads;
+            self.bound.1 |= bound.writes;
+            self.ask_all();
+        }
+    }
+
+    /// An agent has stored into memory in this clock.
+    pub(crate) fn agent_stored(&mut self, first: u64, last: u64) {
+        let len = (last - first).saturating_add(1);
+        self.oracle
+            .words
+            .store(first, len, self.now.saturating_sub(1));
+        if self.oracle.words.behind() {
+            self.mark_users(first, len);
+        }
     }
 
     fn explain_read(&mut self, axi: &AxiAddr) -> ReadFor {
@@ -229,20 +317,28 @@ impl Scoreboard {
         let Some(read) = queue.front_mut() else {
             return;
         };
-        let (axi, n, of) = (read.axi, read.beat, read.of);
+        let (axi, n, of, sampled) = (read.axi, read.beat, read.of, read.sampled);
         read.beat += 1;
+        let addr = beat_address(&axi, n);
+        let fine = matches!(beat.resp, Resp::Okay | Resp::ExOkay) && !beat.poison;
+        let commands = matches!(of, ReadFor::Commands { .. });
+        if fine {
+            self.mem.returned.insert(addr >> 3);
+            if !commands {
+                read.data.push((addr & !7, beat.data));
+            }
+        }
         if beat.last {
-            queue.pop_front();
+            let read = queue.pop_front();
             self.mem.open = self.mem.open.saturating_sub(1);
             if let ReadFor::Walk { of, directory } = of {
                 self.walk_data(&axi, of, directory);
             }
-        }
-        let addr = beat_address(&axi, n);
-        let fine = matches!(beat.resp, Resp::Okay | Resp::ExOkay) && !beat.poison;
-        if fine {
-            self.mem.returned.insert(addr >> 3);
-            self.oracle.returned(self.now, addr & !7, beat.data);
+            if let Some(read) = read.filter(|_| !commands)
+                && self.oracle.returned(sampled, &read.data, &read.wanted)
+            {
+                self.ask_all();
+            }
         }
         if let ReadFor::Commands { first, base, epoch } = of
             && epoch == self.mem.epoch
@@ -250,16 +346,19 @@ impl Scoreboard {
             let size = 1u64 << axi.size.min(3);
             self.command_data(
                 first + (addr - base) / 16,
-                addr & !(size - 1),
-                size,
-                beat.data,
-                !fine,
+                (addr & !(size - 1), size, beat.data, !fine),
+                sampled,
             );
         }
     }
 
     /// Data of a command that was fetched.
-    fn command_data(&mut self, count: u64, addr: u64, size: u64, data: u64, error: bool) {
+    fn command_data(
+        &mut self,
+        count: u64,
+        (addr, size, data, error): (u64, u64, u64, bool),
+        sampled: u64,
+    ) {
         let (now, forwards) = (self.now, self.dev.forwards);
         let Some(n) = count.checked_sub(self.cq.head.hi) else {
             return;
@@ -295,7 +394,7 @@ impl Scoreboard {
         if let Ok(command) = decoded
             && !error
         {
-            self.oracle.fetched(now, &command);
+            self.oracle.log.fetched(count, sampled, &command);
         }
         self.counters.commands += 1;
         self.cq.progress = now;
@@ -313,6 +412,7 @@ impl Scoreboard {
             at: self.now,
             beats,
             of: WriteFor::Unknown,
+            stored: false,
         });
         while !self.mem.filling.is_empty() {
             let Some(beat) = self.mem.early.pop_front() else {
@@ -641,6 +741,15 @@ impl Scoreboard {
         };
         self.mem.open = self.mem.open.saturating_sub(1);
         let fine = matches!(b.resp, Resp::Okay | Resp::ExOkay);
+        if fine && !w.stored {
+            let (first, last) = extent(&w.axi);
+            self.agent_stored(first, last);
+            if let WriteFor::Fence { count, epoch } = w.of
+                && epoch == self.mem.epoch
+            {
+                self.commands_seen(count + 1);
+            }
+        }
         match w.of {
             WriteFor::Record {
                 first,

@@ -214,8 +214,8 @@ impl Scoreboard {
                         changed = true;
                         self.cq.fence_w_ip.may(now);
                         self.cq.raising.push_back((self.cq.head.hi, now));
+                        self.cq.wsi.push_back(self.cq.head.hi);
                     }
-                    self.oracle.fenced(now, c.fetched);
                 }
             }
             self.cq.cmds.pop_front();

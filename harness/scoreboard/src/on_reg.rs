@@ -7,7 +7,7 @@ use iommu_golden::{RegSize, offset};
 use crate::irq::{CIP, FIP, NAMES, SOURCES};
 use crate::ports::{RegRead, RegWrite};
 use crate::queues::lost;
-use crate::{Check, Scoreboard};
+use crate::{Check, Past, Scoreboard};
 
 /// A write that means something: register offset, size, value.
 fn meaning(addr: u16, data: u64, strb: u8) -> Option<(u16, RegSize, u64)> {
@@ -74,11 +74,12 @@ impl Scoreboard {
         if self.before.is_none() {
             self.before = Some(Box::new(old.clone()));
         }
-        let mut translation = false;
+        let (mut translation, mut is_ddtp) = (false, false);
         for &(at, value) in halves {
             self.regs.unknown.set(at, false);
             match at {
                 offset::DDTP => {
+                    is_ddtp = true;
                     let was = self.before_ddtp.take().map_or(old.clone(), |b| *b.0);
                     self.before_ddtp = Some((Box::new(was), now, None));
                     translation = true;
@@ -115,6 +116,11 @@ impl Scoreboard {
         // Interrupt state of the golden copy is not used: the pins are followed instead.
         if translation {
             self.irq.moved = now;
+            self.past.push(Past {
+                iommu: old,
+                until: None,
+                ddtp: is_ddtp,
+            });
             self.ask_all();
             self.ask_again(mem);
         }
@@ -133,11 +139,14 @@ impl Scoreboard {
             self.cq.illegal.clear();
             self.cq.fence_w_ip.clear();
             self.cq.raising.clear();
+            self.cq.wsi.clear();
+            self.cq.seen = 0;
             self.cq.end = self.iommu.registers().cq.tail.into();
             self.cq.started = true;
         }
         if starts || !enable {
             // What was fetched may be dropped.
+            self.oracle.log.restart();
             self.mem.epoch += 1;
             self.cq.cmds.clear();
         }
@@ -151,6 +160,8 @@ impl Scoreboard {
         }
         if value & 1 << 11 != 0 {
             self.cq.fence_w_ip.begin_clear(now);
+            let seen = self.cq.seen;
+            self.cq.wsi.retain(|count| *count >= seen);
             self.cq.raise_cleared = now;
         }
         if value & (1 << 8 | 1 << 10) != 0 && self.cq.cmds.front().is_some_and(|c| c.noted) {
@@ -241,6 +252,9 @@ impl Scoreboard {
             RegSize::Eight => &[(at, value as u32), (at + 4, (value >> 32) as u32)],
         };
         let settle = self.bounds.settle;
+        for p in self.past.iter_mut().filter(|p| !p.ddtp) {
+            p.until = p.until.or(Some(now));
+        }
         for &(at, value) in halves {
             match at {
                 offset::DDTP => {
@@ -434,7 +448,13 @@ impl Scoreboard {
                     String::new(),
                 );
             }
-            Some((_, _, Some(done))) if !busy && asked > *done => self.before_ddtp = None,
+            Some((_, _, Some(done))) if !busy && asked > *done => {
+                self.before_ddtp = None;
+                let now = self.now;
+                for p in &mut self.past {
+                    p.until = p.until.or(Some(now));
+                }
+            }
             _ => {}
         }
     }
@@ -507,6 +527,12 @@ impl Scoreboard {
         let zero = value & !(0xf000_0000 | 0x3_0d03);
         if zero != 0 {
             wrong.push(format!("bits {zero:#x} zero"));
+        }
+        if value >> 11 & 1 == 1
+            && let Some(&count) = self.cq.wsi.front()
+        {
+            // One of them has set the bit, and they complete in order.
+            self.commands_seen(count + 1);
         }
         self.update_levels();
         if !wrong.is_empty() {
@@ -613,6 +639,7 @@ impl Scoreboard {
         } else {
             self.cq.head.lo = count;
             self.check_raising();
+            self.commands_seen(count);
         }
     }
 

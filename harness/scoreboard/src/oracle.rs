@@ -1,16 +1,29 @@
 //! What may become of a request: the one place that knows what the block may have cached.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::hash::BuildHasherDefault;
+mod commands;
+mod enumerate;
+mod held;
+mod raw;
+#[cfg(test)]
+mod tests;
+mod versions;
 
-use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
+use std::cell::Cell;
+use std::fmt;
+
+use iommu_bus::mem::SparseMemory;
 use iommu_golden::{
-    AtsCompletion, AtsStatus, Command, FaultRecord, Iommu, Label, MemError, Memory, MrifTarget,
-    Observer, Outcome, Request, Spa, WalkEvent,
+    AtsCompletion, AtsStatus, Capabilities, FaultRecord, Iommu, Label, MrifTarget, Observer,
+    Outcome, WalkEvent,
 };
 
-use crate::ports::WordHasher;
+use commands::Log;
+pub(crate) use enumerate::BOUND;
+pub(crate) use enumerate::Query;
+use enumerate::{Parts, Script, Source, Stale, View};
+use held::{ENTRY_WORDS, MayHold};
+use raw::Raw;
+use versions::Words;
 
 /// One legal outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +154,10 @@ pub struct Load {
     pub directory: bool,
     /// User bits on `m_mem`: {MCID, RCID}.
     pub user: u32,
+    /// What it is read as.
+    pub label: Label,
+    /// It is big-endian.
+    pub big: bool,
     /// A read of the block has been attributed to it.
     pub done: bool,
 }
@@ -172,16 +189,16 @@ impl Legal {
     }
 
     /// Adds an entry that may be read, if it is new.
-    pub fn add_load(&mut self, addr: u64, len: u32, directory: bool, user: u32) {
-        let same = |l: &Load| l.addr == addr && l.len == len && l.user == user;
+    pub fn add_load(&mut self, load: Load) {
+        let same = |l: &Load| {
+            l.addr == load.addr
+                && l.len == load.len
+                && l.user == load.user
+                && l.label == load.label
+                && l.big == load.big
+        };
         if !self.loads.iter().any(same) {
-            self.loads.push(Load {
-                addr,
-                len,
-                directory,
-                user,
-                done: false,
-            });
+            self.loads.push(load);
         }
     }
 
@@ -211,14 +228,16 @@ impl Legal {
 
 /// Listens to a walk: what it reads and updates goes into a [`Legal`], and so does its outcome.
 #[derive(Debug)]
-pub struct Collect<'a> {
+pub(crate) struct Collect<'a> {
     iommu: &'a Iommu,
     out: &'a mut Legal,
+    source: &'a Cell<Source>,
     /// User bits of accesses that the device context decides, once it is known, and whether
     /// its first stage is of 32 bits.
     user: u32,
     sxl: bool,
-    /// The last entry that was read: the one that decided.
+    /// Something was looked up. The last entry that was, if the block can only have read it.
+    looked: bool,
     evidence: Option<(u64, u32)>,
     updated: bool,
 }
@@ -230,12 +249,14 @@ fn mem_user((rcid, mcid): (u16, u16)) -> u32 {
 
 impl<'a> Collect<'a> {
     /// For a walk of this IOMMU.
-    pub fn new(iommu: &'a Iommu, out: &'a mut Legal) -> Self {
+    pub(crate) fn new(iommu: &'a Iommu, out: &'a mut Legal, source: &'a Cell<Source>) -> Self {
         Self {
             iommu,
             out,
+            source,
             user: 0,
             sxl: false,
+            looked: false,
             evidence: None,
             updated: false,
         }
@@ -259,16 +280,16 @@ impl<'a> Collect<'a> {
         }
     }
 
-    /// The walk is over: adds what became of it.
-    pub fn finish(self, outcome: Outcome) {
+    /// The walk is over: what became of it.
+    pub(crate) fn verdict(self, outcome: Outcome) -> Verdict {
         let after_update = self.updated;
-        self.out.add(match outcome {
+        match outcome {
             Outcome::Granted(t) => Verdict::Grant {
                 spa: t.spa.0,
                 user: u32::from(t.pbmt.code())
                     | u32::from(t.rcid & 0xfff) << 2
                     | u32::from(t.mcid & 0xfff) << 14,
-                bare: self.evidence.is_none(),
+                bare: !self.looked,
                 evidence: self.evidence,
                 after_update,
             },
@@ -284,7 +305,7 @@ impl<'a> Collect<'a> {
                 completion,
                 after_update,
             },
-        });
+        }
     }
 }
 
@@ -299,16 +320,29 @@ impl Observer for Collect<'_> {
                 let dc_size = self.iommu.config().capabilities.dc_size() as u32;
                 let (len, directory) = entry(label, dc_size);
                 let len = if self.is_half(label) { 4 } else { len };
-                let user = self.user_of(label);
-                self.out.add_load(addr.0, len, directory, user);
+                self.looked = true;
+                let source = self.source.get();
+                if !source.memory || !self.iommu.reachable(*addr, len.into()) {
+                    self.evidence = None;
+                    return;
+                }
+                self.out.add_load(Load {
+                    addr: addr.0,
+                    len,
+                    directory,
+                    user: self.user_of(label),
+                    label: *label,
+                    big: source.big,
+                    done: false,
+                });
                 let napot = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. })
                     && value.is_ok_and(|words| words.first().is_some_and(|w| w >> 63 & 1 == 1));
                 // Any of the 16 equal entries of a NAPOT range will do.
-                self.evidence = Some(if napot {
-                    (addr.0 & !127, 128)
-                } else {
-                    (addr.0, len)
-                });
+                self.evidence = match source.known {
+                    true => None,
+                    false if napot => Some((addr.0 & !127, 128)),
+                    false => Some((addr.0, len)),
+                };
             }
             WalkEvent::Update {
                 addr,
@@ -318,7 +352,7 @@ impl Observer for Collect<'_> {
             } => {
                 self.updated |= matches!(done, Ok(true));
                 let update = Update {
-                    addr: addr.0,
+                    addr: self.source.get().addr.unwrap_or(addr.0),
                     size: if self.is_half(label) { 4 } else { 8 },
                     change: *change,
                     user: self.user_of(label),
@@ -330,133 +364,256 @@ impl Observer for Collect<'_> {
     }
 }
 
-/// Says what is legal for a request.
-///
-/// The scoreboard asks when a request is accepted, and again whenever registers or table
-/// words that it uses change before it is decided; the answers accumulate. It also tells what
-/// memory returned to the block and which invalidations were fetched, which is what an oracle
-/// that models stale cache entries needs; [`Tables`] makes little use of it.
-pub trait Oracle: fmt::Debug + Send {
-    /// Adds to `out` what is legal for `request` with these registers and this memory.
-    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal);
-
-    /// Memory returned a doubleword to the block.
-    fn returned(&mut self, cycle: u64, addr: u64, data: u64) {
-        let _ = (cycle, addr, data);
-    }
-
-    /// The block fetched a command.
-    fn fetched(&mut self, cycle: u64, command: &Command) {
-        let _ = (cycle, command);
-    }
-
-    /// A fence that was fetched at `fetched` has visibly completed.
-    fn fenced(&mut self, cycle: u64, fetched: u64) {
-        let _ = (cycle, fetched);
-    }
-
-    /// The block was reset.
-    fn reset(&mut self) {}
+/// What the block may hold, what memory held, and which invalidations have completed: what is
+/// legal for a request follows from these (design section 5, docs/oracle.md).
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    /// Reads may bring words that nobody asked for.
+    keeps_raw: bool,
+    pub(crate) words: Words,
+    held: MayHold,
+    pub(crate) log: Log,
+    raw: Raw,
+    script: Script,
 }
 
-/// The tables as they stand decide. Right for tests that are quiet, or have invalidated and
-/// fenced, before they depend on an edit.
-///
-/// One liberty is kept: where memory has *become* faulty or poisoned under an entry that it
-/// returned before, the block may still hold that entry. An invalidation of everything of its
-/// kind ends that, once a later fence has completed; narrower ones are not followed here.
-#[derive(Debug, Clone, Default)]
-pub struct Tables {
-    /// Doublewords (address / 8) that memory returned, and when last.
-    returned: HashMap<u64, u64, BuildHasherDefault<WordHasher>>,
-    /// Invalidations of everything that were fetched, oldest first: directory or page tables.
-    invalidations: VecDeque<(u64, bool)>,
-    /// Directory entries, and page-table entries, returned before these clocks are gone.
-    directory_from: u64,
-    tables_from: u64,
+/// An entry that a read on `m_mem` may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) label: Label,
+    pub(crate) addr: u64,
+    pub(crate) len: u32,
+    pub(crate) big: bool,
 }
 
-impl Tables {
-    /// What becomes of the request if the block still holds the first `held` faulty entries of
-    /// its walk that it can hold. Returns how many it went through.
-    fn walk(
-        &self,
+impl Oracle {
+    pub(crate) fn new(caps: Capabilities, keeps_raw: bool) -> Self {
+        Self {
+            keeps_raw,
+            words: Words::default(),
+            held: MayHold::new(caps),
+            log: Log::default(),
+            raw: Raw::default(),
+            script: Script::default(),
+        }
+    }
+
+    /// "Reset behavior": caches have no valid entries.
+    pub(crate) fn reset(&mut self) {
+        self.words.reset();
+        self.held.reset();
+        self.log.reset();
+        self.raw.reset();
+    }
+
+    /// Memory has returned these doublewords (address, data), as it sampled them then, for
+    /// whatever of `wanted` they hold. True if open requests have to be asked about again.
+    pub(crate) fn returned(
+        &mut self,
+        sampled: u64,
+        data: &[(u64, u64)],
+        wanted: &[Wanted],
+    ) -> bool {
+        let word = |addr: u64| data.iter().find(|d| d.0 == addr & !7).map(|d| d.1);
+        let mut several = self.words.has_past() || self.words.behind();
+        for w in wanted {
+            if w.len <= 4 {
+                if let Some(v) = word(w.addr) {
+                    let half = if w.addr & 4 == 0 {
+                        v as u32
+                    } else {
+                        (v >> 32) as u32
+                    };
+                    several |= self.held.insert(
+                        &w.label,
+                        w.addr,
+                        &[half.into()],
+                        (w.big, true),
+                        sampled,
+                        &self.log,
+                    );
+                }
+                continue;
+            }
+            let count = (w.len / 8) as usize;
+            let mut words = [0; ENTRY_WORDS];
+            let mut all = true;
+            for (n, slot) in words.iter_mut().enumerate().take(count) {
+                match word(w.addr + 8 * n as u64) {
+                    Some(v) => *slot = v,
+                    None => all = false,
+                }
+            }
+            let mut whole = all.then_some((words, sampled));
+            if !all {
+                for n in 0..count {
+                    if let Some(v) = word(w.addr + 8 * n as u64) {
+                        let part = self.held.part(&w.label, (n, v), count, sampled);
+                        whole = whole.or(part);
+                    }
+                }
+            }
+            if let Some((words, at)) = whole {
+                several |= self.held.insert(
+                    &w.label,
+                    w.addr,
+                    &words[..count.min(ENTRY_WORDS)],
+                    (w.big, false),
+                    at,
+                    &self.log,
+                );
+            }
+        }
+        if self.keeps_raw {
+            for &(addr, value) in data {
+                let known = |w: &Wanted| w.addr & !7 <= addr && addr < w.addr + u64::from(w.len);
+                if !wanted.iter().any(known) {
+                    self.raw.add(addr >> 3, value, sampled);
+                    several = true;
+                }
+            }
+        }
+        several
+    }
+
+    /// Adds to `out` everything that is legal for the request of `query` with these registers.
+    /// False if that is more than can be tried.
+    pub(crate) fn legal(
+        &mut self,
         iommu: &Iommu,
         mem: &SparseMemory,
-        request: &Request,
-        held: usize,
+        query: &Query,
+        now: u64,
         out: &mut Legal,
-    ) -> usize {
-        let mut view = View {
+    ) -> bool {
+        self.each(iommu, mem, query, now, out, BOUND, |verdict, out, _| {
+            out.add(verdict);
+            false
+        })
+    }
+
+    /// What would have to be held for the outcome that `fits`, if anything that ever was.
+    pub(crate) fn explain(
+        &mut self,
+        iommu: &Iommu,
+        mem: &SparseMemory,
+        query: &Query,
+        now: u64,
+        fits: impl Fn(&Verdict) -> bool,
+    ) -> Option<Vec<Stale>> {
+        let query = Query {
+            lax: true,
+            ..*query
+        };
+        let mut found = None;
+        let mut scratch = Legal::default();
+        self.each(
+            iommu,
             mem,
-            tables: self,
-            held,
-            used: 0,
-        };
-        let mut collect = Collect::new(iommu, out);
-        let outcome = iommu.translate(&mut view, request, &mut collect);
-        collect.finish(outcome);
-        view.used
+            &query,
+            now,
+            &mut scratch,
+            BOUND / 10,
+            |verdict, _, stale| {
+                let fits = fits(&verdict);
+                if fits {
+                    found = Some(stale.to_vec());
+                }
+                fits
+            },
+        );
+        found
     }
 
-    /// The block may hold the entry at this address, whose doubleword is `word`.
-    fn holds(&self, addr: u64, word: u64, label: &Label) -> bool {
-        let directory = entry(label, 0).1;
-        let from = if directory {
-            self.directory_from
-        } else {
-            self.tables_from
-        };
-        // A NAPOT range was learnt from any of its 16 equal entries.
-        let (first, count) = if !directory && word >> 63 & 1 == 1 {
-            (addr >> 7 << 4, 16)
-        } else {
-            (addr >> 3, 1)
-        };
-        (first..first + count).any(|w| self.returned.get(&w).is_some_and(|&at| at >= from))
-    }
-}
-
-impl Oracle for Tables {
-    fn legal(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, out: &mut Legal) {
-        let mut held = 0;
-        while self.walk(iommu, mem, request, held, out) > held {
-            held += 1;
+    /// Goes through the walks; until `stop` says so.
+    #[allow(clippy::too_many_arguments)] // two callers, both above
+    fn each(
+        &mut self,
+        iommu: &Iommu,
+        mem: &SparseMemory,
+        query: &Query,
+        now: u64,
+        out: &mut Legal,
+        bound: u32,
+        mut stop: impl FnMut(Verdict, &mut Legal, &[Stale]) -> bool,
+    ) -> bool {
+        if self.words.behind() {
+            self.words.catch_up(mem);
         }
-    }
-
-    fn returned(&mut self, cycle: u64, addr: u64, _: u64) {
-        self.returned.insert(addr >> 3, cycle);
-    }
-
-    fn fetched(&mut self, cycle: u64, command: &Command) {
-        let directory = match command {
-            Command::InvalDdt { device_id: None } => true,
-            // Everything of the host's; second stages have a command of their own.
-            Command::IotinvalVma(o) if !o.gv && !o.av && !o.pscv => false,
-            _ => return,
-        };
-        self.invalidations.push_back((cycle, directory));
-    }
-
-    fn fenced(&mut self, _: u64, fetched: u64) {
-        while let Some(&(at, directory)) = self.invalidations.front() {
-            if at > fetched {
-                break;
-            }
-            self.invalidations.pop_front();
-            let from = if directory {
-                &mut self.directory_from
-            } else {
-                &mut self.tables_from
+        self.script.clear();
+        let source = Cell::default();
+        for _ in 0..bound {
+            let parts = Parts {
+                words: &mut self.words,
+                held: &mut self.held,
+                raw: &self.raw,
+                log: &self.log,
+                script: &mut self.script,
             };
-            *from = (*from).max(at);
+            let mut view = View::new(parts, iommu, mem, query, now, &source);
+            let mut collect = Collect::new(iommu, out, &source);
+            let outcome = iommu.translate(&mut view, &query.request, &mut collect);
+            let verdict = collect.verdict(outcome);
+            let granted = matches!(verdict, Verdict::Grant { .. } | Verdict::Mrif { .. });
+            if view.overflow {
+                return false;
+            }
+            let counts = !(view.dead || (view.no_grant && granted));
+            if counts && stop(verdict, out, &view.stale) {
+                return true;
+            }
+            if !self.script.advance() {
+                return true;
+            }
         }
+        false
     }
 
-    fn reset(&mut self) {
-        self.returned.clear();
-        self.invalidations.clear();
+    /// The history behind entries that should not have been used, oldest first.
+    pub(crate) fn history(&self, stale: &[Stale]) -> String {
+        let mut lines: Vec<(u64, String)> = Vec::new();
+        for s in stale {
+            let what = s
+                .what
+                .map_or_else(|| format!("{:?}", s.label), |what| format!("{what:?}"));
+            let (addr, word) = (s.addr, s.word);
+            lines.push((
+                s.seen,
+                if s.held {
+                    format!("memory gave the block {word:#x} at {addr:#x}: {what}")
+                } else {
+                    format!("last clock with {word:#x} at {addr:#x}: {what}")
+                },
+            ));
+            if let Some(e) = self.words.edit(s.addr >> 3) {
+                let (before, after) = (e.before, e.after);
+                let at = addr & !7;
+                lines.push((
+                    e.until,
+                    format!("store: {before:#x} at {at:#x} becomes {after:#x}"),
+                ));
+            }
+            if let Some(i) = s.killer.and_then(|n| self.log.get(n)) {
+                lines.push((
+                    i.fetched,
+                    format!("fetched {:?}, which reaches it", i.command),
+                ));
+                for (at, how) in [
+                    (i.done, ""),
+                    (i.reads, ", which orders reads"),
+                    (i.writes, ", which orders writes"),
+                ] {
+                    if let Some(at) = at {
+                        let text = format!("a fence after that was seen to have completed{how}");
+                        lines.push((at, text));
+                    }
+                }
+            }
+        }
+        lines.sort();
+        lines.dedup();
+        let lines: Vec<String> = lines.iter().map(|(at, l)| format!("{at} {l}")).collect();
+        lines.join("\n")
     }
 }
 
@@ -468,72 +625,5 @@ fn entry(label: &Label, dc_size: u32) -> (u32, bool) {
         Label::Pc { .. } => (16, true),
         Label::MsiPte { .. } => (16, false),
         _ => (8, false),
-    }
-}
-
-/// The sparse memory as the golden model wants it, read-only.
-struct View<'a> {
-    mem: &'a SparseMemory,
-    tables: &'a Tables,
-    /// So many faulty doublewords that the block may hold are passed over.
-    held: usize,
-    /// So many faulty doublewords that the block may hold were met, one beyond `held` at most.
-    used: usize,
-}
-
-impl View<'_> {
-    fn fault(&mut self, addr: Spa, len: u64, label: &Label) -> Result<(), MemError> {
-        let Some(fault) = self.mem.fault_for(addr.0, len, FaultAccess::Read) else {
-            return Ok(());
-        };
-        if self
-            .tables
-            .holds(addr.0, self.mem.read_u64(addr.0 & !7), label)
-        {
-            if self.used < self.held {
-                self.used += 1;
-                return Ok(());
-            }
-            self.used = self.held + 1;
-        }
-        Err(match fault {
-            MemFault::Poison => MemError::Corrupt,
-            MemFault::SlvErr | MemFault::DecErr => MemError::Access,
-        })
-    }
-}
-
-impl Memory for View<'_> {
-    fn load(&mut self, addr: Spa, size: u8, label: &Label) -> Result<u64, MemError> {
-        self.fault(addr, size.into(), label)?;
-        Ok(if size == 4 {
-            self.mem.read_u32(addr.0).into()
-        } else {
-            self.mem.read_u64(addr.0)
-        })
-    }
-
-    fn store(&mut self, _: Spa, _: &[u8], _: &Label) -> Result<(), MemError> {
-        Err(MemError::Access)
-    }
-
-    fn compare_and_swap(
-        &mut self,
-        addr: Spa,
-        size: u8,
-        _: u64,
-        _: u64,
-        label: &Label,
-    ) -> Result<u64, MemError> {
-        // The swap itself is the block's to do: here only what it would find.
-        match self.mem.fault_for(addr.0, size.into(), FaultAccess::Any) {
-            Some(MemFault::SlvErr | MemFault::DecErr) => Err(MemError::Access),
-            Some(MemFault::Poison) => Err(MemError::Corrupt),
-            None => self.load(addr, size, label),
-        }
-    }
-
-    fn fetch_or(&mut self, addr: Spa, _: u64, _: bool, label: &Label) -> Result<u64, MemError> {
-        self.load(addr, 8, label)
     }
 }

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use iommu_bus::event::{AxiAddr, Burst, WBeat};
 
 use crate::dev::{ById, Ref};
+use crate::oracle::Wanted;
 
 /// First and last byte that a burst touches, strobes aside.
 pub(crate) fn extent(a: &AxiAddr) -> (u64, u64) {
@@ -51,11 +52,19 @@ pub(crate) enum ReadFor {
 }
 
 /// A read burst in flight.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct MemRead {
     pub(crate) axi: AxiAddr,
     pub(crate) beat: usize,
     pub(crate) of: ReadFor,
+    /// Clock at which memory sampled its first beat (until then: that of its AR), and the
+    /// beats sampled.
+    pub(crate) sampled: u64,
+    pub(crate) samples: usize,
+    /// What it may bring.
+    pub(crate) wanted: Vec<Wanted>,
+    /// Doublewords that it has brought without an error.
+    pub(crate) data: Vec<(u64, u64)>,
 }
 
 /// What a write on `m_mem` is.
@@ -78,6 +87,8 @@ pub(crate) struct MemWrite {
     pub(crate) at: u64,
     pub(crate) beats: Vec<WBeat>,
     pub(crate) of: WriteFor,
+    /// Memory has stored it.
+    pub(crate) stored: bool,
 }
 
 /// Words are counted by a multiplicative hash: addresses are not chosen by an enemy.

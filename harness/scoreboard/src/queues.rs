@@ -185,6 +185,10 @@ pub(crate) struct CommandQueue {
     pub(crate) end: u64,
     /// Fences with WSI that could complete: count, and since when.
     pub(crate) raising: VecDeque<(u64, u64)>,
+    /// Fences with WSI that may have set `fence_w_ip` since software last cleared it.
+    pub(crate) wsi: VecDeque<u64>,
+    /// Commands before this count have been seen to have completed.
+    pub(crate) seen: u64,
     /// Clock when software last began to clear `fence_w_ip`.
     pub(crate) raise_cleared: u64,
     /// Clock of the last sign of life.

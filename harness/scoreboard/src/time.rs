@@ -105,6 +105,11 @@ impl Scoreboard {
             return;
         }
         self.refresh(self.now);
+        if self.oracle.words.has_past() || !self.past.is_empty() {
+            let oldest = self.oldest_window();
+            self.oracle.words.prune(oldest);
+            self.past.retain(|p| p.until.is_none_or(|u| u >= oldest));
+        }
         self.check_quiet_wires();
         self.check_registers_alive();
         if self.bounds.stalled {

@@ -1,0 +1,489 @@
+//! May-hold sets: the entries with V=1 that memory has returned to the block, by what a cache
+//! may tag them with.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash};
+
+use iommu_golden::invalidate::{Entry, describe};
+use iommu_golden::{Capabilities, Holder, Label};
+
+use super::commands::Log;
+use crate::ports::WordHasher;
+
+/// Doublewords of the largest entry, a device context in extended format.
+pub(crate) const ENTRY_WORDS: usize = 8;
+
+/// The words of an entry, as in memory (read as little-endian).
+pub(crate) type EntryWords = [u64; ENTRY_WORDS];
+
+/// Where a cache looks for an entry: its tags, without the address that it was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    tag: u64,
+    at: u64,
+}
+
+/// Any `PSCID`: where global mappings are kept.
+const ANY_PSCID: u64 = 1 << 20;
+/// log2 of the one NAPOT size that Svnapot has.
+const NAPOT_LOG2: u8 = 16;
+
+impl Key {
+    fn directory(kind: u64, level: u8, device_id: u64, at: u64) -> Self {
+        Self {
+            tag: kind | u64::from(level) << 4 | device_id << 8,
+            at,
+        }
+    }
+
+    fn first(gscid: Option<u16>, pscid: u64, iova: u64, log2: u8) -> Self {
+        let space = gscid.map_or(1 << 16, u64::from);
+        Self {
+            tag: 5 | u64::from(log2) << 4 | space << 11 | pscid << 28,
+            at: shift(iova, log2),
+        }
+    }
+
+    fn second(gscid: u16, gpa: u64, log2: u8) -> Self {
+        Self {
+            tag: 6 | u64::from(log2) << 4 | u64::from(gscid) << 11,
+            at: shift(gpa, log2),
+        }
+    }
+
+    fn pointer(holder: Holder, gpa: u64, log2: u8) -> Self {
+        let (kind, device, process) = match holder {
+            Holder::Dc { device_id } => (0, device_id, 0),
+            Holder::PdtNonLeaf { device_id } => (1, device_id, 0),
+            Holder::Pc {
+                device_id,
+                process_id,
+            } => (2, device_id, process_id),
+        };
+        Self {
+            tag: 7
+                | u64::from(log2) << 4
+                | kind << 11
+                | u64::from(device & 0xff_ffff) << 13
+                | u64::from(process & 0xf_ffff) << 37,
+            at: shift(gpa, log2),
+        }
+    }
+
+    /// The keys under which a cache may find an entry for this load, at most six.
+    pub(crate) fn of_load(caps: Capabilities, label: &Label, each: &mut impl FnMut(Key)) {
+        match *label {
+            Label::DdtNonLeaf { device_id, level } => {
+                let leaf = if caps.has(Capabilities::MSI_FLAT) {
+                    6
+                } else {
+                    7
+                };
+                let low = leaf + 9 * u32::from(level.clamp(1, 2) - 1);
+                each(Self::directory(1, level, 0, u64::from(device_id >> low)));
+            }
+            Label::Dc { device_id } => each(Self::directory(2, 0, 0, device_id.into())),
+            Label::PdtNonLeaf {
+                device_id,
+                process_id,
+                level,
+            } => {
+                let low = if level >= 2 { 17 } else { 8 };
+                let at = u64::from(process_id >> low);
+                each(Self::directory(3, level, device_id.into(), at));
+            }
+            Label::Pc {
+                device_id,
+                process_id,
+            } => each(Self::directory(4, 0, device_id.into(), process_id.into())),
+            Label::FirstStage {
+                gscid,
+                pscid,
+                iova,
+                level,
+                range_log2,
+                ..
+            } => {
+                let mut sizes = |log2| {
+                    each(Self::first(gscid, pscid.into(), iova.0, log2));
+                    each(Self::first(gscid, ANY_PSCID, iova.0, log2));
+                };
+                sizes(range_log2);
+                if level == 0 && range_log2 == 12 {
+                    sizes(NAPOT_LOG2);
+                }
+            }
+            Label::SecondStage {
+                gscid,
+                gpa,
+                level,
+                range_log2,
+                holder,
+                ..
+            } => {
+                let mut sizes = |log2| {
+                    each(Self::second(gscid, gpa.0, log2));
+                    if let Some(holder) = holder {
+                        each(Self::pointer(holder, gpa.0, log2));
+                    }
+                };
+                sizes(range_log2);
+                if level == 0 && range_log2 == 12 {
+                    sizes(NAPOT_LOG2);
+                }
+            }
+            Label::MsiPte { gscid, gpa } => each(Self {
+                tag: 8 | u64::from(gscid.map_or(1 << 16, u32::from)) << 11,
+                at: gpa.0 >> 12,
+            }),
+            _ => {}
+        }
+    }
+
+    /// Where an entry that was read under `label` is kept.
+    fn of_entry(caps: Capabilities, label: &Label, entry: &Entry) -> Option<Self> {
+        match *entry {
+            Entry::FirstStage {
+                gscid,
+                pscid,
+                global,
+                range,
+                ..
+            } => {
+                let pscid = if global { ANY_PSCID } else { pscid.into() };
+                Some(Self::first(gscid, pscid, range.base, range.log2))
+            }
+            Entry::SecondStage { gscid, range, .. } => {
+                Some(Self::second(gscid, range.base, range.log2))
+            }
+            Entry::Pointer(holder) => match *label {
+                Label::SecondStage {
+                    gpa, range_log2, ..
+                } => Some(Self::pointer(holder, gpa.0, range_log2)),
+                _ => None,
+            },
+            _ => {
+                let mut key = None;
+                Self::of_load(caps, label, &mut |k| key = Some(k));
+                key
+            }
+        }
+    }
+}
+
+fn shift(address: u64, log2: u8) -> u64 {
+    address.checked_shr(log2.into()).unwrap_or(0)
+}
+
+/// An entry that the block may hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) words: EntryWords,
+    pub(crate) count: usize,
+    pub(crate) what: Entry,
+    /// Where it was read.
+    pub(crate) addr: u64,
+    /// Clock at which memory sampled it last.
+    pub(crate) sampled: u64,
+    /// The first completed invalidation that reaches it, and how far the log was searched.
+    killer: Option<usize>,
+    searched: usize,
+}
+
+/// Whether a request may be served from an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It may.
+    Yes,
+    /// It may be refused by it, but not granted: a fence has ordered what was granted.
+    NoGrant,
+    /// An invalidation had removed it before the request came.
+    No,
+}
+
+impl Held {
+    /// The completed invalidation that has removed it.
+    pub(crate) fn killer(&mut self, log: &Log) -> Option<usize> {
+        if self.killer.is_none() {
+            (self.killer, self.searched) = log.reaching(&self.what, self.sampled, self.searched);
+        }
+        self.killer
+    }
+
+    /// Whether it may serve a read (or write) that was accepted then.
+    pub(crate) fn serves(&mut self, log: &Log, accepted: u64, write: bool) -> Use {
+        let Some(inval) = self.killer(log).and_then(|n| log.get(n)) else {
+            return Use::Yes;
+        };
+        if inval.done.is_some_and(|at| accepted >= at) {
+            Use::No
+        } else if inval.ordered(write).is_some() {
+            Use::NoGrant
+        } else {
+            Use::Yes
+        }
+    }
+}
+
+/// Every entry that the block may hold.
+#[derive(Debug)]
+pub(crate) struct MayHold {
+    caps: Capabilities,
+    sets: HashMap<Key, Vec<Held>, BuildHasherDefault<WordHasher>>,
+    /// Entries of which not all words have come in one burst.
+    parts: HashMap<Key, (EntryWords, u8, u64), BuildHasherDefault<WordHasher>>,
+}
+
+/// Entries kept of a set whose invalidation has completed, for the story of a failure.
+const REMEMBERED: usize = 4;
+
+impl MayHold {
+    pub(crate) fn new(caps: Capabilities) -> Self {
+        Self {
+            caps,
+            sets: HashMap::default(),
+            parts: HashMap::default(),
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.sets.clear();
+        self.parts.clear();
+    }
+
+    /// The set of a key.
+    pub(crate) fn set(&mut self, key: Key) -> &mut [Held] {
+        self.sets
+            .get_mut(&key)
+            .map_or(&mut [][..], Vec::as_mut_slice)
+    }
+
+    /// Memory returned a whole entry. True if its set now has several values.
+    pub(crate) fn insert(
+        &mut self,
+        label: &Label,
+        addr: u64,
+        words: &[u64],
+        (big, half): (bool, bool),
+        sampled: u64,
+        log: &Log,
+    ) -> bool {
+        let caps = self.caps;
+        let count = words.len().min(ENTRY_WORDS);
+        let mut kept = [0; ENTRY_WORDS];
+        kept[..count].copy_from_slice(&words[..count]);
+        let mut several = false;
+        for entry in describe(caps, label, &resolved(kept, big, half)[..count])
+            .into_iter()
+            .flatten()
+        {
+            let Some(key) = Key::of_entry(caps, label, &entry) else {
+                continue;
+            };
+            let set = self.sets.entry(key).or_default();
+            let new = Held {
+                words: kept,
+                count,
+                what: entry,
+                addr,
+                sampled,
+                killer: None,
+                searched: 0,
+            };
+            match set
+                .iter_mut()
+                .find(|h| h.words == kept && h.what == new.what)
+            {
+                Some(h) if h.sampled > sampled => {}
+                Some(h) => *h = new,
+                None => {
+                    let gone = set.iter_mut().filter_map(|h| h.killer(log)).count();
+                    if gone > REMEMBERED
+                        && let Some(n) = set.iter_mut().position(|h| h.killer(log).is_some())
+                    {
+                        set.remove(n);
+                    }
+                    set.push(new);
+                }
+            }
+            several |= set.len() > 1;
+        }
+        several
+    }
+
+    /// Memory returned word `n` of an entry of `count`. Gives the entry once it is whole, with
+    /// the clock at which the first of its words was sampled.
+    pub(crate) fn part(
+        &mut self,
+        label: &Label,
+        (n, word): (usize, u64),
+        count: usize,
+        sampled: u64,
+    ) -> Option<(EntryWords, u64)> {
+        let mut key = None;
+        Key::of_load(self.caps, label, &mut |k| key = key.or(Some(k)));
+        let key = key?;
+        let part = self
+            .parts
+            .entry(key)
+            .or_insert(([0; ENTRY_WORDS], 0, sampled));
+        if n >= ENTRY_WORDS || part.1 >> n & 1 == 1 {
+            // A new walk: what the last one has read does not belong to it.
+            *part = ([0; ENTRY_WORDS], 0, sampled);
+        }
+        *part.0.get_mut(n)? = word;
+        part.1 |= 1 << n;
+        part.2 = part.2.min(sampled);
+        if u32::from(part.1) != (1 << count) - 1 {
+            return None;
+        }
+        self.parts.remove(&key).map(|p| (p.0, p.2))
+    }
+}
+
+/// Values of words whose structure is big-endian, or of a 4-byte entry.
+pub(crate) fn resolved(mut words: EntryWords, big: bool, half: bool) -> EntryWords {
+    if big {
+        for w in &mut words {
+            *w = if half {
+                (*w as u32).swap_bytes().into()
+            } else {
+                w.swap_bytes()
+            };
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iommu_golden::{Gpa, Iova};
+
+    fn keys(label: Label) -> Vec<Key> {
+        let mut all = Vec::new();
+        let caps = Capabilities::version_1_0();
+        Key::of_load(caps, &label, &mut |k| all.push(k));
+        all
+    }
+
+    fn first(gscid: Option<u16>, pscid: u32, iova: u64, level: u8) -> Label {
+        Label::FirstStage {
+            gscid,
+            pscid,
+            iova: Iova(iova),
+            level,
+            range_log2: 12 + 9 * level,
+            global: false,
+        }
+    }
+
+    #[test]
+    fn every_tag_keeps_entries_apart() {
+        let second = |gscid, gpa, holder| Label::SecondStage {
+            gscid,
+            gpa: Gpa(gpa),
+            level: 0,
+            range_log2: 12,
+            pdt_of: None,
+            holder,
+        };
+        let dc = |device_id| Some(Holder::Dc { device_id });
+        let pc = |device_id, process_id| {
+            Some(Holder::Pc {
+                device_id,
+                process_id,
+            })
+        };
+        let labels = [
+            Label::DdtNonLeaf {
+                device_id: 0,
+                level: 1,
+            },
+            Label::DdtNonLeaf {
+                device_id: 0,
+                level: 2,
+            },
+            Label::DdtNonLeaf {
+                device_id: 1 << 7,
+                level: 1,
+            },
+            Label::Dc { device_id: 0 },
+            Label::Dc { device_id: 1 << 23 },
+            Label::PdtNonLeaf {
+                device_id: 0,
+                process_id: 0,
+                level: 1,
+            },
+            Label::PdtNonLeaf {
+                device_id: 1,
+                process_id: 0,
+                level: 1,
+            },
+            Label::Pc {
+                device_id: 0,
+                process_id: 0,
+            },
+            Label::Pc {
+                device_id: 1,
+                process_id: 0,
+            },
+            Label::Pc {
+                device_id: 0,
+                process_id: 1 << 19,
+            },
+            first(None, 0, 0, 0),
+            first(Some(0), 0, 1 << 48, 0),
+            first(Some(1 << 15), 0, 2 << 48, 0),
+            first(None, 1 << 19, 3 << 48, 0),
+            first(None, 0, 4 << 48, 1),
+            second(0, 0, None),
+            second(1 << 15, 1 << 30, None),
+            Label::MsiPte {
+                gscid: None,
+                gpa: Gpa(0),
+            },
+            Label::MsiPte {
+                gscid: Some(0),
+                gpa: Gpa(0),
+            },
+        ];
+        let mut all: Vec<Key> = labels.iter().flat_map(|l| keys(*l)).collect();
+        for holder in [dc(0), dc(1), pc(0, 0), pc(0, 1 << 19), pc(1, 0)] {
+            // The entry itself is shared; the translated pointer is its holder's.
+            let own = keys(second(3, 7 << 40, holder));
+            all.extend(own.iter().filter(|k| k.tag & 15 == 7));
+        }
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        // What shares a non-leaf entry, or a page, shares a key.
+        let shares = |a, b| assert_eq!(keys(a), keys(b));
+        shares(first(None, 1, 0x1000, 0), first(None, 1, 0x1fff, 0));
+        shares(
+            Label::DdtNonLeaf {
+                device_id: 1,
+                level: 1,
+            },
+            Label::DdtNonLeaf {
+                device_id: 2,
+                level: 1,
+            },
+        );
+    }
+
+    #[test]
+    fn an_entry_read_in_parts_is_one_once_it_is_whole() {
+        let caps = Capabilities::version_1_0();
+        let mut held = MayHold::new(caps);
+        let label = Label::Pc {
+            device_id: 1,
+            process_id: 2,
+        };
+        assert_eq!(held.part(&label, (0, 1), 2, 10), None);
+        // Again the first word: another walk.
+        assert_eq!(held.part(&label, (0, 3), 2, 20), None);
+        let whole = held.part(&label, (1, 4), 2, 30);
+        assert_eq!(whole.map(|(w, at)| (w[0], w[1], at)), Some((3, 4, 20)));
+        assert_eq!(held.part(&label, (1, 5), 2, 40), None);
+    }
+}
