@@ -19,6 +19,7 @@ iommu_fault_queue.sv
 iommu_fence_arb.sv
 iommu_fifo.sv
 iommu_hpm.sv
+iommu_gs_tlb.sv
 iommu_id_order.sv
 iommu_io_bridge.sv
 iommu_iotlb.sv
@@ -26,10 +27,13 @@ iommu_irq.sv
 iommu_mem_arb.sv
 iommu_miss_queue.sv
 iommu_page_queue.sv
+iommu_pdtc.sv
 iommu_pick.sv
 iommu_pte_check.sv
 iommu_queue_csr.sv
 iommu_regs.sv
 iommu_resolve.sv
+iommu_walk_cache.sv
+iommu_walk_step.sv
 iommu_walker.sv
 iommu_xlate.sv

@@ -357,7 +357,7 @@ module iommu_bridge_read
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i.sink, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, tr_rsp_i, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

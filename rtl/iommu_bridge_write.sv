@@ -493,7 +493,7 @@ module iommu_bridge_write
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i.sink, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, tr_rsp_i, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

@@ -13,7 +13,7 @@ module iommu_core
     parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
     parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
-    parameter int unsigned NumWalkers   = 4,   // walks in flight, 1 to 16
+    parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
     parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
     parameter int unsigned NumItags     = 32   // ATS invalidations under way, a power of 2, 2 to 32

@@ -12,23 +12,14 @@ module iommu_dc_check
     input  csr_cfg_t    cfg_i,   // capabilities and feature control
     input  logic [2:0]  beat_i,  // which doubleword
     input  logic [63:0] data_i,  // its value, little-endian
-    input  dc_part_t    part_i,  // from the doublewords before; ignored at the first
-    output dc_part_t    part_o
+    // from the doublewords before; ignored at the first
+    input  dc_t         dc_i,
+    input  verdict_t    verdict_i,
+    output dc_t         dc_o,
+    output verdict_t    verdict_o
 );
 
   localparam logic [3:0] ModeBare = 4'd0;
-
-  // Encodings of iosatp.MODE and iohgatp.MODE: 8 to 10 for 64-bit addresses, of
-  // which sv64 says what is supported; 8 for 32-bit ones, if sv32.
-  function automatic logic paged_mode_ok(input logic [3:0] mode, input logic xl32, input logic sv32, input logic [2:0] sv64);
-    unique case (mode)
-      ModeBare: return 1'b1;
-      4'd8:     return xl32 ? sv32 : sv64[0];
-      4'd9:     return !xl32 && sv64[1];
-      4'd10:    return !xl32 && sv64[2];
-      default:  return 1'b0;
-    endcase
-  endfunction
 
   // Encodings of pdtp.MODE; pd: which of PD20, PD17, PD8 are supported.
   function automatic logic pd_mode_ok(input logic [3:0] mode, input logic [2:0] pd);
@@ -58,18 +49,24 @@ module iommu_dc_check
   assign mode = data_i[63:60];
 
   always_comb begin
-    part_o = part_i;
+    dc_o      = dc_i;
+    verdict_o = verdict_i;
     unique case (beat_i)
       3'd0: begin  // tc
-        part_o           = '0;
-        part_o.v         = data_i[0];
-        part_o.dc.en_ats = data_i[1];
-        part_o.t2gpa     = data_i[3];
-        part_o.dc.dtf    = data_i[4];
-        part_o.dc.pdtv   = data_i[5];
-        part_o.dc.sbe    = data_i[10];
-        part_o.sxl       = data_i[11];
-        part_o.bad       =
+        dc_o          = '0;
+        dc_o.en_ats   = data_i[1];
+        dc_o.en_pri   = data_i[2];
+        dc_o.t2gpa    = data_i[3];
+        dc_o.dtf      = data_i[4];
+        dc_o.pdtv     = data_i[5];
+        dc_o.prpr     = data_i[6];
+        dc_o.gade     = data_i[7];
+        dc_o.sade     = data_i[8];
+        dc_o.dpe      = data_i[9];
+        dc_o.sbe      = data_i[10];
+        dc_o.sxl      = data_i[11];
+        verdict_o.v   = data_i[0];
+        verdict_o.bad =
             // reserved bits
             (data_i[23:12] != '0) || (data_i[63:32] != '0) ||
             // EN_ATS, EN_PRI or PRPR without ATS
@@ -87,46 +84,45 @@ module iommu_dc_check
             (cfg_i.gxl ? !data_i[11] : (!cfg_i.gxl_wr && data_i[11]));
       end
       3'd1: begin  // iohgatp
-        part_o.hg_bare = (mode == ModeBare);
-        part_o.bad     = part_i.bad ||
-            !paged_mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
-                           {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4}) ||
+        dc_o.gs_mode  = decode_mode(mode, cfg_i.gxl);
+        dc_o.gs_ppn   = data_i[PpnW-1:0];
+        dc_o.gscid    = (mode == ModeBare) ? '0 : data_i[59:44];
+        verdict_o.bad = verdict_i.bad ||
+            !mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
+                     {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4}) ||
             // T2GPA with a Bare second stage
-            (part_i.t2gpa && (mode == ModeBare)) ||
+            (dc_i.t2gpa && (mode == ModeBare)) ||
             // root not aligned to 16 KiB
             ((mode != ModeBare) && (data_i[1:0] != '0));
       end
       3'd2: begin  // ta; all 12 bits of RCID and MCID are supported
-        part_o.dc.pscid = data_i[31:12];
-        part_o.dc.rcid  = data_i[51:40];
-        part_o.dc.mcid  = data_i[63:52];
-        part_o.bad      = part_i.bad || (data_i[11:0] != '0) || (data_i[39:32] != '0) ||
-                          (!cfg_i.caps.qosid && (data_i[63:40] != '0));
+        dc_o.pscid    = data_i[31:12];
+        dc_o.rcid     = data_i[51:40];
+        dc_o.mcid     = data_i[63:52];
+        verdict_o.bad = verdict_i.bad || (data_i[11:0] != '0) || (data_i[39:32] != '0) ||
+                        (!cfg_i.caps.qosid && (data_i[63:40] != '0));
       end
       3'd3: begin  // fsc: pdtp or iosatp
-        part_o.dc.fs_ppn  = data_i[PpnW-1:0];
-        part_o.dc.fs_mode = FsBare;
-        if (!part_i.dc.pdtv) begin
-          unique case (mode)
-            4'd8:    part_o.dc.fs_mode = FsSv39;
-            4'd9:    part_o.dc.fs_mode = FsSv48;
-            4'd10:   part_o.dc.fs_mode = FsSv57;
-            default: part_o.dc.fs_mode = FsBare;
-          endcase
-        end
-        part_o.bad = part_i.bad || (data_i[59:44] != '0) ||
-            !(part_i.dc.pdtv
+        dc_o.fs_ppn   = data_i[PpnW-1:0];
+        dc_o.fs_mode  = mode;
+        verdict_o.bad = verdict_i.bad || (data_i[59:44] != '0) ||
+            !(dc_i.pdtv
                 ? pd_mode_ok(mode, {cfg_i.caps.pd20, cfg_i.caps.pd17, cfg_i.caps.pd8})
-                : paged_mode_ok(mode, part_i.sxl, cfg_i.caps.sv32, {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39}));
+                : mode_ok(mode, dc_i.sxl, cfg_i.caps.sv32, {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39}));
       end
       3'd4: begin  // msiptp: Off or Flat; Off when the second stage is Bare
-        part_o.bad = part_i.bad || (data_i[59:44] != '0) || (mode > 4'd1) || (part_i.hg_bare && (mode != 4'd0));
+        dc_o.msi_on   = (mode == 4'd1);
+        dc_o.msi_ppn  = data_i[PpnW-1:0];
+        verdict_o.bad = verdict_i.bad || (data_i[59:44] != '0) || (mode > 4'd1) ||
+                        ((dc_i.gs_mode == PtBare) && (mode != 4'd0));
       end
       3'd5, 3'd6: begin  // msi_addr_mask, msi_addr_pattern
-        part_o.bad = part_i.bad || (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
+        if (beat_i[0]) dc_o.msi_mask = data_i[51:0];
+        else dc_o.msi_pattern = data_i[51:0];
+        verdict_o.bad = verdict_i.bad || (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
       end
       default: begin  // reserved doubleword
-        part_o.bad = part_i.bad || (data_i != '0);
+        verdict_o.bad = verdict_i.bad || (data_i != '0);
       end
     endcase
   end

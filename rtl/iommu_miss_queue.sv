@@ -14,8 +14,9 @@
 
 module iommu_miss_queue
   import iommu_pkg::*;
+  import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Slots = 4,  // walk slots
+    parameter int unsigned Slots = 8,  // walk slots
     localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1
 ) (
     input  logic             clk_i,          // clock
@@ -24,12 +25,14 @@ module iommu_miss_queue
     input  logic             push_i,
     input  logic             push_wait_i,    // waiting[push_slot_i], else blocked
     input  logic [SlotW-1:0] push_slot_i,
-    input  tr_req_t          push_req_i,
+    input  stage_e           push_stage_i,   // what it waits for
+    input  xreq_t          push_req_i,
     // first request: of woken, else of blocked
     output logic             woken_valid_o,
     output logic             blocked_valid_o,
-    output tr_req_t          head_o,
-    output logic             head_waited_o,  // it has waited for another's walk before
+    output xreq_t          head_o,
+    output logic             head_waited_o,  // it has waited for another's walk before,
+    output stage_e           head_stage_o,   // the last time for this
     input  logic             pop_i,          // remove it; it may be pushed in the same cycle
     // append waiting[wake_slot_i] to woken
     input  logic             wake_i,
@@ -37,12 +40,13 @@ module iommu_miss_queue
     output logic             empty_o         // no request here
 );
 
-  localparam int unsigned Tags = 2 ** TrTagW;
-  typedef logic [TrTagW-1:0] tag_t;
+  localparam int unsigned Tags = Places;
+  typedef logic [PlaceW-1:0] tag_t;
 
-  tr_req_t         req_q [Tags];  // requests by tag
+  xreq_t         req_q [Tags];  // requests by tag
   tag_t            next_q[Tags];  // links by tag
   logic [Tags-1:0] waited_q;
+  stage_e          stage_q[Tags];
 
   logic [Slots-1:0] wait_valid_q;
   tag_t             wait_head_q[Slots];
@@ -52,11 +56,12 @@ module iommu_miss_queue
 
   tag_t head_tag, push_tag;
   assign head_tag        = woken_valid_q ? woken_head_q : blocked_head_q;
-  assign push_tag        = push_req_i.tag;
+  assign push_tag        = push_req_i.place;
   assign woken_valid_o   = woken_valid_q;
   assign blocked_valid_o = blocked_valid_q;
   assign head_o          = req_q[head_tag];
   assign head_waited_o   = waited_q[head_tag];
+  assign head_stage_o    = stage_q[head_tag];
   assign empty_o         = !woken_valid_q && !blocked_valid_q && (wait_valid_q == '0);
 
   logic pop_woken, pop_blocked, push_blocked;
@@ -83,6 +88,7 @@ module iommu_miss_queue
   always_ff @(posedge clk_i) begin
     if (link) next_q[link_from] <= link_to;
     if (push_i) req_q[push_tag] <= push_req_i;
+    if (push_i && push_wait_i) stage_q[push_tag] <= push_stage_i;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -114,7 +120,7 @@ module iommu_miss_queue
         blocked_valid_q <= 1'b1;
       end
       if (push_i) begin
-        // A request that has waited in vain walks itself the next time.
+        // A request that has waited in vain for something walks for it itself.
         waited_q[push_tag] <= push_wait_i || (pop_i && head_waited_o);
         if (push_wait_i) begin
           if (!wait_valid_q[push_slot_i]) wait_head_q[push_slot_i] <= push_tag;

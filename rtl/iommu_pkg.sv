@@ -185,12 +185,21 @@ package iommu_pkg;
     logic [63:0]           iova;        // address of the first byte
   } tr_req_t;
 
+  // Destination of an MSI in MRIF mode.
+  typedef struct packed {
+    logic [PaW-1:9]  addr;  // interrupt file
+    logic [PpnW-1:0] nppn;  // page of the notice
+    logic [10:0]     nid;   // its data
+  } mrif_t;
+
   // Its answer; out of order across tags. valid without ready: the bridge keeps
   // a place for each request that it has sent.
   typedef struct packed {
     logic [TrTagW-1:0] tag;
     logic              grant;   // 0: answer the device with an error
     logic              sink;    // MRIF page: the IOMMU itself serves the access, m_dev sees nothing
+    mrif_t             mrif;    // of which file; valid when sink
+    logic              dtf;     // faults of that are not reported
     logic [PaW-1:0]    spa;     // valid when grant
     dev_user_t         user;    // PBMT, RCID, MCID for m_dev; valid when grant
   } tr_rsp_t;

@@ -1,41 +1,50 @@
 // Copyright iommu-cosim contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Steps 3 to 10 of the virtual address translation process for one first-stage
-// PTE (Sv39, Sv48 and Sv57, Svnapot). Combinational.
+// Steps 3 to 9 of the virtual address translation process for one PTE of either
+// stage (Sv32, Sv39, Sv48 and Sv57, Svnapot, Svpbmt). Combinational.
 
 module iommu_pte_check
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 (
-    input  logic              svpbmt_i,        // capabilities.Svpbmt
-    input  logic              svrsw_i,         // capabilities.Svrsw60t59b
-    input  logic [PpnW-1:0]   ppn_high_i,      // PPN bits at or above 2^PAS
-    input  logic [63:0]       pte_i,           // little-endian
-    input  logic [LevelW-1:0] level_i,         // 0: last
-    input  logic [VpnW-1:0]   vpn_i,           // page asked for
-    input  logic              exec_i,          // access type; neither: read
+    input  logic              svpbmt_i,   // capabilities.Svpbmt
+    input  logic              svrsw_i,    // capabilities.Svrsw60t59b
+    input  pt_mode_e          mode_i,     // not Bare
+    input  logic              gs_i,       // a PTE of the second stage: user access, G is ignored
+    input  logic [63:0]       pte_i,      // little-endian; of Sv32 zero-extended
+    input  logic [LevelW-1:0] level_i,    // 0: last
+    input  logic [VpnW-1:0]   vpn_i,      // page asked for
+    // the access: exec, else write, else read
+    input  logic              exec_i,
     input  logic              write_i,
-    input  logic              global_i,        // a PTE above has G=1
-    output logic              page_fault_o,    // before access_fault_o
-    output logic              access_fault_o,  // next table or page is at or above 2^PAS
+    input  logic              priv_i,     // supervisor privilege
+    input  logic              sum_i,
+    input  logic              any_i,      // ATS: whatever is permitted is an answer
+    input  logic              ade_i,      // A and D may be updated
+    output logic              fault_o,    // page fault
     output logic              leaf_o,
-    output logic [PpnW-1:0]   ppn_o,           // next table, or base of the page
+    output logic              update_o,   // a leaf whose A, or D, must be set first
+    output logic              set_d_o,    // the update sets D
+    output logic [PpnW-1:0]   ppn_o,      // next table, or 4 KiB page of vpn_i
     output page_size_t        size_o,
-    output pte_attr_t         attr_o
+    output logic [1:0]        pbmt_o,
+    output logic              g_o,
+    output pte_perm_t         perm_o
 );
 
-  logic v, r, w, x, u, a, d, n;
+  logic v, r, w, x, u, a, d, n, sv32;
   assign {d, a} = pte_i[7:6];
   assign {u, x, w, r, v} = pte_i[4:0];
   assign n = pte_i[63];
+  assign sv32 = mode_i == Pt32;
 
   logic [PpnW-1:0] ppn;
   assign ppn = pte_i[53:10];
 
   assign leaf_o = r || x;
 
-  // Bits and encodings that are reserved in any valid PTE.
+  // Bits and encodings that are reserved in any valid PTE; Sv32 has none above.
   logic reserved;
   assign reserved = (!r && w) || (pte_i[58:54] != '0) || (!svrsw_i && (pte_i[60:59] != '0)) ||
                     (svpbmt_i ? (pte_i[62:61] == 2'd3) : (pte_i[62:61] != '0));
@@ -57,26 +66,32 @@ module iommu_pte_check
   end
 
   logic [VpnW-1:0] mask;
-  assign mask = page_mask(size_o);
+  assign mask = page_mask(size_o) | VpnW'({sv32 && (level_i != '0), 9'd0});
 
   logic misaligned;
   assign misaligned = (level_i != '0) && ((ppn & mask[PpnW-1:0]) != '0);
 
-  assign attr_o = '{pbmt: pte_i[62:61], g: pte_i[5] || global_i, perm: '{d: d, u: u, x: x, w: w, r: r}};
+  logic permitted, user_ok;
+  assign user_ok   = gs_i ? u : priv_i ? (!u || (sum_i && !(exec_i && !any_i))) : u;
+  assign permitted = user_ok && (any_i || (write_i ? w : exec_i ? x : r));
+
+  // D is needed by a write that the page permits.
+  logic needs_d;
+  assign needs_d  = write_i && w && !d;
+  assign update_o = !fault_o && leaf_o && (!a || needs_d) && ade_i;
+  assign set_d_o  = write_i && w;
 
   always_comb begin
-    if (!v || reserved) page_fault_o = 1'b1;
-    else if (!leaf_o) page_fault_o = reserved_pointer || (level_i == '0);
-    // Until process contexts come, every first-stage access has user privilege.
-    else page_fault_o = reserved_napot || misaligned || !a || !pte_permits(attr_o.perm, exec_i, write_i, 1'b0, 1'b0);
+    if (!v || reserved) fault_o = 1'b1;
+    else if (!leaf_o) fault_o = reserved_pointer || (level_i == '0);
+    else fault_o = reserved_napot || misaligned || !permitted || (!ade_i && (!a || (needs_d && !any_i)));
   end
 
-  assign ppn_o = leaf_o ? (ppn & ~mask[PpnW-1:0]) : ppn;
-
-  logic [PpnW-1:0] reached;  // page of the access, or table
-  assign reached        = leaf_o ? (ppn_o | (vpn_i[PpnW-1:0] & mask[PpnW-1:0])) : ppn;
-  assign access_fault_o = (reached & ppn_high_i) != '0;
+  assign ppn_o  = leaf_o ? ((ppn & ~mask[PpnW-1:0]) | (vpn_i[PpnW-1:0] & mask[PpnW-1:0])) : ppn;
+  assign pbmt_o = pte_i[62:61];
+  assign g_o    = pte_i[5] && !gs_i;
+  assign perm_o = '{d: d, u: u, x: x, w: w, r: r};
 
   logic unused;
-  assign unused = &{1'b0, pte_i[9:8], vpn_i[VpnW-1], mask[VpnW-1]};
+  assign unused = &{1'b0, pte_i[9:8], vpn_i[VpnW-1:PpnW], mask[VpnW-1:PpnW]};
 endmodule

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The process to translate an IOVA, up to the tables (section of that name):
-// from the request, ddtp and the device context, if it is known, to what comes
-// next: denied, passed with its own address, looked up in the IOTLB, or a walk
-// of the device directory. Combinational.
+// from the request, ddtp and the contexts that are known to what comes next:
+// denied, passed with its own address, looked up in the IOTLB, or a walk of the
+// device or process directory. Combinational.
 
 module iommu_resolve
   import iommu_pkg::*;
@@ -13,14 +13,19 @@ module iommu_resolve
     input  logic            msi_flat_i,    // capabilities.MSI_FLAT: device contexts have 64 bytes
     input  logic [63:0]     addr_high_i,   // address bits at or above 2^PAS
     input  ddtp_t           ddtp_i,
-    input  tr_req_t         req_i,
+    input  xreq_t           req_i,
     input  logic            dc_valid_i,    // dc_i is the context of req_i's device
     input  dc_t             dc_i,
+    input  logic            pc_valid_i,    // pc_i is that of its process
+    input  pc_t             pc_i,
     output logic            same_o,        // granted, the physical address is the IOVA
-    output logic            paged_o,       // translated by the first stage: IOTLB, else walk
-    output logic [VpnW-1:0] vpn_o,         // page to look up
+    output logic            paged_o,       // translated: IOTLB, else walk
     output logic            uses_dc_o,     // dc_i took part
-    output walk_start_t     start_o        // if neither grants: what to walk, or deny
+    output logic            uses_pc_o,     // pc_i took part
+    output pc_t             fs_o,          // first-stage context; valid when paged
+    output space_t          space_o,       // address space; valid when paged
+    output logic            priv_o,        // privilege in the first stage
+    output walk_start_t     start_o        // if nothing grants: what to walk, or deny
 );
 
   // device_id, partitioned
@@ -34,28 +39,24 @@ module iommu_resolve
   assign wide = ((ddtp_i.mode == Ddtp2Lvl) && (ddi2 != '0)) ||
                 ((ddtp_i.mode == Ddtp1Lvl) && ((ddi2 != '0) || (ddi1 != '0)));
 
+  // pdtp.MODE: 1 PD8, 2 PD17, 3 PD20
+  logic pd_bare, pd_wide;  // process_id is wider than the mode supports
+  assign pd_bare = dc_i.fs_mode[1:0] == 2'd0;
+  assign pd_wide = ((dc_i.fs_mode[1:0] == 2'd1) && (req_i.process_id[19:8] != '0)) ||
+                   ((dc_i.fs_mode[1:0] == 2'd2) && (req_i.process_id[19:17] != '0));
+
   logic out_of_range;  // the IOVA, taken as a physical address
   assign out_of_range = (req_i.iova & addr_high_i) != '0;
 
-  // Address bits above the mode's width equal its highest bit.
-  logic canonical;
-  always_comb begin
-    unique case (dc_i.fs_mode)
-      FsSv39:  canonical = (req_i.iova[63:38] == '0) || (&req_i.iova[63:38]);
-      FsSv48:  canonical = (req_i.iova[63:47] == '0) || (&req_i.iova[63:47]);
-      FsSv57:  canonical = (req_i.iova[63:56] == '0) || (&req_i.iova[63:56]);
-      default: canonical = 1'b1;
-    endcase
-  end
+  logic ats;  // uses ATS, whatever it wants
+  assign ats = req_i.translated || (req_i.kind inside {KdAts, KdContext});
 
-  assign vpn_o = req_i.iova[56:12];
-
-  // First entry of each walk.
-  phase_e            ddt_phase;
-  logic [LevelW-1:0] ddt_level, pt_level;
-  logic [PaW-1:0]    ddt_addr, pt_addr;
+  // Root of the device directory.
+  read_e             ddt_rd;
+  logic [LevelW-1:0] ddt_level;
+  logic [PaW-1:0]    ddt_addr;
   always_comb begin
-    ddt_phase = PhDdt;
+    ddt_rd = RdDdt;
     unique case (ddtp_i.mode)
       Ddtp3Lvl: begin
         ddt_level = 3'd2;
@@ -66,51 +67,64 @@ module iommu_resolve
         ddt_addr  = {ddtp_i.ppn, ddi1, 3'b000};
       end
       default: begin
-        ddt_phase = PhDc;
+        ddt_rd    = RdDc;
         ddt_level = 3'd0;
         ddt_addr  = {ddtp_i.ppn, msi_flat_i ? {ddi0[5:0], 6'd0} : {ddi0, 5'd0}};
       end
     endcase
-    unique case (dc_i.fs_mode)
-      FsSv57: begin
-        pt_level = 3'd4;
-        pt_addr  = {dc_i.fs_ppn, req_i.iova[56:48], 3'b000};
-      end
-      FsSv48: begin
-        pt_level = 3'd3;
-        pt_addr  = {dc_i.fs_ppn, req_i.iova[47:39], 3'b000};
-      end
-      default: begin
-        pt_level = 3'd2;
-        pt_addr  = {dc_i.fs_ppn, req_i.iova[38:30], 3'b000};
-      end
+  end
+
+  // First stage: of the process, of the device, or none.
+  logic needs_pc, own_address;
+  assign own_address = req_i.translated && !dc_i.t2gpa;
+  assign needs_pc    = dc_i.pdtv && (req_i.pv || dc_i.dpe) && !pd_bare && !req_i.translated;
+  always_comb begin
+    fs_o = '0;
+    if (needs_pc) begin
+      fs_o = pc_i;
+    end else if (!dc_i.pdtv && !req_i.translated) begin
+      fs_o.mode  = decode_mode(dc_i.fs_mode, dc_i.sxl);
+      fs_o.ppn   = dc_i.fs_ppn;
+      fs_o.pscid = (fs_o.mode == PtBare) ? '0 : dc_i.pscid;
+    end
+  end
+  assign priv_o  = req_i.priv && needs_pc;
+  assign space_o = '{gs_mode: dc_i.gs_mode, gscid: dc_i.gscid, fs_mode: fs_o.mode, pscid: fs_o.pscid};
+
+  // Address bits above the mode's width equal its highest bit, or are 0.
+  logic canonical;
+  always_comb begin
+    unique case (fs_o.mode)
+      Pt32:    canonical = req_i.iova[63:32] == '0;
+      Pt39:    canonical = (req_i.iova[63:38] == '0) || (&req_i.iova[63:38]);
+      Pt48:    canonical = (req_i.iova[63:47] == '0) || (&req_i.iova[63:47]);
+      Pt57:    canonical = (req_i.iova[63:56] == '0) || (&req_i.iova[63:56]);
+      default: canonical = 1'b1;
     endcase
   end
 
   always_comb begin
-    same_o            = 1'b0;
-    paged_o           = 1'b0;
-    uses_dc_o         = 1'b0;
-    start_o.req       = req_i;
-    start_o.dc_valid  = 1'b0;
-    start_o.dc        = dc_i;
-    start_o.deny      = 1'b0;
-    start_o.cause     = access_cause(req_i.exec, req_i.write);
-    start_o.phase     = ddt_phase;
-    start_o.level     = ddt_level;
-    start_o.addr      = ddt_addr;
+    same_o        = 1'b0;
+    paged_o       = 1'b0;
+    uses_dc_o     = 1'b0;
+    uses_pc_o     = 1'b0;
+    start_o.deny  = 1'b0;
+    start_o.cause = access_cause(req_i.exec, req_i.write);
+    start_o.stage = SgDdt;
+    start_o.rd    = ddt_rd;
+    start_o.level = ddt_level;
+    start_o.addr  = ddt_addr;
 
     if (ddtp_i.mode == DdtpOff) begin
       start_o.deny  = 1'b1;
       start_o.cause = CauseAllDisallow;
     end else if (ddtp_i.mode == DdtpBare) begin
-      if (req_i.translated) begin
+      if (ats) begin
         start_o.deny  = 1'b1;
         start_o.cause = CauseTypeDisallow;
-      end else if (out_of_range) begin
-        start_o.deny = 1'b1;
       end else begin
-        same_o = 1'b1;
+        start_o.deny = out_of_range;
+        same_o       = !out_of_range;
       end
     end else if (wide) begin
       start_o.deny  = 1'b1;
@@ -121,29 +135,35 @@ module iommu_resolve
         start_o.cause = CauseDdtAccess;
       end
     end else begin
-      uses_dc_o        = 1'b1;
-      start_o.dc_valid = 1'b1;
-      start_o.phase    = PhPt;
-      start_o.level    = pt_level;
-      start_o.addr     = pt_addr;
-      // A process_id with PDTV=1 meets pdtp.MODE Bare only: no other mode passes
-      // the context's checks before process contexts come.
-      if ((req_i.translated && !dc_i.en_ats) || (req_i.pv && !dc_i.pdtv)) begin
+      uses_dc_o = 1'b1;
+      if (req_i.kind == KdContext) begin
+        start_o.deny  = !dc_i.en_ats || (req_i.need_pri && !dc_i.en_pri);
+        start_o.cause = CauseTypeDisallow;
+        same_o        = !start_o.deny;
+      end else if ((ats && !dc_i.en_ats) || (req_i.pv && (!dc_i.pdtv || pd_wide))) begin
         start_o.deny  = 1'b1;
         start_o.cause = CauseTypeDisallow;
-      end else if (req_i.translated || (dc_i.fs_mode == FsBare)) begin
-        // T2GPA needs a second stage: a translated address is physical.
-        start_o.deny = out_of_range;
-        same_o       = !out_of_range;
-      end else if (!canonical) begin
-        start_o.deny  = 1'b1;
-        start_o.cause = page_cause(req_i.exec, req_i.write);
+      end else if (needs_pc && !pc_valid_i) begin
+        start_o.stage = SgPdt;
       end else begin
-        // The verdict on the root counts when a walk is needed.
-        paged_o      = 1'b1;
-        start_o.deny = (pt_addr & addr_high_i[PaW-1:0]) != '0;
+        uses_pc_o     = needs_pc;
+        start_o.stage = SgPage;
+        if (needs_pc && req_i.priv && !pc_i.ens) begin
+          start_o.deny  = 1'b1;
+          start_o.cause = CauseTypeDisallow;
+        end else if (own_address || ((fs_o.mode == PtBare) && (dc_i.gs_mode == PtBare))) begin
+          start_o.deny = out_of_range;
+          same_o       = !out_of_range;
+        end else if (!canonical) begin
+          start_o.deny  = 1'b1;
+          start_o.cause = page_cause(req_i.exec, req_i.write);
+        end else begin
+          paged_o = 1'b1;
+        end
       end
     end
   end
 
+  logic unused;
+  assign unused = &{1'b0, req_i, dc_i};
 endmodule

@@ -1,17 +1,20 @@
 // Copyright iommu-cosim contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Walk unit: device-directory and first-stage page-table walks, several at a
-// time. A walk lives in a slot; its memory reads carry the slot as id. One
-// datapath serves all slots, since one beat of read data comes in a cycle.
+// Walk unit: walks of the device and process directories, of both stages' page
+// tables and of MSI page tables, several at a time. A walk lives in a slot; its
+// memory accesses carry the slot as id. One step pipeline (iommu_walk_step)
+// serves all slots, since one beat of read data comes in a cycle: a beat goes
+// first, then a slot that asks, then a walk that begins.
 //
-// A slot is started by start_valid_i; when its device context is located or the
-// walk has ended it asks for the lookup pipeline (ctx_o, done_o) with what
-// result_o shows for sel_i, until it is started again or freed.
+// A slot is started by start_valid_i; when a context is located or the walk has
+// ended it asks for the lookup pipeline (ctx_o, done_o) with what walk_o shows
+// for sel_i, until it is started again or freed.
 //
 // Memory reads: valid/ready, payload stable until taken; one read of a slot is
 // outstanding. mem_rreq depends on mem_rrsp and start of the same cycle. Read
-// data comes without back-pressure.
+// data comes without back-pressure. Writes are A/D updates (AtomicCompare), held
+// until ready; read data with the slot's id and an answer follow, in any order.
 
 `include "iommu_macros.svh"
 
@@ -19,261 +22,257 @@ module iommu_walker
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Slots = 4,  // walks in flight, 1 to 2^WalkIdW
+    parameter int unsigned Slots   = 8,   // walks in flight, 1 to 16
+    parameter int unsigned FsCache = 16,  // first-stage pointers kept
+    parameter int unsigned GsCache = 16,  // second-stage pointers kept
+    parameter int unsigned GsTlb   = 16,  // second-stage leaves kept
     localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1
 ) (
     input  logic                 clk_i,             // clock
     input  logic                 rst_ni,            // asynchronous reset, active low
     input  csr_cfg_t             cfg_i,             // capabilities and feature control
+    input  mem_user_t            qosid_i,           // iommu_qosid
     input  logic [PaW-1:0]       addr_high_i,       // physical address bits at or above 2^PAS
     // start a walk in a free slot, or in one that asked with ctx_o
     input  logic                 start_valid_i,
     input  logic [SlotW-1:0]     start_slot_i,
     input  walk_start_t          start_i,
+    input  xreq_t                start_req_i,
+    input  logic                 start_dc_valid_i,  // dc is located
+    input  dc_t                  start_dc_i,
+    input  pc_t                  start_pc_i,        // first-stage context, in stage SgPage
+    input  logic                 start_priv_i,      // supervisor privilege in the first stage
     // the pipeline has served a slot
     input  logic                 free_valid_i,
     input  logic [SlotW-1:0]     free_slot_i,
     // slots
     output logic [Slots-1:0]     idle_o,
-    output logic [Slots-1:0]     ctx_o,             // device context located
+    output logic [Slots-1:0]     ctx_o,             // context located
     output logic [Slots-1:0]     done_o,            // ended
     output logic [Slots-1:0]     report_o,          // ended with a fault to be recorded
     input  logic [SlotW-1:0]     sel_i,             // slot to show
-    output walk_result_t         result_o,
-    // invalidation: what walks have read may not be kept
+    output walk_t                walk_o,
+    output logic                 keep_o,            // what it has read may be kept
+    // invalidation: what walks have read may not be kept; and the walk caches
     input  logic                 stale_i,
+    input  logic                 inv_fs_i,
+    input  reach_t               inv_fs_reach_i,
+    input  logic                 inv_gs_i,
+    input  reach_t               inv_gs_reach_i,
+    input  logic                 inv_leaf_i,
+    input  reach_t               inv_leaf_reach_i,
     // which walks will bring what a request lacks
-    input  logic                 find_dc_i,         // lacks: the device context, else the page
-    input  logic [DeviceIdW-1:0] find_did_i,
-    input  fs_mode_e             find_mode_i,
-    input  logic [PscidW-1:0]    find_pscid_i,
-    input  logic [VpnW-1:0]      find_vpn_i,
+    input  logic                 find_i,
+    input  stage_e               find_stage_i,
+    input  xreq_t                find_req_i,
+    input  space_t               find_space_i,
     output logic [Slots-1:0]     found_o,
+    // walks that begin, for the HPM
+    output hpm_event_t           hpm_o,
     // memory
     output logic                 mem_rreq_valid_o,
     input  logic                 mem_rreq_ready_i,
     output mem_rreq_t            mem_rreq_o,
     input  logic                 mem_rrsp_valid_i,
-    input  mem_rrsp_t            mem_rrsp_i
+    input  mem_rrsp_t            mem_rrsp_i,
+    output logic                 mem_wreq_valid_o,
+    input  logic                 mem_wreq_ready_i,
+    output mem_wreq_t            mem_wreq_o,
+    input  logic                 mem_wrsp_valid_i,
+    input  logic                 mem_wrsp_err_i,
+    input  logic [MemIdWide-1:0] mem_wrsp_id_i
 );
 
-  typedef enum logic [2:0] {
-    StIdle,
-    StReq,   // read to be issued
-    StWait,  // read outstanding
-    StCtx,   // device context located
-    StDone
-  } state_e;
-
-  typedef struct packed {
-    tr_req_t           req;
-    logic              dc_valid;
-    phase_e            phase;
-    logic [LevelW-1:0] level;
-    logic [PaW-1:0]    addr;    // of the read; when granted, of the page
-    dc_part_t          part;
-    logic [2:0]        beat;    // doublewords of the device context seen
-    logic              err;     // on an earlier beat
-    logic              poison;  // on an earlier beat
-    logic              glob;    // G in a PTE above
-    logic              deny;
-    logic [11:0]       cause;
-    page_size_t        size;
-    pte_attr_t         attr;
-  } slot_t;
-
-  state_e           state_q[Slots];
-  slot_t            slot_q [Slots];
+  walk_state_e      state_q[Slots];
+  walk_t            walk_q [Slots];
   logic [Slots-1:0] stale_q;
 
-  // ---------------------------------------------------------------- read data
-  logic [SlotW-1:0] rsp_slot;
-  assign rsp_slot = mem_rrsp_i.id[SlotW-1:0];
-
-  slot_t cur, nxt;
-  assign cur = slot_q[rsp_slot];
-
-  logic        big_endian;
-  logic [63:0] data;
-  assign big_endian = (cur.phase == PhPt) ? cur.part.dc.sbe : cfg_i.be;
+  // Slots by state.
+  logic [Slots-1:0] want, looks, msis, amos;
   always_comb begin
-    for (int unsigned i = 0; i < 8; i++) data[8*i+:8] = mem_rrsp_i.data[big_endian ? 8*(7-i) : 8*i+:8];
-  end
-
-  logic err, poison;  // of the whole read, at its last beat
-  assign err    = mem_rrsp_i.err || cur.err;
-  assign poison = mem_rrsp_i.poison || cur.poison;
-
-  dc_part_t part_next;
-  iommu_dc_check u_dc_check (
-      .cfg_i (cfg_i),
-      .beat_i(cur.beat),
-      .data_i(data),
-      .part_i(cur.part),
-      .part_o(part_next)
-  );
-
-  logic            pte_page_fault, pte_access_fault, pte_leaf;
-  logic [PpnW-1:0] pte_ppn;
-  page_size_t      pte_size;
-  pte_attr_t       pte_attr;
-  iommu_pte_check u_pte_check (
-      .svpbmt_i      (cfg_i.caps.svpbmt),
-      .svrsw_i       (cfg_i.caps.svrsw60t59b),
-      .ppn_high_i    (addr_high_i[PaW-1:12]),
-      .pte_i         (data),
-      .level_i       (cur.level),
-      .vpn_i         (cur.req.iova[56:12]),
-      .exec_i        (cur.req.exec),
-      .write_i       (cur.req.write),
-      .global_i      (cur.glob),
-      .page_fault_o  (pte_page_fault),
-      .access_fault_o(pte_access_fault),
-      .leaf_o        (pte_leaf),
-      .ppn_o         (pte_ppn),
-      .size_o        (pte_size),
-      .attr_o        (pte_attr)
-  );
-
-  // Index into the next page table.
-  logic [8:0] pt_index;
-  always_comb begin
-    unique case (cur.level)
-      3'd4:    pt_index = cur.req.iova[47:39];
-      3'd3:    pt_index = cur.req.iova[38:30];
-      3'd2:    pt_index = cur.req.iova[29:21];
-      default: pt_index = cur.req.iova[20:12];
-    endcase
-  end
-
-  // Next directory page: its entry, or the device context.
-  logic [PpnW-1:0] ddte_ppn;
-  logic [11:0]     ddt_offset;
-  assign ddte_ppn = data[53:10];
-  always_comb begin
-    if (cur.level == 3'd2) begin
-      ddt_offset = cfg_i.caps.msi_flat ? {cur.req.device_id[14:6], 3'd0} : {cur.req.device_id[15:7], 3'd0};
-    end else begin
-      ddt_offset = cfg_i.caps.msi_flat ? {cur.req.device_id[5:0], 6'd0} : {cur.req.device_id[6:0], 5'd0};
+    for (int unsigned i = 0; i < Slots; i++) begin
+      idle_o[i] = (state_q[i] == WkIdle);
+      ctx_o[i]  = (state_q[i] == WkCtx);
+      done_o[i] = (state_q[i] == WkDone);
+      want[i]   = (state_q[i] == WkReq);
+      looks[i]  = (state_q[i] == WkLook);
+      msis[i]   = (state_q[i] == WkMsi);
+      amos[i]   = (state_q[i] == WkAmo);
     end
   end
-  logic [PaW-1:0] ddt_addr;
-  assign ddt_addr = {ddte_ppn, ddt_offset};
 
-  state_e state_next;
-  always_comb begin
-    nxt        = cur;
-    state_next = StWait;
-    unique case (cur.phase)
-      PhDdt: begin
-        state_next = StReq;
-        nxt.addr   = ddt_addr;
-        nxt.level  = cur.level - 3'd1;
-        nxt.phase  = (cur.level == 3'd1) ? PhDc : PhDdt;
-        nxt.deny   = 1'b1;
-        if (err) nxt.cause = CauseDdtAccess;
-        else if (poison) nxt.cause = CauseDdtCorrupt;
-        else if (!data[0]) nxt.cause = CauseDdtInvalid;
-        else if ((data[9:1] != '0) || (data[63:54] != '0)) nxt.cause = CauseDdtMisconf;
-        else if ((ddt_addr & addr_high_i) != '0) nxt.cause = CauseDdtAccess;
-        else nxt.deny = 1'b0;
-        if (nxt.deny) state_next = StDone;
-      end
-      PhDc: begin
-        nxt.part   = part_next;
-        nxt.beat   = cur.beat + 3'd1;
-        nxt.err    = err;
-        nxt.poison = poison;
-        if (mem_rrsp_i.last) begin
-          nxt.beat   = '0;
-          nxt.err    = 1'b0;
-          nxt.poison = 1'b0;
-          nxt.deny   = 1'b1;
-          state_next = StDone;
-          if (err) nxt.cause = CauseDdtAccess;
-          else if (poison) nxt.cause = CauseDdtCorrupt;
-          else if (!part_next.v) nxt.cause = CauseDdtInvalid;
-          else if (part_next.bad) nxt.cause = CauseDdtMisconf;
-          else begin
-            nxt.deny     = 1'b0;
-            nxt.dc_valid = 1'b1;
-            state_next   = StCtx;
-          end
-        end
-      end
-      default: begin  // PhPt
-        state_next = StDone;
-        nxt.deny   = 1'b1;
-        nxt.size   = pte_size;
-        nxt.attr   = pte_attr;
-        nxt.glob   = pte_attr.g;
-        if (err) nxt.cause = access_cause(cur.req.exec, cur.req.write);
-        else if (poison) nxt.cause = CausePtCorrupt;
-        else if (pte_page_fault) nxt.cause = page_cause(cur.req.exec, cur.req.write);
-        else if (pte_access_fault) nxt.cause = access_cause(cur.req.exec, cur.req.write);
-        else begin
-          nxt.deny = 1'b0;
-          nxt.addr = {pte_ppn, pte_leaf ? 12'd0 : {pt_index, 3'd0}};
-          if (!pte_leaf) begin
-            nxt.level  = cur.level - 3'd1;
-            state_next = StReq;
-          end
-        end
-      end
-    endcase
+  // First in turn of a set of slots, beginning after `last`.
+  function automatic logic [SlotW-1:0] next_of(input logic [Slots-1:0] set, input logic [SlotW-1:0] last);
+    logic [SlotW-1:0] pick;
+    pick = last;
+    for (int unsigned i = Slots; i > 0; i--) begin
+      if (set[(32'(last) + i) % Slots]) pick = SlotW'((32'(last) + i) % Slots);
+    end
+    return pick;
+  endfunction
+
+  // ---------------------------------------------------------------- step of this cycle
+  logic [SlotW-1:0] rsp_slot, look_slot, step_slot;
+  logic             rsp_amo, step_mem, step_look, step_start, step_valid;
+  walk_t            start_walk, cur, nxt;
+  walk_state_e      state_next;
+  logic [8:5]       events;
+
+  assign rsp_slot   = mem_rrsp_i.id[SlotW-1:0];
+  assign rsp_amo    = mem_rrsp_valid_i && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
+  assign step_mem   = mem_rrsp_valid_i && !rsp_amo;
+  assign look_slot  = next_of(looks, look_turn_q);
+  assign step_look  = !step_mem && (looks != '0);
+  assign step_start = !step_mem && (looks == '0) && start_valid_i && !start_i.deny;
+  assign step_valid = step_mem || step_look || step_start;
+
+  logic [SlotW-1:0] look_turn_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) look_turn_q <= '0;
+    else if (step_look) look_turn_q <= look_slot;
   end
 
-  // ---------------------------------------------------------------- memory port
+  always_comb begin
+    start_walk          = '0;
+    start_walk.req      = start_req_i;
+    start_walk.stage    = start_i.stage;
+    start_walk.look     = LkStart;
+    start_walk.dc_valid = start_dc_valid_i;
+    start_walk.dc       = start_dc_valid_i ? start_dc_i : '0;
+    start_walk.pc       = start_pc_i;
+    start_walk.priv     = start_priv_i;
+    start_walk.rd       = start_i.rd;
+    start_walk.level    = start_i.level;
+    start_walk.addr     = start_i.addr;
+    start_walk.why      = WhyData;
+    start_walk.deny     = start_i.deny;
+    start_walk.cause    = start_i.cause;
+    start_walk.fs_size  = '1;
+  end
+
+  always_comb begin
+    step_slot = start_slot_i;
+    cur       = start_walk;
+    if (step_mem) begin
+      step_slot = rsp_slot;
+      cur       = walk_q[rsp_slot];
+    end else if (step_look) begin
+      step_slot = look_slot;
+      cur       = walk_q[look_slot];
+    end
+  end
+
+  logic keep;
+  assign keep = !stale_i && !(stale_q[step_slot] && (state_q[step_slot] != WkIdle));
+
+  logic [51:0]      msi_index_q;
+  logic [Slots-1:0] amo_same_q, amo_err_q, amo_poison_q;
+
+  iommu_walk_step #(
+      .FsCache(FsCache),
+      .GsCache(GsCache),
+      .GsTlb  (GsTlb)
+  ) u_step (
+      .clk_i           (clk_i),
+      .rst_ni          (rst_ni),
+      .cfg_i           (cfg_i),
+      .addr_high_i     (addr_high_i),
+      .step_valid_i    (step_valid),
+      .mem_i           (step_mem),
+      .cur_i           (cur),
+      .keep_i          (keep),
+      .rsp_i           (mem_rrsp_i),
+      .msi_index_i     (msi_index_q),
+      .amo_same_i      (amo_same_q[step_slot]),
+      .amo_err_i       (amo_err_q[step_slot]),
+      .amo_poison_i    (amo_poison_q[step_slot]),
+      .nxt_o           (nxt),
+      .state_o         (state_next),
+      .events_o        (events),
+      .inv_fs_i        (inv_fs_i),
+      .inv_fs_reach_i  (inv_fs_reach_i),
+      .inv_gs_i        (inv_gs_i),
+      .inv_gs_reach_i  (inv_gs_reach_i),
+      .inv_leaf_i      (inv_leaf_i),
+      .inv_leaf_reach_i(inv_leaf_reach_i)
+  );
+
+  // ---------------------------------------------------------------- number of an interrupt file
+  // extract(A >> 12, msi_addr_mask), a quarter a cycle from the highest bit on,
+  // for one slot at a time.
+  localparam int unsigned Quarter = 13;
+  logic             msi_busy_q;
+  logic [2:0]       msi_left_q;  // quarters
+  logic [SlotW-1:0] msi_slot_q;
+  logic [51:0]      msi_page_q, msi_mask_q, msi_index_d;
+  logic             msi_ready;
+  assign msi_ready = msi_busy_q && (msi_left_q == '0) && (state_q[msi_slot_q] == WkMsi);
+  always_comb begin
+    msi_index_d = msi_index_q;
+    if (msi_busy_q) begin
+      for (int unsigned i = 0; i < Quarter; i++) begin
+        if (msi_mask_q[51-i]) msi_index_d = {msi_index_d[50:0], msi_page_q[51-i]};
+      end
+    end
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      msi_busy_q  <= 1'b0;
+      msi_left_q  <= '0;
+      msi_slot_q  <= '0;
+      msi_page_q  <= '0;
+      msi_mask_q  <= '0;
+      msi_index_q <= '0;
+    end else if (!msi_busy_q) begin
+      if (msis != '0) begin
+        msi_busy_q  <= 1'b1;
+        msi_left_q  <= 3'd4;
+        msi_slot_q  <= next_of(msis, msi_slot_q);
+        msi_page_q  <= walk_q[next_of(msis, msi_slot_q)].gpa[63:12];
+        msi_mask_q  <= walk_q[next_of(msis, msi_slot_q)].dc.msi_mask;
+        msi_index_q <= '0;
+      end
+    end else if (msi_left_q != '0) begin
+      msi_left_q  <= msi_left_q - 3'd1;
+      msi_index_q <= msi_index_d;
+      msi_page_q  <= msi_page_q << Quarter;
+      msi_mask_q  <= msi_mask_q << Quarter;
+    end else if (step_look && (look_slot == msi_slot_q)) begin
+      msi_busy_q <= 1'b0;
+    end
+  end
+
+  // ---------------------------------------------------------------- read port
   // Round robin over the slots that have a read to issue; the choice stands
   // until it is taken. When none waits, a read goes out in the cycle in which it
-  // becomes known: the next one of a walk with the data before, the first one
-  // with the start.
-  logic [Slots-1:0] want;
-  logic [SlotW-1:0] turn_q, pick, issue_slot, held_slot_q;
-  logic             held_q, early_next, early_start, taken;
+  // becomes known.
+  logic [SlotW-1:0] turn_q, issue_slot, held_slot_q;
+  logic             held_q, early, taken;
+  walk_t            issue;
+  assign early = (want == '0) && step_valid && (state_next == WkReq);
   always_comb begin
-    for (int unsigned i = 0; i < Slots; i++) want[i] = (state_q[i] == StReq);
-  end
-  always_comb begin
-    pick = turn_q;
-    for (int unsigned i = Slots; i > 0; i--) begin
-      if (want[(32'(turn_q) + i) % Slots]) pick = SlotW'((32'(turn_q) + i) % Slots);
-    end
-  end
-  assign early_next  = (want == '0) && mem_rrsp_valid_i && (state_next == StReq);
-  assign early_start = (want == '0) && !early_next && start_valid_i && !start_i.deny;
-
-  phase_e         issue_phase;
-  logic [PaW-1:0] issue_addr;
-  mem_user_t      issue_user;  // of the device context
-  always_comb begin
-    if (early_next) begin
-      issue_slot  = rsp_slot;
-      issue_phase = nxt.phase;
-      issue_addr  = nxt.addr;
-      issue_user  = '{mcid: cur.part.dc.mcid, rcid: cur.part.dc.rcid};
-    end else if (early_start) begin
-      issue_slot  = start_slot_i;
-      issue_phase = start_i.phase;
-      issue_addr  = start_i.addr;
-      issue_user  = '{mcid: start_i.dc.mcid, rcid: start_i.dc.rcid};
-    end else begin
-      issue_slot  = held_q ? held_slot_q : pick;
-      issue_phase = slot_q[issue_slot].phase;
-      issue_addr  = slot_q[issue_slot].addr;
-      issue_user  = '{mcid: slot_q[issue_slot].part.dc.mcid, rcid: slot_q[issue_slot].part.dc.rcid};
+    issue_slot = step_slot;
+    issue      = nxt;
+    if (!early) begin
+      issue_slot = held_q ? held_slot_q : next_of(want, turn_q);
+      issue      = walk_q[issue_slot];
     end
   end
 
-  assign mem_rreq_valid_o = (want != '0) || early_next || early_start;
+  assign mem_rreq_valid_o = (want != '0) || early;
   assign taken            = mem_rreq_valid_o && mem_rreq_ready_i;
-  assign mem_rreq_o       = '{
-          id: MemIdWide'(issue_slot),
-          addr: issue_addr,
-          len: (issue_phase != PhDc) ? 8'd0 : cfg_i.caps.msi_flat ? 8'd7 : 8'd3,
-          // Directory reads would carry iommu_qosid: no QOSID yet, so zero.
-          user: (issue_phase == PhPt) ? issue_user : '0
-      };
+  always_comb begin
+    mem_rreq_o.id   = MemIdWide'(issue_slot);
+    mem_rreq_o.addr = {issue.addr[PaW-1:3], 3'd0};
+    unique case (issue.rd)
+      RdDc:        mem_rreq_o.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
+      RdPc, RdMsi: mem_rreq_o.len = 8'd1;
+      default:     mem_rreq_o.len = 8'd0;
+    endcase
+    // The device directory is read with iommu_qosid, all else as its context says.
+    if (issue.rd inside {RdDdt, RdDc}) mem_rreq_o.user = qosid_i;
+    else mem_rreq_o.user = '{mcid: issue.dc.mcid, rcid: issue.dc.rcid};
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -287,29 +286,134 @@ module iommu_walker
     end
   end
 
+  // ---------------------------------------------------------------- A/D updates
+  logic             amo_busy_q;
+  logic [SlotW-1:0] amo_slot_q;
+  logic [Slots-1:0] amo_r_q, amo_b_q;  // data and answer have come
+  walk_t            amo;
+  logic             amo_32, amo_be;
+  logic [63:0]      amo_old, amo_new, amo_old_le, amo_new_le;
+
+  // An entry as it lies in memory; one of 4 bytes in the low half.
+  function automatic logic [63:0] to_memory(input logic [63:0] pte, input logic be, input logic entry32);
+    logic [63:0] swapped;
+    swapped = pte;
+    if (be) for (int unsigned i = 0; i < 8; i++) swapped[8*i+:8] = pte[8*(7-i)+:8];
+    return (be && entry32) ? {32'd0, swapped[63:32]} : swapped;
+  endfunction
+
+  assign amo        = walk_q[amo_slot_q];
+  assign amo_32     = ((amo.rd == RdFs) ? amo.pc.mode : amo.dc.gs_mode) == Pt32;
+  assign amo_be     = (amo.rd == RdFs) ? amo.dc.sbe : cfg_i.be;
+  assign amo_old_le = amo.pte;
+  assign amo_new_le = amo.pte | {56'd0, amo.set_d, 7'b100_0000};
+  assign amo_old    = to_memory(amo_old_le, amo_be, amo_32);
+  assign amo_new    = to_memory(amo_new_le, amo_be, amo_32);
+
+  assign mem_wreq_valid_o = amo_busy_q;
+  always_comb begin
+    mem_wreq_o        = '0;
+    mem_wreq_o.id     = MemIdWide'(amo_slot_q);
+    mem_wreq_o.atop   = AtopCompare;
+    mem_wreq_o.wrap   = amo_32 ? amo.addr[2] : amo.addr[3];
+    mem_wreq_o.addr   = amo.addr;
+    mem_wreq_o.len    = amo_32 ? 2'd0 : 2'd1;
+    mem_wreq_o.size   = 3'd3;
+    mem_wreq_o.strb   = 8'hFF;
+    mem_wreq_o.user   = '{mcid: amo.dc.mcid, rcid: amo.dc.rcid};
+    if (amo_32) begin
+      mem_wreq_o.data[0] = amo.addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
+    end else begin
+      mem_wreq_o.data[0] = amo_old;
+      mem_wreq_o.data[1] = amo_new;
+    end
+  end
+
+  // What an update of the slot has found in memory.
+  logic        found_32, found_be, found_same;
+  walk_t       found_walk;
+  logic [63:0] found_old;
+  always_comb begin
+    found_walk = '0;
+    if (rsp_amo) found_walk = walk_q[rsp_slot];
+    found_32   = ((found_walk.rd == RdFs) ? found_walk.pc.mode : found_walk.dc.gs_mode) == Pt32;
+    found_be   = (found_walk.rd == RdFs) ? found_walk.dc.sbe : cfg_i.be;
+    found_old  = to_memory(found_walk.pte, found_be, found_32);
+    if (!found_32) found_same = mem_rrsp_i.data == found_old;
+    else found_same = (found_walk.addr[2] ? mem_rrsp_i.data[63:32] : mem_rrsp_i.data[31:0]) == found_old[31:0];
+  end
+
+  logic             wrsp;
+  logic [SlotW-1:0] wrsp_slot;
+  assign wrsp      = mem_wrsp_valid_i && (32'(mem_wrsp_id_i) < Slots);
+  assign wrsp_slot = mem_wrsp_id_i[SlotW-1:0];
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      amo_busy_q   <= 1'b0;
+      amo_slot_q   <= '0;
+      amo_r_q      <= '0;
+      amo_b_q      <= '0;
+      amo_same_q   <= '0;
+      amo_err_q    <= '0;
+      amo_poison_q <= '0;
+    end else begin
+      if (!amo_busy_q) begin
+        if (amos != '0) begin
+          amo_busy_q <= 1'b1;
+          amo_slot_q <= next_of(amos, amo_slot_q);
+        end
+      end else if (mem_wreq_ready_i) begin
+        amo_busy_q <= 1'b0;
+      end
+      if (step_valid && (state_next == WkAmo)) begin
+        amo_r_q[step_slot]      <= 1'b0;
+        amo_b_q[step_slot]      <= 1'b0;
+        amo_err_q[step_slot]    <= 1'b0;
+        amo_poison_q[step_slot] <= 1'b0;
+      end
+      if (rsp_amo) begin
+        amo_r_q[rsp_slot]      <= 1'b1;
+        amo_same_q[rsp_slot]   <= found_same;
+        amo_poison_q[rsp_slot] <= mem_rrsp_i.poison;
+        if (mem_rrsp_i.err) amo_err_q[rsp_slot] <= 1'b1;
+      end
+      if (wrsp) begin
+        amo_b_q[wrsp_slot] <= 1'b1;
+        if (mem_wrsp_err_i) amo_err_q[wrsp_slot] <= 1'b1;
+      end
+    end
+  end
+
   // ---------------------------------------------------------------- slots
-  state_e           state_d[Slots];
+  walk_state_e      state_d[Slots];
   logic [Slots-1:0] stale_d;
   always_comb begin
     stale_d = stale_q;
     for (int unsigned i = 0; i < Slots; i++) begin
       state_d[i] = state_q[i];
       if (start_valid_i && (start_slot_i == SlotW'(i))) begin
-        state_d[i] = start_i.deny ? StDone : StReq;
+        state_d[i] = start_i.deny ? WkDone : step_start ? state_next : WkLook;
         // A slot that goes on from its context keeps its mark.
-        if (state_q[i] == StIdle) stale_d[i] = 1'b0;
+        if (state_q[i] == WkIdle) stale_d[i] = 1'b0;
       end else if (free_valid_i && (free_slot_i == SlotW'(i))) begin
-        state_d[i] = StIdle;
-      end else if (mem_rrsp_valid_i && (rsp_slot == SlotW'(i))) begin
+        state_d[i] = WkIdle;
+      end else if (step_valid && (step_slot == SlotW'(i))) begin
         state_d[i] = state_next;
+      end else if (msi_ready && (msi_slot_q == SlotW'(i))) begin
+        state_d[i] = WkLook;
+      end else if (amo_busy_q && mem_wreq_ready_i && (amo_slot_q == SlotW'(i))) begin
+        state_d[i] = WkAmoB;
+      end else if ((state_q[i] == WkAmoB) && amo_r_q[i] && amo_b_q[i]) begin
+        state_d[i] = WkLook;
       end
-      if (taken && (issue_slot == SlotW'(i))) state_d[i] = StWait;
+      if (taken && (issue_slot == SlotW'(i))) state_d[i] = WkWait;
     end
     if (stale_i) stale_d = '1;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      for (int unsigned i = 0; i < Slots; i++) state_q[i] <= StIdle;
+      for (int unsigned i = 0; i < Slots; i++) state_q[i] <= WkIdle;
       stale_q <= '0;
     end else begin
       for (int unsigned i = 0; i < Slots; i++) state_q[i] <= state_d[i];
@@ -318,76 +422,81 @@ module iommu_walker
   end
 
   // Content; its validity is in state_q.
-  slot_t start_slot;
-  always_comb begin
-    start_slot          = '0;
-    start_slot.req      = start_i.req;
-    start_slot.dc_valid = start_i.dc_valid;
-    start_slot.part.dc  = start_i.dc;
-    start_slot.phase    = start_i.phase;
-    start_slot.level    = start_i.level;
-    start_slot.addr     = start_i.addr;
-    start_slot.deny     = start_i.deny;
-    start_slot.cause    = start_i.cause;
-  end
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      if (start_valid_i && (start_slot_i == SlotW'(i))) slot_q[i] <= start_slot;
-      else if (mem_rrsp_valid_i && (rsp_slot == SlotW'(i))) slot_q[i] <= nxt;
+      if (step_valid && (step_slot == SlotW'(i))) walk_q[i] <= nxt;
+      else if (start_valid_i && (start_slot_i == SlotW'(i))) walk_q[i] <= start_walk;
     end
   end
 
   // ---------------------------------------------------------------- view of the slots
+  // Faults that locating the device context has found are always reported; the
+  // others unless DTF hides them, or ATS answers with success.
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      idle_o[i]   = (state_q[i] == StIdle);
-      ctx_o[i]    = (state_q[i] == StCtx);
-      done_o[i]   = (state_q[i] == StDone);
-      report_o[i] = done_o[i] && slot_q[i].deny && !(slot_q[i].dc_valid && slot_q[i].part.dc.dtf);
+      report_o[i] = done_o[i] && walk_q[i].deny && !(walk_q[i].dc_valid && walk_q[i].dc.dtf) &&
+                    !((walk_q[i].req.kind == KdAts) && ats_silent(walk_q[i].cause));
     end
   end
 
-  slot_t shown;
-  assign shown = slot_q[sel_i];
-  assign result_o = '{
-          req: shown.req,
-          dc: shown.part.dc,
-          deny: shown.deny,
-          cause: shown.cause,
-          stale: stale_q[sel_i],
-          ppn: shown.addr[PaW-1:12],
-          size: shown.size,
-          attr: shown.attr
+  assign walk_o = walk_q[sel_i];
+  assign keep_o = !stale_q[sel_i];
+
+  // A walk looks for a context until the pipeline has taken it, then for the
+  // next, then for a page. Only device traffic brings pages into the IOTLB.
+  always_comb begin
+    found_o = '0;
+    if (find_i) begin
+      for (int unsigned i = 0; i < Slots; i++) begin
+        if (!idle_o[i] && !stale_q[i] && !walk_q[i].deny && (walk_q[i].stage == find_stage_i)) begin
+          unique case (find_stage_i)
+            SgDdt: found_o[i] = walk_q[i].req.device_id == find_req_i.device_id;
+            SgPdt: begin
+              found_o[i] = (walk_q[i].req.device_id == find_req_i.device_id) &&
+                           (walk_q[i].req.process_id == find_req_i.process_id);
+            end
+            default: begin
+              found_o[i] = (walk_q[i].req.kind == KdDevice) && (find_req_i.kind == KdDevice) &&
+                           (walk_q[i].req.iova[58:12] == find_req_i.iova[58:12]) &&
+                           ({walk_q[i].dc.gs_mode, walk_q[i].dc.gscid, walk_q[i].pc.mode, walk_q[i].pc.pscid} ==
+                            find_space_i);
+            end
+          endcase
+        end
+      end
+    end
+  end
+
+  assign hpm_o = '{
+          ev: {events, 4'd0},
+          did: cur.req.device_id,
+          pv: cur.req.pv,
+          pid: cur.req.process_id,
+          gscv: cur.dc_valid && (cur.dc.gs_mode != PtBare),
+          gscid: cur.dc.gscid,
+          pscv: cur.dc_valid && (cur.stage == SgPage) && (cur.pc.mode != PtBare),
+          pscid: cur.pc.pscid
       };
-
-  // A walk looks for its device context until the pipeline has taken it, then
-  // for a page.
-  always_comb begin
-    for (int unsigned i = 0; i < Slots; i++) begin
-      found_o[i] = !idle_o[i] && !stale_q[i] && !slot_q[i].deny &&
-          (find_dc_i ? ((slot_q[i].phase != PhPt) && (slot_q[i].req.device_id == find_did_i))
-                     : ((slot_q[i].phase == PhPt) && (slot_q[i].req.iova[56:12] == find_vpn_i) &&
-                        (slot_q[i].part.dc.pscid == find_pscid_i) && (slot_q[i].part.dc.fs_mode == find_mode_i)));
-    end
-  end
 
   // ---------------------------------------------------------------- assertions
   `IOMMU_ASSERT(WalkDataForOutstandingRead,
-                !mem_rrsp_valid_i || ((32'(mem_rrsp_i.id) < Slots) && (state_q[rsp_slot] == StWait)))
-  `IOMMU_ASSERT(WalkSingleBeatUnlessContext,
-                !mem_rrsp_valid_i || (cur.phase == PhDc) || mem_rrsp_i.last)
-  `IOMMU_ASSERT(WalkContextLength,
-                !(mem_rrsp_valid_i && (cur.phase == PhDc)) ||
-                (mem_rrsp_i.last == (cur.beat == (cfg_i.caps.msi_flat ? 3'd7 : 3'd3))))
+                !mem_rrsp_valid_i || ((32'(mem_rrsp_i.id) < Slots) &&
+                                      (state_q[rsp_slot] inside {WkWait, WkAmo, WkAmoB})))
+  `IOMMU_ASSERT(WalkAnswerForOutstandingUpdate,
+                !wrsp || (state_q[wrsp_slot] inside {WkAmo, WkAmoB}))
   `IOMMU_ASSERT(WalkStartsInOwnSlot,
                 !start_valid_i || idle_o[start_slot_i] || ctx_o[start_slot_i])
   `IOMMU_ASSERT(WalkFreedWhenServed,
                 !free_valid_i || done_o[free_slot_i] || ctx_o[free_slot_i])
   `IOMMU_ASSERT(WalkReadInRange,
                 !mem_rreq_valid_o || ((mem_rreq_o.addr & addr_high_i) == '0))
-  `IOMMU_ASSERT(WalkGrantOnlyLeaf,
-                !(done_o[sel_i] && !shown.deny) || (shown.phase == PhPt))
+  `IOMMU_ASSERT(WalkUpdateInRange,
+                !mem_wreq_valid_o || ((mem_wreq_o.addr & addr_high_i) == '0))
+  `IOMMU_ASSERT(WalkGrantOnlyPage,
+                !(done_o[sel_i] && !walk_o.deny) || (walk_o.stage == SgPage))
+  `IOMMU_ASSERT(WalkMsiIndexForItsSlot,
+                !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (look_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, shown};
+  assign unused = &{1'b0, amo, issue, found_walk, find_req_i};
 endmodule

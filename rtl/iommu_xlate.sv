@@ -2,15 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Translation of device addresses: the lookup pipeline, its caches (IOTLB,
-// device-directory cache), the walk unit and the queue of misses.
+// device- and process-directory caches), the walk unit and the queue of misses.
 //
 // Everything that reads or writes a cache, or answers a request, goes through
 // the pipeline, one operation a cycle, so that there is one order of events:
 //   invalidate   apply a command to the caches, and mark the walks under way
 //   done         a walk has ended: answer its request, keep the page, report
-//   context      a walk has its device context: keep it, look the page up
+//   context      a walk has a device or process context: keep it, look further
 //   retry        a request that missed is looked up again
-//   new          a new request is looked up
+//   new          a new request is looked up, of the bridge or of the core's own
+//                clients (ATS, debug)
 // in this order of priority. An operation's answer leaves one cycle later. A hit
 // never waits for a walk; all but `new` are bounded in number by the requests
 // that missed, so that new ones cannot starve either.
@@ -27,7 +28,11 @@ module iommu_xlate
 #(
     parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
-    parameter int unsigned NumWalkers   = 4    // walks in flight, 1 to 2^WalkIdW
+    parameter int unsigned PdtcEntries  = 16,  // contexts in the process-directory cache
+    parameter int unsigned FsCache      = 16,  // pointers in the first-stage walk cache
+    parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
+    parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
+    parameter int unsigned NumWalkers   = 8    // walks in flight, 1 to 16
 ) (
     input  logic       clk_i,             // clock
     input  logic       rst_ni,            // asynchronous reset, active low
@@ -98,14 +103,24 @@ module iommu_xlate
   logic [NumWalkers-1:0] done_ready;  // ended walks that can be answered now
   assign done_ready = walk_done & ~(walk_report & {NumWalkers{fault_valid_q}});
 
-  logic op_inv, op_done, op_ctx, op_retry, op_new;
+  // Own clients' requests go in turns with the bridge's: at most every other
+  // cycle, at least when the bridge has none.
+  logic op_inv, op_done, op_ctx, op_retry, op_new, op_aux, new_ready, aux_turn_q;
   assign op_inv      = inv_valid_i;
   assign op_done     = !op_inv && (done_ready != '0);
   assign op_ctx      = !op_inv && !op_done && (walk_ctx != '0);
   assign op_retry    = !op_inv && !op_done && !op_ctx && (woken_valid || (blocked_valid && (walk_idle != '0)));
-  assign req_ready_o = !op_inv && !op_done && !op_ctx && !op_retry && !ddtp_valid_i;
-  assign op_new      = req_ready_o && req_valid_i;
+  assign new_ready   = !op_inv && !op_done && !op_ctx && !op_retry && !ddtp_valid_i;
+  assign op_aux      = new_ready && aux_req_valid_i && aux_turn_q;
+  assign req_ready_o = new_ready && !op_aux;
+  assign op_new      = op_aux || (req_ready_o && req_valid_i);
   assign inv_ready_o = 1'b1;
+  assign aux_req_ready_o = new_ready && aux_turn_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) aux_turn_q <= 1'b0;
+    else if (new_ready) aux_turn_q <= !op_aux;
+  end
 
   // Slot of op_done and op_ctx, in turn.
   logic [NumWalkers-1:0] slot_wants;
@@ -123,17 +138,59 @@ module iommu_xlate
   end
 
   // ---------------------------------------------------------------- lookup
-  walk_result_t walk;  // of the slot
-  tr_req_t      head, req;
-  logic         head_waited;
-  assign req = (op_done || op_ctx) ? walk.req : op_retry ? head : req_i;
+  walk_t  walk;  // of the slot
+  logic   walk_keep;
+  xreq_t  head, req, new_req;
+  logic   head_waited;
+  stage_e head_stage;
 
-  logic ddtc_hit, dc_valid;
+  always_comb begin
+    new_req = '{
+        place: {1'b0, req_i.tag},
+        kind: KdDevice,
+        device_id: req_i.device_id,
+        pv: req_i.pv,
+        process_id: req_i.process_id,
+        priv: req_i.priv,
+        exec: req_i.exec,
+        write: req_i.write,
+        translated: req_i.translated,
+        need_pri: 1'b0,
+        iova: req_i.iova
+    };
+    if (op_aux) begin
+      new_req = '{
+          place: {1'b1, TrTagW'(aux_req_i.tag)},
+          kind: (aux_req_i.kind == AuxAts) ? KdAts : (aux_req_i.kind == AuxDebug) ? KdDebug : KdContext,
+          device_id: aux_req_i.device_id,
+          pv: aux_req_i.pv,
+          process_id: aux_req_i.pv ? aux_req_i.process_id : '0,
+          priv: aux_req_i.priv && aux_req_i.pv,
+          exec: aux_req_i.exec,
+          write: !aux_req_i.no_write && (aux_req_i.kind != AuxContext),
+          translated: 1'b0,
+          need_pri: aux_req_i.need_pri,
+          iova: aux_req_i.iova
+      };
+    end
+  end
+
+  logic from_walk, look_up;
+  assign from_walk = op_done || op_ctx;
+  assign look_up   = op_ctx || op_retry || op_new;
+  assign req       = from_walk ? walk.req : op_retry ? head : new_req;
+
+  logic ddtc_hit, pdtc_hit, dc_valid, pc_valid;
   dc_t  ddtc_dc, dc;
-  assign dc_valid = op_done || op_ctx || ddtc_hit;
-  assign dc       = (op_done || op_ctx) ? walk.dc : ddtc_dc;
+  pc_t  pdtc_pc, pc;
+  assign dc_valid = from_walk ? walk.dc_valid : ddtc_hit;
+  assign dc       = from_walk ? walk.dc : ddtc_dc;
+  assign pc_valid = (from_walk && (walk.stage != SgDdt)) || pdtc_hit;
+  assign pc       = (from_walk && (walk.stage != SgDdt)) ? walk.pc : pdtc_pc;
 
-  logic            same, paged, uses_dc;
+  logic            same, paged, uses_dc, uses_pc, priv;
+  pc_t             fs;
+  space_t          space;
   logic [VpnW-1:0] vpn;
   walk_start_t     start;
   iommu_resolve u_resolve (
@@ -143,25 +200,43 @@ module iommu_xlate
       .req_i      (req),
       .dc_valid_i (dc_valid),
       .dc_i       (dc),
+      .pc_valid_i (pc_valid),
+      .pc_i       (pc),
       .same_o     (same),
       .paged_o    (paged),
-      .vpn_o      (vpn),
       .uses_dc_o  (uses_dc),
+      .uses_pc_o  (uses_pc),
+      .fs_o       (fs),
+      .space_o    (space),
+      .priv_o     (priv),
       .start_o    (start)
   );
+  assign vpn = req.iova[58:12];
 
-  logic            tlb_hit, page_ok;
+  logic            tlb_lookup, tlb_hit, page_ok;
   logic [PpnW-1:0] tlb_ppn;
-  pte_attr_t       tlb_attr;
+  logic [VpnW-1:0] tlb_gppn;
+  page_attr_t      tlb_attr;
+  assign tlb_lookup = paged && (look_up || tlb_fill);
+
+  // A second stage takes only addresses that are not wider than a guest's.
+  logic wide_gpa;
+  assign wide_gpa = (space.fs_mode == PtBare) && (req.iova[63:59] != '0);
+
   // A cached page that does not grant the access is walked again: what memory
-  // says now decides, and names the cause.
-  assign page_ok = paged && tlb_hit && pte_permits(tlb_attr.perm, req.exec, req.write, 1'b0, 1'b0) &&
+  // says now decides, and names the cause. So is one that was not a virtual
+  // interrupt file's for another device, and is for this one. ATS and debug want
+  // more than is kept.
+  logic tlb_msi;
+  assign tlb_msi = (space.gs_mode != PtBare) && msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, 52'(tlb_gppn), '0);
+  assign page_ok = paged && tlb_hit && (req.kind == KdDevice) && !wide_gpa && (tlb_msi == tlb_attr.msi) &&
+                   ((space.fs_mode == PtBare) || pte_permits(tlb_attr.fs, req.exec, req.write, priv, fs.sum)) &&
+                   ((space.gs_mode == PtBare) || pte_permits(tlb_attr.gs, req.exec, req.write, 1'b0, 1'b0)) &&
                    ((tlb_ppn & addr_high_q[PaW-1:12]) == '0);
 
-  logic lookup, grant, miss;
-  assign lookup = op_ctx || op_retry || op_new;
-  assign grant  = lookup && (same || page_ok);
-  assign miss   = lookup && !(same || page_ok);
+  logic grant, miss;
+  assign grant  = look_up && (same || page_ok);
+  assign miss   = look_up && !(same || page_ok);
 
   // A miss: waits for a walk that will bring what it lacks, walks itself, or
   // waits for a slot. Who was blocked first walks first. Denied requests take a
@@ -177,34 +252,52 @@ module iommu_xlate
       if (walk_idle[i-1]) idle_slot = slot_t'(i - 1);
     end
   end
-  assign wait_for = miss && !op_ctx && !start.deny && (found != '0) && !(op_retry && head_waited);
+  assign wait_for = miss && !op_ctx && !start.deny && (found != '0) &&
+                    !(op_retry && head_waited && (head_stage >= start.stage));
   assign walk_now = miss && !wait_for &&
                     (op_ctx || ((walk_idle != '0) && ((op_retry && !woken_valid) || !blocked_valid)));
 
   // ---------------------------------------------------------------- outcome
-  logic ended_grant, ended_deny;
+  logic ended_grant, ended_deny, answer;
   assign ended_grant = op_done && !walk.deny;
   assign ended_deny  = op_done && walk.deny;
+  assign answer      = grant || op_done;
 
-  logic [VpnW-1:0] walk_mask;
-  logic [PpnW-1:0] walk_ppn;
-  assign walk_mask = page_mask(walk.size);
-  assign walk_ppn  = walk.ppn | (vpn[PpnW-1:0] & walk_mask[PpnW-1:0]);
+  // A page of both stages: the smaller one.
+  page_size_t walk_size;
+  page_attr_t walk_attr;
+  logic       tlb_fill;
+  assign walk_size = walk.fs_size & walk.gs_size;
+  assign walk_attr = '{
+          pbmt: (walk.fs_pbmt != '0) ? walk.fs_pbmt : walk.gs_pbmt,
+          g: walk.glob,
+          msi: walk.msi,
+          fs: walk.fs_perm,
+          gs: walk.gs_perm
+      };
+  // Interrupt files in memory are looked up each time.
+  assign tlb_fill = ended_grant && walk_keep && !walk.mrif && (walk.req.kind == KdDevice);
 
-  logic    rsp_valid_q;
-  tr_rsp_t rsp_q, rsp_d;
+  logic      rsp_valid_q;
+  tr_rsp_t   rsp_q, rsp_d;
+  mem_user_t qos;
+  assign qos = uses_dc ? '{mcid: dc.mcid, rcid: dc.rcid} : qosid_i;
   always_comb begin
-    rsp_d.tag            = req.tag;
-    rsp_d.grant          = grant || ended_grant;
-    rsp_d.sink           = 1'b0;
-    rsp_d.spa            = {tlb_ppn, req.iova[11:0]};
-    rsp_d.user.pbmt      = tlb_attr.pbmt;
-    // A Bare ddtp would take iommu_qosid: no QOSID yet, so zero.
-    rsp_d.user.rcid      = uses_dc ? dc.rcid : '0;
-    rsp_d.user.mcid      = uses_dc ? dc.mcid : '0;
+    rsp_d.tag       = req.place[TrTagW-1:0];
+    rsp_d.grant     = grant || ended_grant;
+    rsp_d.sink      = 1'b0;
+    rsp_d.spa       = {tlb_ppn, req.iova[11:0]};
+    rsp_d.user      = '{mcid: qos.mcid, rcid: qos.rcid, pbmt: tlb_attr.pbmt};
+    rsp_d.mrif      = '0;
+    rsp_d.dtf       = 1'b0;
     if (op_done) begin
-      rsp_d.spa[PaW-1:12] = walk_ppn;
-      rsp_d.user.pbmt     = walk.attr.pbmt;
+      rsp_d.spa[PaW-1:12] = walk.ppn;
+      rsp_d.user.pbmt     = walk_attr.pbmt;
+      if (walk.mrif && !walk.deny) begin
+        rsp_d.sink = 1'b1;
+        rsp_d.mrif = '{addr: walk.pte[53:7], nppn: walk.nppn, nid: walk.nid};
+        rsp_d.dtf  = dc.dtf;
+      end
     end else if (same) begin
       rsp_d.spa       = req.iova[PaW-1:0];
       rsp_d.user.pbmt = '0;
@@ -219,14 +312,69 @@ module iommu_xlate
       rsp_valid_q <= 1'b0;
       rsp_q       <= '0;
     end else begin
-      rsp_valid_q <= grant || op_done;
-      if (grant || op_done) rsp_q <= rsp_d;
+      rsp_valid_q <= answer && (req.kind == KdDevice);
+      if (answer && (req.kind == KdDevice)) rsp_q <= rsp_d;
     end
   end
   assign rsp_valid_o = rsp_valid_q;
   assign rsp_o       = rsp_q;
 
-  // Fault record; iotval2 is for guest-page faults.
+  // Answers to own clients.
+  logic     aux_valid_q;
+  aux_rsp_t aux_q, aux_d;
+  page_size_t aux_size;
+  pte_perm_t  fs_perm, gs_perm;
+  always_comb begin
+    fs_perm  = (walk.pc.mode == PtBare) ? '1 : walk.fs_perm;
+    gs_perm  = (walk.dc.gs_mode == PtBare) ? '1 : walk.gs_perm;
+    aux_size = walk_size;
+    // A virtual interrupt file in the range has a mapping of its own.
+    if (msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, walk.gpa[63:12], 52'(page_mask(walk_size)))) aux_size = '0;
+    aux_d           = '0;
+    aux_d.tag       = req.place[AuxTagW-1:0];
+    aux_d.fault     = !(grant || ended_grant);
+    aux_d.cause     = walk.cause;
+    aux_d.dc_valid  = dc_valid;
+    aux_d.en_pri    = dc.en_pri;
+    aux_d.prpr      = dc.prpr;
+    aux_d.t2gpa     = dc.t2gpa;
+    aux_d.addr      = 64'({walk.ppn, req.iova[11:0]});
+    if ((req.kind == KdAts) && dc.t2gpa) aux_d.addr = walk.gpa;
+    aux_d.size_log2 = size_log2(aux_size);
+    aux_d.r         = fs_perm.r && gs_perm.r;
+    aux_d.w         = fs_perm.w && fs_perm.d && gs_perm.w && gs_perm.d;
+    aux_d.x         = req.exec && fs_perm.x && gs_perm.x && aux_d.r &&
+                      !((walk.pc.mode != PtBare) && walk.priv && fs_perm.u);
+    aux_d.glob      = walk.glob && !walk.msi;
+    aux_d.msi       = walk.msi;
+    aux_d.mrif      = walk.mrif;
+    aux_d.pbmt      = walk_attr.pbmt;
+    if (!op_done) begin
+      // No table takes part: a range of 1 GiB.
+      aux_d.addr      = req.iova;
+      aux_d.size_log2 = 6'd30;
+      aux_d.r         = 1'b1;
+      aux_d.w         = 1'b1;
+      aux_d.x         = req.exec;
+      aux_d.glob      = 1'b0;
+      aux_d.msi       = 1'b0;
+      aux_d.mrif      = 1'b0;
+      aux_d.pbmt      = '0;
+    end
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      aux_valid_q <= 1'b0;
+      aux_q       <= '0;
+    end else begin
+      aux_valid_q <= answer && (req.kind != KdDevice);
+      if (answer && (req.kind != KdDevice)) aux_q <= aux_d;
+    end
+  end
+  assign aux_rsp_valid_o = aux_valid_q;
+  assign aux_rsp_o       = aux_q;
+
+  // Fault record.
   logic       fault_push;
   fault_rec_t fault_q, fault_d;
   assign fault_push = ended_deny && walk_report[slot];
@@ -235,10 +383,14 @@ module iommu_xlate
     fault_d.pid     = req.pv ? req.process_id : '0;
     fault_d.pv      = req.pv;
     fault_d.priv    = req.pv && req.priv;
-    fault_d.ttyp    = {3'd0, req.translated, req.write || !req.exec, req.write || req.exec};
+    unique case (req.kind)
+      KdAts:     fault_d.ttyp = 6'd8;
+      KdContext: fault_d.ttyp = 6'd9;
+      default:   fault_d.ttyp = {3'd0, req.translated, req.write || !req.exec, req.write || req.exec};
+    endcase
     fault_d.did     = req.device_id;
     fault_d.iotval  = req.iova;
-    fault_d.iotval2 = '0;
+    fault_d.iotval2 = walk.iotval2;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -256,26 +408,83 @@ module iommu_xlate
   assign fault_valid_o = fault_valid_q;
   assign fault_o       = fault_q;
 
+  // Requests, counted as they are answered. A debug request counts as untranslated.
+  hpm_event_t hpm_rsp_q, hpm_walk;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      hpm_rsp_q <= '0;
+    end else begin
+      hpm_rsp_q <= '0;
+      if (answer && csr_cfg_i.caps.hpm) begin
+        hpm_rsp_q.ev[1] <= (req.kind inside {KdDevice, KdDebug}) && !req.translated;
+        hpm_rsp_q.ev[2] <= (req.kind == KdDevice) && req.translated;
+        hpm_rsp_q.ev[3] <= req.kind == KdAts;
+        hpm_rsp_q.ev[4] <= (req.kind != KdContext) && (op_retry || (op_done && (walk.stage == SgPage) && walk_paged));
+        hpm_rsp_q.did   <= req.device_id;
+        hpm_rsp_q.pv    <= req.pv;
+        hpm_rsp_q.pid   <= req.process_id;
+        hpm_rsp_q.gscv  <= uses_dc && (dc.gs_mode != PtBare);
+        hpm_rsp_q.gscid <= dc.gscid;
+        hpm_rsp_q.pscv  <= (paged || op_done) && (space.fs_mode != PtBare);
+        hpm_rsp_q.pscid <= space.pscid;
+      end
+    end
+  end
+  logic walk_paged;  // it was a miss of the IOTLB
+  assign walk_paged = (walk.pc.mode != PtBare) || (walk.dc.gs_mode != PtBare);
+  assign hpm_o[0] = hpm_rsp_q;
+  assign hpm_o[1] = hpm_walk;
+
   // ---------------------------------------------------------------- ddtp
   logic empty;
   assign empty        = (&walk_idle) && miss_empty;
   assign ddtp_ready_o = ddtp_valid_i && empty && !op_inv;
-  assign idle_o       = empty && !rsp_valid_q && !fault_valid_q;
+  assign idle_o       = empty && !rsp_valid_q && !aux_valid_q && !fault_valid_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) ddtp_q <= '{mode: DdtpOff, ppn: '0};
     else if (ddtp_ready_o) ddtp_q <= ddtp_i;
   end
 
-  // ---------------------------------------------------------------- caches
-  // Software invalidates after a change of ddtp; dropping everything costs
-  // nothing then.
-  logic inv_vma, inv_ddt;
-  // GV=1 names address spaces of guests, of which nothing is kept yet. A range
-  // (S) is treated as all addresses. IODIR leaves the IOTLB alone, IOTINVAL the
-  // directory cache.
-  assign inv_vma = op_inv && (inv_i.kind == InvVma) && !inv_i.gv;
-  assign inv_ddt = op_inv && (inv_i.kind == InvDdt);
+  // ---------------------------------------------------------------- invalidation
+  // IODIR leaves what is kept of page tables alone, IOTINVAL the directories. A
+  // device context that goes takes its process contexts along. Software
+  // invalidates after a change of ddtp; dropping everything costs nothing then.
+  logic   inv_vma, inv_gvma, inv_ddt, inv_pdt, leaves_only;
+  reach_t reach_fs, reach_gs, reach_tlb;
+  assign inv_vma     = op_inv && (inv_i.kind == InvVma);
+  assign inv_gvma    = op_inv && (inv_i.kind == InvGvma);
+  assign inv_ddt     = op_inv && (inv_i.kind == InvDdt);
+  assign inv_pdt     = op_inv && (inv_i.kind == InvPdt);
+  // Without NL an address reaches leaves only.
+  assign leaves_only = inv_i.av && !inv_i.nl;
+
+  logic [51:0] range;  // address bits that a range leaves open: up to the first 0
+  assign range = inv_i.s ? (inv_i.addr ^ (inv_i.addr + 52'd1)) : '0;
+
+  always_comb begin
+    reach_fs = '{
+        all: ddtp_ready_o,
+        guest: inv_i.gv,
+        gscid_en: inv_i.gv,
+        gscid: inv_i.gscid,
+        pscid_en: inv_i.pscv,
+        pscid: inv_i.pscid,
+        addr_en: inv_i.av,
+        vpn: inv_i.addr[VpnW-1:0],
+        range: range[VpnW-1:0]
+    };
+    reach_gs          = reach_fs;
+    reach_gs.guest    = 1'b1;
+    reach_gs.pscid_en = 1'b0;
+    reach_gs.addr_en  = inv_i.av && inv_i.gv;
+    // The IOTLB does not know which guest page a translation came through.
+    reach_tlb = reach_fs;
+    if (inv_gvma) begin
+      reach_tlb         = reach_gs;
+      reach_tlb.addr_en = 1'b0;
+    end
+  end
 
   iommu_ddtc #(
       .Entries(DdtcEntries)
@@ -285,49 +494,78 @@ module iommu_xlate
       .did_i          (req.device_id),
       .hit_o          (ddtc_hit),
       .dc_o           (ddtc_dc),
-      .touch_i        (lookup && !op_ctx && uses_dc),
-      .fill_i         (op_ctx && !walk.stale),
+      .touch_i        (look_up && !op_ctx && uses_dc),
+      .fill_i         (op_ctx && walk_keep && (walk.stage == SgDdt)),
       .fill_dc_i      (walk.dc),
       .inv_i          (inv_ddt || ddtp_ready_o),
       .inv_did_valid_i(inv_ddt && inv_i.dv),
       .inv_did_i      (inv_i.did)
   );
 
+  iommu_pdtc #(
+      .Entries(PdtcEntries)
+  ) u_pdtc (
+      .clk_i          (clk_i),
+      .rst_ni         (rst_ni),
+      .lookup_i       ((look_up || pdtc_fill) && dc.pdtv),
+      .did_i          (req.device_id),
+      .pid_i          (req.process_id),
+      .hit_o          (pdtc_hit),
+      .pc_o           (pdtc_pc),
+      .touch_i        (look_up && !op_ctx && uses_pc),
+      .fill_i         (pdtc_fill),
+      .fill_pc_i      (walk.pc),
+      .inv_i          (inv_ddt || inv_pdt || ddtp_ready_o),
+      .inv_did_valid_i((inv_ddt && inv_i.dv) || inv_pdt),
+      .inv_did_i      (inv_i.did),
+      .inv_pid_valid_i(inv_pdt),
+      .inv_pid_i      (inv_i.pid)
+  );
+  logic pdtc_fill;
+  assign pdtc_fill = op_ctx && walk_keep && (walk.stage == SgPdt);
+
   iommu_iotlb #(
       .Entries(IotlbEntries)
   ) u_iotlb (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
-      .mode_i     (dc.fs_mode),
-      .pscid_i    (dc.pscid),
+      .lookup_i   (tlb_lookup),
+      .space_i    (space),
       .vpn_i      (vpn),
       .hit_o      (tlb_hit),
       .ppn_o      (tlb_ppn),
+      .gppn_o     (tlb_gppn),
       .attr_o     (tlb_attr),
-      .touch_i    (lookup && page_ok),
-      .fill_i     (ended_grant && !walk.stale),
+      .touch_i    (look_up && page_ok),
+      .fill_i     (tlb_fill),
       .fill_ppn_i (walk.ppn),
-      .fill_size_i(walk.size),
-      .fill_attr_i(walk.attr),
-      .flush_i    (ddtp_ready_o),
-      .inv_i      (inv_vma),
-      .inv_pscv_i (inv_i.pscv),
-      .inv_pscid_i(inv_i.pscid),
-      .inv_av_i   (inv_i.av && !inv_i.s),
-      .inv_vpn_i  (inv_i.addr[VpnW-1:0])
+      .fill_gppn_i(walk.gpa[58:12]),
+      .fill_size_i(walk_size),
+      .fill_attr_i(walk_attr),
+      .inv_i      (inv_vma || inv_gvma || ddtp_ready_o),
+      .inv_reach_i(reach_tlb)
   );
 
   // ---------------------------------------------------------------- walks and misses
   iommu_walker #(
-      .Slots(NumWalkers)
+      .Slots  (NumWalkers),
+      .FsCache(FsCache),
+      .GsCache(GsCache),
+      .GsTlb  (GsTlb)
   ) u_walker (
       .clk_i           (clk_i),
       .rst_ni          (rst_ni),
       .cfg_i           (csr_cfg_i),
+      .qosid_i         (qosid_i),
       .addr_high_i     (addr_high_q[PaW-1:0]),
       .start_valid_i   (walk_now),
       .start_slot_i    (op_ctx ? slot : idle_slot),
       .start_i         (start),
+      .start_req_i     (req),
+      .start_dc_valid_i(uses_dc),
+      .start_dc_i      (dc),
+      .start_pc_i      (fs),
+      .start_priv_i    (priv),
       .free_valid_i    (op_done || (op_ctx && grant)),
       .free_slot_i     (slot),
       .idle_o          (walk_idle),
@@ -335,19 +573,32 @@ module iommu_xlate
       .done_o          (walk_done),
       .report_o        (walk_report),
       .sel_i           (slot),
-      .result_o        (walk),
+      .walk_o          (walk),
+      .keep_o          (walk_keep),
       .stale_i         (op_inv),
-      .find_dc_i       (!dc_valid),
-      .find_did_i      (req.device_id),
-      .find_mode_i     (dc.fs_mode),
-      .find_pscid_i    (dc.pscid),
-      .find_vpn_i      (vpn),
+      .inv_fs_i        ((inv_vma && !leaves_only) || ddtp_ready_o),
+      .inv_fs_reach_i  (reach_fs),
+      .inv_gs_i        ((inv_gvma && !(leaves_only && inv_i.gv)) || ddtp_ready_o),
+      .inv_gs_reach_i  (reach_gs),
+      .inv_leaf_i      (inv_gvma || ddtp_ready_o),
+      .inv_leaf_reach_i(reach_gs),
+      .find_i          (miss),
+      .find_stage_i    (start.stage),
+      .find_req_i      (req),
+      .find_space_i    (space),
       .found_o         (found),
+      .hpm_o           (hpm_walk),
       .mem_rreq_valid_o(mem_rreq_valid_o),
       .mem_rreq_ready_i(mem_rreq_ready_i),
       .mem_rreq_o      (mem_rreq_o),
       .mem_rrsp_valid_i(mem_rrsp_valid_i),
-      .mem_rrsp_i      (mem_rrsp_i)
+      .mem_rrsp_i      (mem_rrsp_i),
+      .mem_wreq_valid_o(mem_wreq_valid_o),
+      .mem_wreq_ready_i(mem_wreq_ready_i),
+      .mem_wreq_o      (mem_wreq_o),
+      .mem_wrsp_valid_i(mem_wrsp_valid_i),
+      .mem_wrsp_err_i  (mem_wrsp_err_i),
+      .mem_wrsp_id_i   (mem_wrsp_id_i)
   );
 
   iommu_miss_queue #(
@@ -358,11 +609,13 @@ module iommu_xlate
       .push_i         (miss && !walk_now),
       .push_wait_i    (wait_for),
       .push_slot_i    (found_slot),
+      .push_stage_i   (start.stage),
       .push_req_i     (req),
       .woken_valid_o  (woken_valid),
       .blocked_valid_o(blocked_valid),
       .head_o         (head),
       .head_waited_o  (head_waited),
+      .head_stage_o   (head_stage),
       .pop_i          (op_retry),
       .wake_i         (op_done || op_ctx),
       .wake_slot_i    (slot),
@@ -370,37 +623,30 @@ module iommu_xlate
   );
 
   // ---------------------------------------------------------------- assertions
-  // Tags of requests that are inside.
-  logic [2**TrTagW-1:0] inside_q;
+  // Places of requests that are inside.
+  logic [Places-1:0] inside_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       inside_q <= '0;
     end else begin
-      if (grant || op_done) inside_q[req.tag] <= 1'b0;
-      else if (op_new) inside_q[req.tag] <= 1'b1;
+      if (answer) inside_q[req.place] <= 1'b0;
+      else if (op_new) inside_q[req.place] <= 1'b1;
     end
   end
-  `IOMMU_ASSERT(XlateTagUnique, !(op_new && inside_q[req_i.tag]))
-  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !((grant || op_done) && !op_new) || inside_q[req.tag])
+  `IOMMU_ASSERT(XlateTagUnique, !(op_new && inside_q[new_req.place]))
+  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !(answer && !op_new) || inside_q[req.place])
   `IOMMU_ASSERT(XlateNothingLost, !empty || (inside_q == '0))
   `IOMMU_ASSERT(XlateOneOperation, $onehot0({op_inv, op_done, op_ctx, op_retry, op_new}))
   `IOMMU_ASSERT(XlateFaultHasRoom, !(fault_push && fault_valid_q))
   `IOMMU_ASSERT(XlateDeniedNeverGranted, !(same && start.deny))
   `IOMMU_ASSERT(XlateGrantNeedsPermission,
-                !ended_grant || pte_permits(walk.attr.perm, req.exec, req.write, 1'b0, 1'b0))
+                !(ended_grant && (req.kind == KdDevice)) ||
+                (((walk.pc.mode == PtBare) ||
+                  pte_permits(walk.fs_perm, req.exec, req.write, walk.priv, walk.pc.sum)) &&
+                 ((walk.dc.gs_mode == PtBare) || pte_permits(walk.gs_perm, req.exec, req.write, 1'b0, 1'b0))))
   `IOMMU_ASSERT(XlateGrantInRange,
-                !(rsp_valid_q && rsp_q.grant) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
-
-  // Not served yet.
-  assign aux_req_ready_o  = 1'b0;
-  assign aux_rsp_valid_o  = 1'b0;
-  assign aux_rsp_o        = '0;
-  assign hpm_o            = '0;
-  assign mem_wreq_valid_o = 1'b0;
-  assign mem_wreq_o       = '0;
+                !(rsp_valid_q && rsp_q.grant && !rsp_q.sink) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
 
   logic unused;
-  assign unused = &{1'b0, aux_req_valid_i, aux_req_i, qosid_i, mem_wreq_ready_i, mem_wrsp_valid_i, mem_wrsp_err_i,
-                    mem_wrsp_id_i, tlb_attr.g, inv_i.nl, inv_i.gscid, inv_i.pid, inv_i.addr[51:VpnW], walk_mask[VpnW-1],
-                    csr_cfg_i};
+  assign unused = &{1'b0, tlb_attr.g, range[51:VpnW], inv_i.addr[51:VpnW], walk, csr_cfg_i, fs, gs_perm};
 endmodule
