@@ -67,7 +67,15 @@ fn every_row_names_what_exists() {
 fn every_test_is_on_the_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("../../docs/golden.md")).expect("docs/golden.md");
-    for file in ["slice.rs", "full.rs", "ats.rs", "fuzz.rs", "metamorphic.rs"] {
+    for file in [
+        "slice.rs",
+        "full.rs",
+        "ats.rs",
+        "pitfalls.rs",
+        "allocations.rs",
+        "fuzz.rs",
+        "metamorphic.rs",
+    ] {
         let text = std::fs::read_to_string(root.join("tests").join(file)).expect("test file");
         for part in text.split("#[test]").skip(1) {
             let name: String = part
@@ -82,5 +90,58 @@ fn every_test_is_on_the_page() {
                 "{file}: `{name}` pins nothing on docs/golden.md"
             );
         }
+    }
+}
+
+/// The numbered processes of the specification: as the page calls them, and their steps.
+const PROCESSES: [(&str, u32); 8] = [
+    ("Device-context configuration checks", 22),
+    ("Process-context configuration checks", 4),
+    ("P2IOVA", 20),
+    ("GET_DC", 11),
+    ("GET_PC", 13),
+    ("MSI_TRANS", 16),
+    ("IOMMU updating of PTE A and D,", 2),
+    ("Virtual Address Translation Process", 10),
+];
+
+/// The steps that "1", "1 to 3", "1, 2 and 5" name.
+fn steps(text: &str) -> BTreeSet<u32> {
+    let words: Vec<&str> = text.split([' ', ',']).filter(|w| !w.is_empty()).collect();
+    let mut found = BTreeSet::new();
+    for (n, word) in words.iter().enumerate() {
+        let Ok(step) = word.parse::<u32>() else {
+            continue;
+        };
+        let from = match n
+            .checked_sub(2)
+            .map(|m| (words[m].parse::<u32>(), words[n - 1]))
+        {
+            Some((Ok(from), "to")) => from,
+            _ => step,
+        };
+        found.extend(from..=step);
+    }
+    found
+}
+
+#[test]
+fn every_numbered_step_has_a_row() {
+    assert_eq!(steps(" 1, 2 and 5 to 7"), BTreeSet::from([1, 2, 5, 6, 7]));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../../docs/golden.md")).expect("docs/golden.md");
+    for (process, count) in PROCESSES {
+        let rows: Vec<&str> = page
+            .lines()
+            .filter_map(|l| l.strip_prefix("| ")?.strip_prefix(process))
+            .map(|l| l.split(" | ").next().unwrap_or_default())
+            .collect();
+        assert!(!rows.is_empty(), "no row for {process}");
+        let named: BTreeSet<u32> = rows.iter().flat_map(|l| steps(l)).collect();
+        let missing: Vec<u32> = (1..=count).filter(|n| !named.contains(n)).collect();
+        assert!(
+            missing.is_empty(),
+            "{process}: no row names step {missing:?}"
+        );
     }
 }

@@ -14,76 +14,6 @@ fn rig() -> Rig {
     Rig::new(all_caps())
 }
 
-/// A VM: second-stage root, and an identity map of the low 8 GiB (where the rig puts its tables)
-/// in gigapages.
-fn vm(r: &mut Rig, levels: u8, bits: u64) -> u64 {
-    let root = r.page();
-    for g in 0..8u64 {
-        r.map(root, levels, 2, g << 30, 2, leaf(g << 30, bits));
-    }
-    root
-}
-
-fn hgatp(mode: u64, gscid: u64, root: u64) -> u64 {
-    mode << 60 | gscid << 44 | root >> 12
-}
-
-/// Nested device: Sv39 on Sv39x4, identity second stage. Returns (first root, second root).
-fn nested(r: &mut Rig, did: u32, tc: u64) -> (u64, u64) {
-    let g = vm(r, 3, RWU);
-    let root = r.page();
-    r.set_dc(
-        did,
-        &DeviceContext {
-            tc,
-            iohgatp: hgatp(8, 7, g),
-            ta: 5 << 12,
-            fsc: 8 << 60 | root >> 12,
-            ..Default::default()
-        },
-    );
-    (root, g)
-}
-
-/// A device with a process directory of `mode`; returns the directory's root.
-fn pdt(r: &mut Rig, did: u32, mode: u64, tc: u64, iohgatp: u64) -> u64 {
-    let root = r.page();
-    r.set_dc(
-        did,
-        &DeviceContext {
-            tc: tc | tc::V | tc::PDTV,
-            iohgatp,
-            fsc: mode << 60 | root >> 12,
-            ..Default::default()
-        },
-    );
-    root
-}
-
-/// Address of the PC of `pid`, tables made on the way.
-fn pc_addr(r: &mut Rig, root: u64, mode: u64, pid: u64) -> u64 {
-    let mut a = root;
-    for i in (1..mode).rev() {
-        let index = if i == 2 { pid >> 17 } else { pid >> 8 & 0x1ff };
-        a = r.next_table(a + index * 8);
-    }
-    a + (pid & 0xff) * 16
-}
-
-fn set_pc(r: &mut Rig, root: u64, mode: u64, pid: u64, ta: u64, fsc: u64) -> u64 {
-    let at = pc_addr(r, root, mode, pid);
-    r.mem.write_u64(at, ta);
-    r.mem.write_u64(at + 8, fsc);
-    at
-}
-
-fn supervisor(req: Request) -> Request {
-    Request {
-        privileged: true,
-        ..req
-    }
-}
-
 // ---- order of checks
 
 #[test]
@@ -874,24 +804,6 @@ fn implicit_write_faults_set_bit_1_of_iotval2() {
 }
 
 // ---- MSI address translation
-
-fn msi_rig(mask: u64, pattern: u64) -> (Rig, u64) {
-    let mut r = rig();
-    let g = vm(&mut r, 3, RWU);
-    let table = r.page();
-    r.set_dc(
-        5,
-        &DeviceContext {
-            tc: V,
-            iohgatp: hgatp(8, 7, g),
-            msiptp: 1 << 60 | table >> 12,
-            msi_addr_mask: mask,
-            msi_addr_pattern: pattern,
-            ..Default::default()
-        },
-    );
-    (r, table)
-}
 
 #[test]
 fn msi_flat_replaces_the_second_stage_for_reads_too() {

@@ -279,3 +279,92 @@ pub fn with_pid(req: Request, pid: u32) -> Request {
         ..req
     }
 }
+
+/// A VM: second-stage root, and an identity map of the low 8 GiB (where the rig puts its tables)
+/// in gigapages.
+pub fn vm(r: &mut Rig, levels: u8, bits: u64) -> u64 {
+    let root = r.page();
+    for g in 0..8u64 {
+        r.map(root, levels, 2, g << 30, 2, leaf(g << 30, bits));
+    }
+    root
+}
+
+pub fn hgatp(mode: u64, gscid: u64, root: u64) -> u64 {
+    mode << 60 | gscid << 44 | root >> 12
+}
+
+/// Nested device: Sv39 on Sv39x4, identity second stage. Returns (first root, second root).
+pub fn nested(r: &mut Rig, did: u32, tc: u64) -> (u64, u64) {
+    let g = vm(r, 3, RWU);
+    let root = r.page();
+    r.set_dc(
+        did,
+        &DeviceContext {
+            tc,
+            iohgatp: hgatp(8, 7, g),
+            ta: 5 << 12,
+            fsc: 8 << 60 | root >> 12,
+            ..Default::default()
+        },
+    );
+    (root, g)
+}
+
+/// A device with a process directory of `mode`; returns the directory's root.
+pub fn pdt(r: &mut Rig, did: u32, mode: u64, tc: u64, iohgatp: u64) -> u64 {
+    let root = r.page();
+    r.set_dc(
+        did,
+        &DeviceContext {
+            tc: tc | tc::V | tc::PDTV,
+            iohgatp,
+            fsc: mode << 60 | root >> 12,
+            ..Default::default()
+        },
+    );
+    root
+}
+
+/// Address of the PC of `pid`, tables made on the way.
+pub fn pc_addr(r: &mut Rig, root: u64, mode: u64, pid: u64) -> u64 {
+    let mut a = root;
+    for i in (1..mode).rev() {
+        let index = if i == 2 { pid >> 17 } else { pid >> 8 & 0x1ff };
+        a = r.next_table(a + index * 8);
+    }
+    a + (pid & 0xff) * 16
+}
+
+pub fn set_pc(r: &mut Rig, root: u64, mode: u64, pid: u64, ta: u64, fsc: u64) -> u64 {
+    let at = pc_addr(r, root, mode, pid);
+    r.mem.write_u64(at, ta);
+    r.mem.write_u64(at + 8, fsc);
+    at
+}
+
+pub fn supervisor(req: Request) -> Request {
+    Request {
+        privileged: true,
+        ..req
+    }
+}
+
+/// A VM of device 5 with a flat MSI page table; returns the table.
+pub fn msi_rig(mask: u64, pattern: u64) -> (Rig, u64) {
+    let mut r = Rig::new(all_caps());
+    let g = vm(&mut r, 3, RWU);
+    let table = r.page();
+    r.set_dc(
+        5,
+        &DeviceContext {
+            tc: V,
+            iohgatp: hgatp(8, 7, g),
+            msiptp: 1 << 60 | table >> 12,
+            msi_addr_mask: mask,
+            msi_addr_pattern: pattern,
+            ..Default::default()
+        },
+    );
+    (r, table)
+}
