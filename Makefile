@@ -11,6 +11,9 @@ export VERILATOR
 endif
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
+# The presets of our own block, by name.
+override DUT := $(if $(filter small large,$(DUT)),rtl/dut-$(DUT).yaml,$(DUT))
+
 # A dut.yaml that is not one of the repository's is compiled in as well.
 OWN_DUTS := rtl/dut.yaml testcases/duts/stub/dut.yaml testcases/duts/stub-bug/dut.yaml
 ifneq ($(filter-out $(OWN_DUTS),$(filter %.yaml %.yml,$(patsubst ./%,%,$(DUT)))),)
@@ -24,7 +27,7 @@ COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),
           $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
 COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 
-.PHONY: help setup build sim random list mutants test test-second regression lint fmt clippy unit doc clean
+.PHONY: help setup build sim random list mutants synth test test-second regression lint fmt clippy unit doc clean
 
 help:
 	@echo "make sim              build, run all test cases, print the table"
@@ -33,11 +36,13 @@ help:
 	@echo "  WAVES=1             record waveforms of the whole run"
 	@echo "  JOBS=n              test cases at once"
 	@echo "  V=1                 say more"
-	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL"
+	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL;"
+	@echo "                      small and large are presets of ours"
 	@echo "make random SEEDS=n   random test cases, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
 	@echo "make list             the test cases, a line each"
 	@echo "make test             everything that CI checks"
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
+	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3)"
 	@echo "make lint             Verilator's lint on the RTL"
 	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
 	@echo "make setup            Verilator and libclang into .tools (the other targets do it, once)"
@@ -62,6 +67,11 @@ list: build
 # Deliberate bugs in scratch copies of rtl/: the regression has to find each.
 mutants: setup
 	@tools/mutants $(MUTANT)
+
+# Long, and its tools are set up for it alone: not part of `make test`.
+synth:
+	@tools/setup --only synth
+	@tools/synth $(if $(PRESETS),--presets $(PRESETS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(AREA_ONLY),--area-only)
 
 # The same profile throughout: each Verilator's models are compiled once.
 test: fmt lint clippy unit doc regression test-second

@@ -207,7 +207,7 @@ module iommu #(
     output iommu_pkg::ats_prgr_t              m_ats_prgr_data_o,
 
     // wire-signalled interrupts, one a vector
-    output logic [NumVec-1:0]                 wsi_o
+    output logic [15:0]                       wsi_o  // those of vectors that are not there are 0
 );
 
   import iommu_pkg::*;
@@ -216,6 +216,7 @@ module iommu #(
   tr_req_t tr_req;
   tr_rsp_t tr_rsp;
   logic    fence_valid, fence_pr, fence_pw, fence_done;
+  logic [NumVec-1:0] wsi;
 
   iommu_io_bridge #(
       .DevIdW(DevIdW),
@@ -292,7 +293,9 @@ module iommu #(
       .s_ats_pr_valid_i, .s_ats_pr_ready_o, .s_ats_pr_data_i, .m_ats_tc_valid_o,
       .m_ats_tc_ready_i, .m_ats_tc_data_o, .m_ats_inv_valid_o, .m_ats_inv_ready_i,
       .m_ats_inv_data_o, .m_ats_prgr_valid_o, .m_ats_prgr_ready_i, .m_ats_prgr_data_o,
-      .wsi_o
+      .wsi_o(wsi)
   );
+
+  assign wsi_o = 16'(wsi);
 
 endmodule

@@ -75,14 +75,18 @@ module iommu_ats
     input  logic        mem_wrsp_err_i
 );
 
+  localparam int unsigned Slots     = 4;  // translation requests under way
   localparam int unsigned PrgrDepth = 4;
   localparam int unsigned CntW = $clog2(PrgrDepth + 1);
 
   logic      inv_pending;
+  logic [Slots-1:0] tr_busy;
   logic      own_valid, own_ready;  // the IOMMU's own response
   ats_prgr_t own;
 
-  iommu_ats_translate u_translate (
+  iommu_ats_translate #(
+      .Slots(Slots)
+  ) u_translate (
       .clk_i, .rst_ni,
       .ats_i(csr_cfg_i.caps.ats),
       .tr_valid_i(s_ats_tr_valid_i),
@@ -91,6 +95,7 @@ module iommu_ats
       .tc_valid_o(m_ats_tc_valid_o),
       .tc_ready_i(m_ats_tc_ready_i),
       .tc_o(m_ats_tc_data_o),
+      .busy_o(tr_busy),
       .req_valid_o(req_valid_o[AuxClTranslate]),
       .req_ready_i(req_ready_i[AuxClTranslate]),
       .req_o(req_o[AuxClTranslate]),
@@ -99,7 +104,8 @@ module iommu_ats
   );
 
   iommu_ats_invalidate #(
-      .NumItags(NumItags)
+      .NumItags(NumItags),
+      .Slots(Slots)
   ) u_invalidate (
       .clk_i, .rst_ni,
       .ats_i(csr_cfg_i.caps.ats),
@@ -110,6 +116,7 @@ module iommu_ats
       .pending_o(inv_pending),
       .timed_out_o,
       .reported_i,
+      .tr_busy_i(tr_busy),
       .inv_valid_o(m_ats_inv_valid_o),
       .inv_ready_i(m_ats_inv_ready_i),
       .inv_o(m_ats_inv_data_o),

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // PCIe ATS invalidations: gives each request of the command queue an ITag and
-// sends it, and follows its completions. An ITag is in use from then on until
+// sends it, and follows its completions. A request is not sent before the
+// completions of translation requests that were under way when the command
+// queue gave it: they may hold what is being revoked. An ITag is in use from then on until
 // as many completions have come for it as they announce, or until the time-out;
 // tags are given in turn, so that a late completion meets no new request soon.
 //
@@ -15,7 +17,8 @@
 module iommu_ats_invalidate
   import iommu_pkg::*;
 #(
-    parameter int unsigned NumItags = 32  // invalidation requests under way, a power of 2, 2 to 32
+    parameter int unsigned NumItags = 32, // invalidation requests under way, a power of 2, 2 to 32
+    parameter int unsigned Slots    = 4   // translation requests under way
 ) (
     input  logic     clk_i,         // clock
     input  logic     rst_ni,        // asynchronous reset, active low
@@ -29,6 +32,9 @@ module iommu_ats_invalidate
     output logic     pending_o,     // a request has not completed or timed out
     output logic     timed_out_o,   // one has timed out since the last report
     input  logic     reported_i,    // pulse: the report
+
+    // translation requests under way
+    input  logic [Slots-1:0] tr_busy_i,
 
     // invalidation requests
     output logic     inv_valid_o,
@@ -57,8 +63,10 @@ module iommu_ats_invalidate
   logic [NumItags-1:0]  dsv_q;
   logic [TagW-1:0]      next_q, tag;
   logic                 up_q, some_free, take, send;
-  ats_inv_t             with_tag;
-  logic                 fifo_ready;
+  ats_inv_t             with_tag, next_inv, inv_q;
+  logic                 fifo_ready, next_valid, next_ready, inv_valid_q;
+  logic [Slots-1:0]     older_q;               // translation requests to wait for
+  logic                 apply;                 // a completion counts in this cycle
   logic [NumItags-1:0]  done;                  // completed in this cycle
   logic [NumItags-1:0]  hit;                   // a completion for it in this cycle
 
@@ -90,10 +98,14 @@ module iommu_ats_invalidate
       .valid_i(take),
       .ready_o(fifo_ready),
       .data_i(with_tag),
-      .valid_o(inv_valid_o),
-      .ready_i(inv_ready_i),
-      .data_o(inv_o)
+      .valid_o(next_valid),
+      .ready_i(next_ready),
+      .data_o(next_inv)
   );
+
+  assign next_ready  = older_q == '0 && (!inv_valid_q || inv_ready_i);
+  assign inv_valid_o = inv_valid_q;
+  assign inv_o       = inv_q;
 
   logic timed_out_q;
 
@@ -106,13 +118,24 @@ module iommu_ats_invalidate
       dsv_q       <= '0;
       next_q      <= '0;
       timed_out_q <= 1'b0;
+      inv_valid_q <= 1'b0;
+      inv_q       <= '0;
+      older_q     <= '0;
     end else begin
+      if (inv_ready_i) inv_valid_q <= 1'b0;
+      if (next_valid && next_ready) begin
+        inv_valid_q <= 1'b1;
+        inv_q       <= next_inv;
+      end
+      older_q <= (older_q | {Slots{take}}) & tr_busy_i;
       up_q <= 1'b1;
-      for (int unsigned i = 0; i < NumItags; i++) begin
-        if (hit[i]) got_q[i] <= got_q[i] + 1'b1;
-        if (done[i] || (timeout_i && sent_q[i])) begin
-          busy_q[i] <= 1'b0;
-          sent_q[i] <= 1'b0;
+      if (apply || timeout_i) begin
+        for (int unsigned i = 0; i < NumItags; i++) begin
+          if (hit[i]) got_q[i] <= got_q[i] + 1'b1;
+          if (done[i] || (timeout_i && sent_q[i])) begin
+            busy_q[i] <= 1'b0;
+            sent_q[i] <= 1'b0;
+          end
         end
       end
       if (reported_i) timed_out_q <= 1'b0;
@@ -142,7 +165,7 @@ module iommu_ats_invalidate
   } state_e;
 
   state_e  state_q;
-  logic    ic_valid, ic_room, ic_pop, apply;
+  logic    ic_valid, ic_room, ic_pop;
   ats_ic_t ic;
 
   iommu_fifo #(
@@ -199,7 +222,7 @@ module iommu_ats_invalidate
   end
 
   logic unused;
-  assign unused = ^{ic, inv_o};
+  assign unused = ^{ic, inv_q};
 
   `IOMMU_ASSERT(ItagIsFree, !take || !busy_q[tag])
   `IOMMU_ASSERT(RequestHasRoom, !take || fifo_ready)

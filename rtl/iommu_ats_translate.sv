@@ -27,6 +27,7 @@ module iommu_ats_translate
     output logic     tc_valid_o,
     input  logic     tc_ready_i,
     output ats_tc_t  tc_o,
+    output logic [Slots-1:0] busy_o,  // slots from a request to its completion's leaving
 
     // request to the lookup pipeline: held until ready; one answer follows
     output logic     req_valid_o,
@@ -37,7 +38,6 @@ module iommu_ats_translate
 );
 
   localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1;
-  localparam int unsigned CntW  = $clog2(Slots + 1);
 
   localparam logic [2:0] StatusSuccess = 3'd0;
   localparam logic [2:0] StatusUr      = 3'd1;  // unsupported request
@@ -52,40 +52,39 @@ module iommu_ats_translate
   } slot_t;
 
   logic             up_q;        // out of reset: ready may be shown
-  logic [Slots-1:0] busy_q;      // the answer is awaited
+  logic [Slots-1:0] busy_q;      // taken, and the completion has not left
   slot_t            slot_q [Slots];
-  logic [CntW-1:0]  count_q;     // requests taken whose completion has not left
   logic             req_valid_q;
   aux_req_t         req_q;
   logic             take, complete;
   logic [SlotW-1:0] free, back;  // slot for a new request; slot that is answered
+  logic [SlotW-1:0] leaving;     // slot of the completion that is shown
 
   always_comb begin
     free = '0;
     for (int unsigned i = Slots; i > 0; i--) if (!busy_q[i-1]) free = SlotW'(i - 1);
   end
 
-  assign tr_ready_o  = up_q && count_q != CntW'(Slots) && !req_valid_q;
+  assign tr_ready_o  = up_q && !(&busy_q) && !req_valid_q;
   assign take        = tr_valid_i && tr_ready_o;
   assign complete    = tc_valid_o && tc_ready_i;
   assign back        = SlotW'(rsp_i.tag);
   assign req_valid_o = req_valid_q;
   assign req_o       = req_q;
+  assign busy_o      = busy_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       up_q        <= 1'b0;
       busy_q      <= '0;
-      count_q     <= '0;
       req_valid_q <= 1'b0;
       req_q       <= '0;
     end else begin
-      up_q    <= 1'b1;
-      count_q <= count_q + CntW'(take) - CntW'(complete);
+      up_q <= 1'b1;
       if (req_ready_i) req_valid_q <= 1'b0;
-      if (rsp_valid_i) busy_q[back] <= 1'b0;
+      if (complete) busy_q[leaving] <= 1'b0;
+      if (take) busy_q[free] <= 1'b1;
       if (take && ats_i) begin
-        busy_q[free]     <= 1'b1;
         req_valid_q      <= 1'b1;
         req_q            <= '0;
         req_q.tag        <= AuxTagW'(free);
@@ -161,19 +160,19 @@ module iommu_ats_translate
     end
   end
 
-  // Never full: count_q reserves.
+  // Never full: there is a place a slot.
   logic fifo_ready;
   iommu_fifo #(
-      .Width($bits(ats_tc_t)),
+      .Width(SlotW + $bits(ats_tc_t)),
       .Depth(Slots)
   ) u_completions (
       .clk_i, .rst_ni,
       .valid_i(ats_i ? rsp_valid_i : take),
       .ready_o(fifo_ready),
-      .data_i(tc),
+      .data_i({ats_i ? back : free, tc}),
       .valid_o(tc_valid_o),
       .ready_i(tc_ready_i),
-      .data_o(tc_o)
+      .data_o({leaving, tc_o})
   );
 
   // One range is always allowed, however many are asked for.

@@ -150,6 +150,7 @@ module iommu_core
   logic [3:0]        ipsr;
   logic [3:0][3:0]   icvec;
   logic [NumVec-1:0] msi_mask;
+  logic              msi_rd;
   logic [3:0]        msi_vec;
   logic [PaW-1:0]    msi_addr;
   logic [31:0]       msi_data;
@@ -237,6 +238,7 @@ module iommu_core
       .ipsr_o(ipsr),
       .icvec_o(icvec),
       .msi_mask_o(msi_mask),
+      .msi_rd_i(msi_rd),
       .msi_vec_i(msi_vec),
       .msi_addr_o(msi_addr),
       .msi_data_o(msi_data),
@@ -371,6 +373,7 @@ module iommu_core
       .ipsr_i(ipsr),
       .icvec_i(icvec),
       .mask_i(msi_mask),
+      .msi_rd_o(msi_rd),
       .msi_vec_o(msi_vec),
       .msi_addr_i(msi_addr),
       .msi_data_i(msi_data),

@@ -24,6 +24,7 @@ module iommu_irq
     input  logic [3:0]        ipsr_i,            // {pip, pmip, fip, cip}
     input  logic [3:0][3:0]   icvec_i,           // vector of each, same order
     input  logic [NumVec-1:0] mask_i,            // msi_vec_ctl.M
+    output logic              msi_rd_o,          // the entry is taken in this cycle
     output logic [3:0]        msi_vec_o,         // msi_cfg_tbl entry wanted
     input  logic [PaW-1:0]    msi_addr_i,        // its address
     input  logic [31:0]       msi_data_i,        // its data
@@ -51,9 +52,11 @@ module iommu_irq
 
   always_comb begin
     wsi_d = '0;
-    for (int unsigned c = 0; c < 4; c++) begin
-      for (int unsigned v = 0; v < NumVec; v++) begin
-        if (wsi_i && ipsr_i[c] && icvec_i[c] == 4'(v)) wsi_d[v] = 1'b1;
+    if (wsi_i && ipsr_i != '0) begin
+      for (int unsigned c = 0; c < 4; c++) begin
+        for (int unsigned v = 0; v < NumVec; v++) begin
+          if (ipsr_i[c] && icvec_i[c] == 4'(v)) wsi_d[v] = 1'b1;
+        end
       end
     end
   end
@@ -87,9 +90,11 @@ module iommu_irq
 
   always_comb begin
     ready_to_send = '0;
-    for (int unsigned c = 0; c < 4; c++) begin
-      for (int unsigned v = 0; v < NumVec; v++) begin
-        if (vec_q[c] == 4'(v)) ready_to_send[c] = pend_q[c] && !mask_i[v];
+    if (pend_q != '0) begin
+      for (int unsigned c = 0; c < 4; c++) begin
+        for (int unsigned v = 0; v < NumVec; v++) begin
+          if (vec_q[c] == 4'(v)) ready_to_send[c] = pend_q[c] && !mask_i[v];
+        end
       end
     end
     pick = 2'd0;
@@ -99,6 +104,7 @@ module iommu_irq
   end
 
   assign launch    = state_q == StIdle && ready_to_send != '0;
+  assign msi_rd_o  = launch;
   assign msi_vec_o = vec_q[pick];
 
   always_comb begin

@@ -100,6 +100,7 @@ module iommu_regs
     output logic [3:0]       ipsr_o,      // {pip, pmip, fip, cip}
     output logic [3:0][3:0]  icvec_o,     // vector of each, same order
     output logic [NumVec-1:0] msi_mask_o, // msi_vec_ctl.M
+    input  logic             msi_rd_i,    // the entry is taken in this cycle
     input  logic [3:0]       msi_vec_i,   // entry wanted
     output logic [PaW-1:0]   msi_addr_o,  // its address
     output logic [31:0]      msi_data_o,  // its data
@@ -571,10 +572,12 @@ module iommu_regs
   always_comb begin
     msi_addr_o = '0;
     msi_data_o = '0;
-    for (int unsigned v = 0; v < NumVec; v++) begin
-      if (msi_vec_i == 4'(v)) begin
-        msi_addr_o = {msi_addr_q[v], 2'b00};
-        msi_data_o = msi_data_q[v];
+    if (msi_rd_i) begin
+      for (int unsigned v = 0; v < NumVec; v++) begin
+        if (msi_vec_i == 4'(v)) begin
+          msi_addr_o = {msi_addr_q[v], 2'b00};
+          msi_data_o = msi_data_q[v];
+        end
       end
     end
   end

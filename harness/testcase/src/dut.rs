@@ -109,6 +109,8 @@ pub struct Choices {
     pub vectors: u32,
     /// msi_cfg_tbl: bits of `ADDR`, counted from bit 0.
     pub msi_addr_bits: u32,
+    /// capabilities: HPM event counters.
+    pub hpm_counters: u32,
     /// iommu_qosid, ta: bits of RCID.
     pub rcid_bits: u32,
     /// iommu_qosid, ta: bits of MCID.
@@ -166,6 +168,7 @@ impl Default for Choices {
             log2sz_bits: 5,
             vectors: 16,
             msi_addr_bits: 56,
+            hpm_counters: 7,
             rcid_bits: 12,
             mcid_bits: 12,
             illegal_register_access: Answer::Any,
@@ -278,6 +281,7 @@ impl Choices {
             }
         }
         count(&f, "msi_addr_bits", 3..=56, &mut c.msi_addr_bits)?;
+        count(&f, "hpm_counters", 1..=31, &mut c.hpm_counters)?;
         count(&f, "rcid_bits", 0..=12, &mut c.rcid_bits)?;
         count(&f, "mcid_bits", 0..=12, &mut c.mcid_bits)?;
         one_of(
