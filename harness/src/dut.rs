@@ -138,6 +138,7 @@ impl Dut {
             fetch_granule: c.fetch_granule,
             speculates: c.speculates,
             device_atomics: c.device_atomics,
+            exclusive_updates: c.atomics == dut::Atomics::Exclusive,
             settle: c.settle,
             patience: c.patience,
             ..ScoreboardConfig::new(golden)

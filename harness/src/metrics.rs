@@ -54,6 +54,8 @@ impl LatencyClass {
             Class::Bare | Class::Hit => Self::Hit,
             Class::Waited => Self::Waited,
             Class::Walk { .. } => Self::Walk,
+            // Until it has a row of its own, what takes an interrupt file's walk counts as one.
+            Class::Msi { .. } => Self::Walk,
             Class::ContextMiss { .. } => Self::ContextMiss,
             Class::Fault { .. } => Self::Fault,
         }

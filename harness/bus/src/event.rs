@@ -204,6 +204,12 @@ pub enum Event {
     AtsInvalidation([u32; 4]),
     /// A page request group response beat was taken (raw pins).
     AtsPrgResponse(u64),
+    /// A page request or stop marker was accepted (raw pins).
+    AtsPageRequest([u32; 4]),
+    /// An ATS invalidation completion was accepted (raw pins).
+    AtsInvalidationDone(u64),
+    /// `ats_timeout_i` was high in this clock.
+    AtsTimeout,
 }
 
 /// An event and when it happened.

@@ -194,6 +194,12 @@ impl EventHash {
                 self.word(28);
                 self.word(*w);
             }
+            Event::AtsPageRequest(words) => self.words(29, words),
+            Event::AtsInvalidationDone(w) => {
+                self.word(30);
+                self.word(*w);
+            }
+            Event::AtsTimeout => self.word(31),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the parts of the testbench share: bus events, memory, port timing.
 #![warn(missing_docs)]
 
+pub mod ats;
 pub mod event;
 pub mod hash;
 pub mod mem;

@@ -91,8 +91,28 @@ checks! {
     FetchWhileStopped = "fetch-while-stopped", "IOMMU 'cqcsr': stops processing";
     /// A write on `m_mem` that nothing explains.
     UnexplainedWrite = "unexplained-write", "design 6: every m_mem write explained exactly";
-    /// An exclusive or atomic access on `m_mem` where plain ones are due.
+    /// An exclusive or atomic access on `m_mem` where plain ones are due, or another kind than
+    /// dut.yaml says.
     AccessKind = "access-kind", "design 4, Atomics";
+
+    /// A or D bits of a page-table entry changed otherwise than an undecided request's walk
+    /// changes them: another entry, another bit, D for a read, anything for a refused walk.
+    UpdateUnexpected = "update-unexpected", "Privileged 'Virtual Address Translation Process', A and D; design 6: D exact";
+    /// An access went ahead before the A/D update of its walk was answered.
+    UpdateLate = "update-late", "Privileged: 'the PTE update must be globally visible' first; design 6";
+    /// The update of a memory-resident interrupt file is not the setting of exactly the bit of
+    /// an accepted MSI.
+    MrifUpdate = "mrif-update", "AIA 'MSI PTE, MRIF mode'";
+    /// An accepted MSI never reached its interrupt file.
+    MrifMissing = "mrif-missing", "AIA 'MSI PTE, MRIF mode'; design 6: pending bits equal accepted MSIs";
+    /// An access to a page in MRIF mode was answered wrongly.
+    MrifResponse = "mrif-response", "AIA 'MSI PTE, MRIF mode'; design 4, MRIF and MSI accesses";
+    /// A notice MSI before the update of its interrupt file was answered.
+    NoticeEarly = "notice-early", "AIA 'MSI PTE, MRIF mode': once the update is visible";
+    /// A notice MSI with the wrong data or size.
+    NoticeContent = "notice-content", "AIA 'MSI PTE, MRIF mode': NID zero-extended, little-endian";
+    /// A notice MSI that is due never came.
+    NoticeMissing = "notice-missing", "AIA 'MSI PTE, MRIF mode'";
 
     /// A fault record that no refused request asks for (never one for DTF, for a granted
     /// request, or twice for one request).

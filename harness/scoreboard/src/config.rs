@@ -20,6 +20,8 @@ pub struct ScoreboardConfig {
     pub speculates: bool,
     /// Atomic transactions of devices are translated (else refused).
     pub device_atomics: bool,
+    /// A/D bits are set by exclusive pairs (else by AXI5 atomics).
+    pub exclusive_updates: bool,
     /// Clocks within which an effect that needs no bus shows: a tail after its record's B, a
     /// pending bit after its cause, a wire after its pending bit.
     pub settle: u32,
@@ -38,6 +40,7 @@ impl ScoreboardConfig {
             fetch_granule: 8,
             speculates: false,
             device_atomics: false,
+            exclusive_updates: false,
             settle: 128,
             patience: 4000,
         }

@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Forwarded { cycle: u64, order: u64, spa: u64 },
     /// Refused.
     Refused,
+    /// Taken by a page in MRIF mode; it could not be stored, or is not one that can.
+    Mrif { failed: bool },
 }
 
 /// A request of a device.

@@ -23,10 +23,13 @@
 //! lowest cycle is the one to read.
 #![warn(missing_docs)]
 
+mod askers;
+mod atomics;
 mod check;
 mod config;
 mod dev;
 mod irq;
+mod mrif;
 mod on_dev;
 mod on_mem;
 mod on_queue;
@@ -48,12 +51,17 @@ pub use record::{Class, Counters, TransactionRecord};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+use askers::Askers;
 use check::Report;
 use dev::Dev;
+use iommu_bus::ats::{
+    AtsInvalidation, AtsInvalidationDone, AtsPageRequest, AtsPageResponse, AtsRange, AtsRequest,
+};
 use iommu_bus::event::{At, AxiAddr, Event};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::{ConfigError, Iommu};
 use irq::Irq;
+use mrif::Mrif;
 use oracle::Oracle;
 use ports::{MemPort, RegPort};
 use queues::{CommandQueue, FaultQueue};
@@ -83,6 +91,9 @@ pub struct Scoreboard {
     dev: Dev,
     mem: MemPort,
     regs: RegPort,
+    askers: Askers,
+    mrif: Mrif,
+    qos: Qos,
     cq: CommandQueue,
     fq: FaultQueue,
     irq: Irq,
@@ -130,6 +141,9 @@ impl Scoreboard {
             dev: Dev::new(),
             mem: MemPort::new(),
             regs: RegPort::default(),
+            askers: Askers::default(),
+            mrif: Mrif::default(),
+            qos: Qos::default(),
             cq: CommandQueue::default(),
             fq: FaultQueue::default(),
             irq: Irq::default(),
@@ -221,7 +235,16 @@ impl Scoreboard {
             Event::MemAw(axi) => self.on_mem_aw(axi),
             Event::MemAr(axi) => self.on_mem_ar(axi),
             Event::MemW(beat) => self.on_mem_w(beat),
-            Event::MemB(b) => self.on_mem_b(b),
+            Event::MemSampled { id, addr, data } => {
+                if !self.on_atomic_sampled(id, addr, data) {
+                    self.on_mem_sampled(id);
+                }
+            }
+            Event::MemStored { id } => {
+                self.on_update_stored(id);
+                self.on_mem_stored(id);
+            }
+            Event::MemB(b) => self.on_mem_b(b, mem),
             Event::MemR(r) => self.on_mem_r(r),
             Event::RegWriteAccepted { addr, data, strb } => {
                 self.on_reg_write(addr, data, strb, mem);
@@ -231,13 +254,14 @@ impl Scoreboard {
             Event::RegReadDone { addr, data, resp } => self.on_reg_read_done(addr, data, resp),
             Event::Wsi(wires) => self.on_wires(wires),
             Event::OutStored { id } => self.on_out_stored(id),
-            Event::MemStored { id } => self.on_mem_stored(id),
-            Event::MemSampled { id, .. } => self.on_mem_sampled(id),
             // ATS has no legal traffic without the capability.
             Event::AtsCompletion(_)
             | Event::AtsRequest(_)
             | Event::AtsInvalidation(_)
-            | Event::AtsPrgResponse(_) => {}
+            | Event::AtsPrgResponse(_)
+            | Event::AtsPageRequest(_)
+            | Event::AtsInvalidationDone(_)
+            | Event::AtsTimeout => {}
         }
     }
 
@@ -259,6 +283,9 @@ impl Scoreboard {
         self.dev.reset();
         self.mem.reset();
         self.regs = RegPort::default();
+        self.askers.clear();
+        self.mrif = Mrif::default();
+        self.qos = Qos::default();
         self.cq = CommandQueue::default();
         self.fq = FaultQueue::default();
         let wires = self.irq.wires;
@@ -353,6 +380,20 @@ impl Scoreboard {
     }
 }
 
+/// User bits of the IOMMU's own accesses: {MCID, RCID} of `iommu_qosid`.
+pub(crate) fn own_user(iommu: &Iommu) -> u32 {
+    let (rcid, mcid) = iommu.qos_ids(&iommu_golden::Label::CommandQueue, None);
+    u32::from(rcid & 0xfff) | u32::from(mcid & 0xfff) << 12
+}
+
+/// User bits of the IOMMU's own accesses, while a change of `iommu_qosid` is young.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Qos {
+    /// The value before, and until when it may still show.
+    pub(crate) old: u32,
+    pub(crate) until: u64,
+}
+
 /// The last rank that [`rank_of`] gives.
 const LAST_RANK: u8 = 5;
 
@@ -367,7 +408,11 @@ fn rank_of(event: &Event) -> u8 {
         | Event::OutB(_)
         | Event::OutR(_)
         | Event::RegWriteAccepted { .. }
-        | Event::RegReadAccepted { .. } => 1,
+        | Event::RegReadAccepted { .. }
+        | Event::AtsRequest(_)
+        | Event::AtsPageRequest(_)
+        | Event::AtsInvalidationDone(_)
+        | Event::AtsTimeout => 1,
         Event::MemAw(_) | Event::MemAr(_) | Event::MemW(_) => 2,
         Event::MemStored { .. } | Event::MemSampled { .. } | Event::MemB(_) | Event::MemR(_) => 3,
         Event::OutAw(_) | Event::OutAr(_) | Event::OutW(_) => 4,
@@ -377,7 +422,6 @@ fn rank_of(event: &Event) -> u8 {
         | Event::RegReadDone { .. }
         | Event::Wsi(_)
         | Event::AtsCompletion(_)
-        | Event::AtsRequest(_)
         | Event::AtsInvalidation(_)
         | Event::AtsPrgResponse(_) => LAST_RANK,
     }
@@ -462,10 +506,17 @@ fn describe(event: &Event) -> String {
             format!("s_reg read {addr:#05x} gives {data:#018x} {resp:?}")
         }
         Event::Wsi(w) => format!("wires {w:#06x}"),
-        Event::AtsCompletion(_) => "ATS completion".into(),
-        Event::AtsRequest(_) => "ATS request".into(),
-        Event::AtsInvalidation(_) => "ATS invalidation request".into(),
-        Event::AtsPrgResponse(_) => "ATS page request group response".into(),
+        Event::AtsCompletion(w) => format!("m_ats_tc {:x?}", AtsRange::unpack(w)),
+        Event::AtsRequest(w) => format!("s_ats_tr {:x?}", AtsRequest::unpack(w)),
+        Event::AtsInvalidation(w) => format!("m_ats_inv {:x?}", AtsInvalidation::unpack(w)),
+        Event::AtsPrgResponse(w) => {
+            format!("m_ats_prgr {:x?}", AtsPageResponse::unpack(*w))
+        }
+        Event::AtsPageRequest(w) => format!("s_ats_pr {:x?}", AtsPageRequest::unpack(w)),
+        Event::AtsInvalidationDone(w) => {
+            format!("s_ats_ic {:x?}", AtsInvalidationDone::unpack(*w))
+        }
+        Event::AtsTimeout => "ats_timeout".into(),
     }
 }
 

@@ -4,6 +4,7 @@ use iommu_bus::event::{AxiAddr, BBeat, Burst, RBeat, Resp, Sideband, WBeat};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::IommuMode;
 
+use crate::atomics::Owner;
 use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
 use crate::oracle::{Legal, Query, Verdict};
 use crate::ports::extent;
@@ -433,6 +434,7 @@ impl Scoreboard {
     fn forward(&mut self, r: Ref, write: bool, axi: &AxiAddr) {
         self.dev.forwards += 1;
         let (now, order) = (self.now, self.dev.forwards);
+        let unanswered = self.awaits_update(Owner::Dev(r));
         let Some(q) = self.dev.get_mut(r) else { return };
         q.fate = Fate::Forwarded {
             cycle: now,
@@ -441,25 +443,31 @@ impl Scoreboard {
         };
         let recorded = q.recorded;
         let (mut nowhere, mut bare) = (None, false);
+        // It counts as one whose A/D update has been done, if it may be.
+        let (mut early, mut known) = (true, false);
         for v in &q.legal.verdicts {
             if let Verdict::Grant {
                 spa,
+                user,
                 bare: b,
                 evidence,
-                ..
+                after_update,
             } = v
                 && *spa == axi.addr
+                && *user == axi.user
             {
-                bare = *b;
-                nowhere = evidence.filter(|(addr, len)| {
-                    let mut words = addr >> 3..=(addr + u64::from(*len) - 1) >> 3;
-                    !words.any(|w| self.mem.returned.contains(&w))
-                });
-                if nowhere.is_none() {
-                    break;
+                early &= *after_update;
+                if !known || nowhere.is_some() {
+                    bare = *b;
+                    nowhere = evidence.filter(|(addr, len)| {
+                        let mut words = addr >> 3..=(addr + u64::from(*len) - 1) >> 3;
+                        !words.any(|w| self.mem.returned.contains(&w))
+                    });
                 }
+                known = true;
             }
         }
+        early = (early && known) || unanswered;
         q.bare = bare;
         let (id, accepted, slow) = (q.axi.id, q.accepted, q.reads > 0 || q.shares);
         let awaits = std::mem::take(&mut q.awaits_record);
@@ -475,6 +483,15 @@ impl Scoreboard {
             self.drop_fault_of(r);
         }
         self.dev_out(write, Some(r), axi);
+        if early {
+            let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            self.fail(
+                Check::UpdateLate,
+                "the B of its A/D update before the access",
+                "the access is on m_dev",
+                story,
+            );
+        }
         if recorded {
             let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
             self.fail(
@@ -616,9 +633,11 @@ impl Scoreboard {
                 story,
             );
         }
-        self.settle_open(r);
+        self.settle_open(r, b.resp);
         let Some(q) = self.dev.get(r) else { return };
-        if q.forwarded() {
+        if let Fate::Mrif { failed } = q.fate {
+            self.check_mrif_response(r, failed, b.resp, 0);
+        } else if q.forwarded() {
             match q.resp {
                 Some(want) if want == b.resp => {}
                 Some(want) => {
@@ -662,7 +681,7 @@ impl Scoreboard {
             );
             return;
         };
-        self.settle_open(r);
+        self.settle_open(r, beat.resp);
         let Some(q) = self.dev.get_mut(r) else {
             self.dev.reads.of(beat.id).pop_front();
             return;
@@ -670,7 +689,9 @@ impl Scoreboard {
         let n = q.delivered;
         q.delivered += 1;
         let is_last = q.delivered == q.beats();
-        if q.forwarded() {
+        if let Fate::Mrif { failed } = q.fate {
+            self.check_mrif_response(r, failed, beat.resp, beat.data);
+        } else if q.forwarded() {
             match q.back.get(n).copied() {
                 None => {
                     let story = q.line();
@@ -734,11 +755,12 @@ impl Scoreboard {
     }
 
     /// A response for a request that was not forwarded: it is refused, rightly or not.
-    fn settle_open(&mut self, r: Ref) {
+    fn settle_open(&mut self, r: Ref, resp: Resp) {
         let Some(q) = self.dev.get(r) else { return };
-        if q.fate != Fate::Open {
+        if q.fate != Fate::Open || self.mrif_response(r, resp) {
             return;
         }
+        let Some(q) = self.dev.get(r) else { return };
         if !q.legal.may_deny() {
             let story = q.line();
             let want: Vec<_> = q.legal.verdicts.iter().map(ToString::to_string).collect();
@@ -786,14 +808,18 @@ impl Scoreboard {
                 Class::ContextMiss { reads: q.reads }
             }
             Fate::Forwarded { .. } => Class::Walk { reads: q.reads },
+            Fate::Mrif { .. } => Class::Msi { reads: q.reads },
             Fate::Open | Fate::Refused => Class::Fault { reads: q.reads },
         };
         let (forwarded, spa) = match q.fate {
             Fate::Forwarded { cycle, spa, .. } => (Some(cycle), Some(spa)),
-            Fate::Open | Fate::Refused => (None, None),
+            Fate::Open | Fate::Refused | Fate::Mrif { .. } => (None, None),
         };
+        let mrif = matches!(q.fate, Fate::Mrif { .. });
         let denial = q.legal.verdicts.iter().find_map(|v| match *v {
-            Verdict::Deny { record, cause } if spa.is_none() => Some((cause, record.is_some())),
+            Verdict::Deny { record, cause } if spa.is_none() && !mrif => {
+                Some((cause, record.is_some()))
+            }
             _ => None,
         });
         let (cause, recorded) = denial.unwrap_or_default();
@@ -812,12 +838,13 @@ impl Scoreboard {
             spa,
             cause,
             recorded,
+            mrif,
         };
         let awaits = q.awaits_record;
         if !q.companion {
             self.transactions.push(record);
             self.counters.checked += 1;
-            self.counters.refused += u64::from(record.forwarded.is_none());
+            self.counters.refused += u64::from(record.forwarded.is_none() && !mrif);
         }
         if awaits {
             self.fault_starts(r);

@@ -1,7 +1,8 @@
 //! `m_mem`: every read and every write of the block has a reason.
 
 use iommu_bus::event::{AxiAddr, BBeat, RBeat, Resp, WBeat};
-use iommu_golden::{Capabilities, FaultRecord, Spa};
+use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
+use iommu_golden::{FaultRecord, Spa};
 
 use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
@@ -27,7 +28,7 @@ impl Scoreboard {
         fine
     }
 
-    /// A plain access: no exclusive, no atomic, and no QoS ids where there are none.
+    /// A plain access: no exclusive, no atomic.
     fn plain(&mut self, what: &str, axi: &AxiAddr) {
         if axi.lock || axi.atop != 0 {
             self.fail(
@@ -42,20 +43,47 @@ impl Scoreboard {
                 String::new(),
             );
         }
-        if axi.user != 0 && !self.cfg.golden.capabilities.has(Capabilities::QOSID) {
-            self.fail(
-                Check::UserBits,
-                format!("{what} user 0: there are no QoS ids"),
-                format!("{what} {} user {:#x}", describe_axi(axi), axi.user),
-                String::new(),
-            );
+    }
+
+    /// QoS ids of the IOMMU's own accesses: those of `iommu_qosid`, or of before it changed.
+    pub(crate) fn own_users(&self) -> [u32; 2] {
+        let now = crate::own_user(&self.iommu);
+        let old = if self.now < self.qos.until {
+            self.qos.old
+        } else {
+            now
+        };
+        [now, old]
+    }
+
+    /// The user bits of an access of `m_mem` are among these.
+    pub(crate) fn check_user(&mut self, what: &str, axi: &AxiAddr, want: &[u32]) {
+        if want.contains(&axi.user) {
+            return;
         }
+        let want: Vec<String> = want
+            .iter()
+            .map(|u| format!("RCID {:#x} MCID {:#x}", u & 0xfff, u >> 12))
+            .collect();
+        self.fail(
+            Check::UserBits,
+            want.join(" or "),
+            format!(
+                "{what} {} RCID {:#x} MCID {:#x}",
+                describe_axi(axi),
+                axi.user & 0xfff,
+                axi.user >> 12
+            ),
+            String::new(),
+        );
     }
 
     pub(crate) fn on_mem_ar(&mut self, axi: AxiAddr) {
         self.counters.mem_reads += 1;
         self.mem.open += 1;
-        self.plain("AR", &axi);
+        if !self.cfg.exclusive_updates {
+            self.plain("AR", &axi);
+        }
         let of = if self.within_pas("AR", &axi) {
             self.explain_read(&axi)
         } else {
@@ -168,11 +196,16 @@ impl Scoreboard {
                 && from >= self.cq.head.lo
                 && more < u64::from(back)
             {
+                let own = self.own_users();
+                self.check_user("AR", axi, &own);
                 return self.begin_fetch(from, from + more, base + (first - base) / 16 * 16);
             }
         }
-        if let Some(walk) = self.explain_walk(first, last) {
+        if let Some(walk) = self.explain_walk(axi, first, last) {
             return walk;
+        }
+        if let Some(read) = self.mrif_read(first, last) {
+            return read;
         }
         if in_queue && self.cq.started {
             let got = format!("AR {}", describe_axi(axi));
@@ -255,7 +288,7 @@ impl Scoreboard {
     }
 
     /// Whether an open request needs this read; attributes it to the oldest that has not had it.
-    fn explain_walk(&mut self, first: u64, last: u64) -> Option<ReadFor> {
+    fn explain_walk(&mut self, axi: &AxiAddr, first: u64, last: u64) -> Option<ReadFor> {
         let granule = u64::from(self.cfg.fetch_granule.max(8));
         let covers = |addr: u64, len: u32| {
             let from = addr & !(granule - 1);
@@ -264,12 +297,17 @@ impl Scoreboard {
         };
         let mut again = None;
         let mut target = None;
+        let mut users = Vec::new();
         'all: for (r, q) in self.dev.live() {
             if q.fate != Fate::Open || q.barred.is_some() {
                 continue;
             }
             for (n, load) in q.legal.loads.iter().enumerate() {
                 if !covers(load.addr, load.len) {
+                    continue;
+                }
+                if load.user != axi.user {
+                    users.push(load.user);
                     continue;
                 }
                 if load.done {
@@ -280,7 +318,23 @@ impl Scoreboard {
                 }
             }
         }
-        let (r, n) = target.or(again)?;
+        let found = target.or(again);
+        if found.is_none() {
+            let other = self
+                .askers
+                .open()
+                .flat_map(|a| &a.legal.loads)
+                .find(|l| covers(l.addr, l.len))
+                .map(|l| l.user);
+            users.extend(other);
+            if users.is_empty() {
+                return None;
+            }
+            self.check_user("AR", axi, &users);
+            self.counters.walk_reads += 1;
+            return Some(ReadFor::Asker);
+        }
+        let (r, n) = found?;
         self.counters.walk_reads += 1;
         self.counters.repeated_reads += u64::from(target.is_none());
         let load = self.dev.get_mut(r)?.legal.loads.get_mut(n)?;
@@ -339,6 +393,10 @@ impl Scoreboard {
             {
                 self.ask_all();
             }
+        }
+        if let ReadFor::Mrif { job } = of {
+            let error = (!fine).then_some(beat.poison);
+            self.mrif_data(job, beat.data, error);
         }
         if let ReadFor::Commands { first, base, epoch } = of
             && epoch == self.mem.epoch
@@ -404,7 +462,6 @@ impl Scoreboard {
     pub(crate) fn on_mem_aw(&mut self, axi: AxiAddr) {
         self.counters.mem_writes += 1;
         self.mem.open += 1;
-        self.plain("AW", &axi);
         self.within_pas("AW", &axi);
         let beats = self.mem.spare.pop().unwrap_or_default();
         self.mem.filling.push_back(MemWrite {
@@ -413,6 +470,7 @@ impl Scoreboard {
             beats,
             of: WriteFor::Unknown,
             stored: false,
+            old: None,
         });
         while !self.mem.filling.is_empty() {
             let Some(beat) = self.mem.early.pop_front() else {
@@ -438,6 +496,21 @@ impl Scoreboard {
     }
 
     fn explain_write(&mut self, w: &MemWrite) -> WriteFor {
+        if w.axi.atop != 0 || w.axi.lock {
+            return self.explain_atomic(w);
+        }
+        let of = self.explain_plain(w);
+        if !matches!(
+            of,
+            WriteFor::Mrif { .. } | WriteFor::Notice { .. } | WriteFor::Unknown
+        ) {
+            let own = self.own_users();
+            self.check_user("AW", &w.axi, &own);
+        }
+        of
+    }
+
+    fn explain_plain(&mut self, w: &MemWrite) -> WriteFor {
         let (first, last) = extent(&w.axi);
         let fq = self.iommu.registers().fq;
         let base = fq.base_address();
@@ -450,12 +523,18 @@ impl Scoreboard {
             if let Some(n) = self.fence_for(addr, Some(data)) {
                 return self.fence_write(n, addr, Some(data), w);
             }
+            if let Some(n) = self.notice_for(addr, Some(data)) {
+                return self.notice_write(n, Some(data), w);
+            }
             if let Some(vector) = self.message_for(addr, Some(data)) {
                 return self.message_write(vector, addr, Some(data), w);
             }
         }
         if in_queue && self.fq.started {
             return self.record_write(w, base);
+        }
+        if let Some(update) = self.mrif_write(w) {
+            return update;
         }
         // What has only the address of a fence or message is a wrong one.
         let addr = small.map_or(first, |s| s.0);
@@ -464,6 +543,9 @@ impl Scoreboard {
         }
         if let Some(vector) = self.message_for(addr, None) {
             return self.message_write(vector, addr, small.map(|s| s.1), w);
+        }
+        if let Some(n) = self.notice_for(addr, None) {
+            return self.notice_write(n, small.map(|s| s.1), w);
         }
         let story = self.open_requests();
         self.fail(
@@ -735,7 +817,23 @@ impl Scoreboard {
         WriteFor::Message { vector, addr }
     }
 
-    pub(crate) fn on_mem_b(&mut self, b: BBeat) {
+    /// Memory sampled a beat for a read, or for what an atomic replaces.
+    pub(crate) fn on_atomic_sampled(&mut self, id: u8, addr: u64, data: u64) -> bool {
+        if let Some(w) = self.mem.writes.of(id).front_mut()
+            && w.axi.atop != 0
+        {
+            let size = match w.of {
+                WriteFor::Update { size, .. } => size,
+                _ => 8,
+            };
+            let data = data >> (8 * (addr & 7));
+            w.old = Some(if size == 4 { data & 0xffff_ffff } else { data });
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn on_mem_b(&mut self, b: BBeat, mem: &SparseMemory) {
         let Some(mut w) = self.mem.writes.of(b.id).pop_front() else {
             return;
         };
@@ -779,6 +877,15 @@ impl Scoreboard {
                 }
                 self.advance_commands();
             }
+            WriteFor::Update { .. } => self.on_update_done(&w, b, mem),
+            WriteFor::Mrif { job } => {
+                // A poisoned word is refused on B as well: only the word tells why.
+                let place = w.axi.addr & !7;
+                let fault = mem.fault_for(place, 8, FaultAccess::Any);
+                let corrupt = w.axi.atop != 0 && fault == Some(MemFault::Poison);
+                self.mrif_answered(job, b.resp, corrupt, mem);
+            }
+            WriteFor::Notice { job } => self.notice_answered(job, b.resp),
             WriteFor::Message { addr, .. } if !fine => {
                 let record = FaultRecord::of_event(iommu_golden::Cause::MsiWriteAccessFault, addr);
                 self.push_fault(None, Some(record), true);

@@ -84,7 +84,14 @@ impl Scoreboard {
                     self.before_ddtp = Some((Box::new(was), now, None));
                     translation = true;
                 }
-                offset::FCTL | offset::IOMMU_QOSID => translation = true,
+                offset::FCTL => translation = true,
+                offset::IOMMU_QOSID => {
+                    self.qos = crate::Qos {
+                        old: crate::own_user(&old),
+                        until: now + self.bounds.record,
+                    };
+                    translation = true;
+                }
                 // The PPN's upper half takes part in the write of the lower one.
                 20 => translation = true,
                 offset::CQB => self.regs.unknown.set(offset::CQT, true),

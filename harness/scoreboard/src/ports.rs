@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use iommu_bus::event::{AxiAddr, Burst, WBeat};
 
+use crate::atomics::Owner;
 use crate::dev::{ById, Ref};
 use crate::oracle::Wanted;
 
@@ -45,6 +46,10 @@ pub(crate) fn beat_address(a: &AxiAddr, n: usize) -> u64 {
 pub(crate) enum ReadFor {
     /// A table entry; of a directory, or of a page table. Attributed to this request.
     Walk { of: Ref, directory: bool },
+    /// The read of a read-modify-write of an interrupt file.
+    Mrif { job: u64 },
+    /// A table entry, for an ATS request, a message or the debug interface.
+    Asker,
     /// Commands; the count of the first, and its address.
     Commands { first: u64, base: u64, epoch: u32 },
     /// Nothing known.
@@ -76,6 +81,17 @@ pub(crate) enum WriteFor {
     Fence { count: u64, epoch: u32 },
     /// Interrupt message.
     Message { vector: u8, addr: u64 },
+    /// A/D update: size and values of the entry; found in a walk when it was sent.
+    Update {
+        size: u8,
+        change: (u64, u64),
+        explained: bool,
+        exclusive: bool,
+    },
+    /// The update of an interrupt file.
+    Mrif { job: u64 },
+    /// A notice MSI.
+    Notice { job: u64 },
     /// Nothing that explains it.
     Unknown,
 }
@@ -89,6 +105,8 @@ pub(crate) struct MemWrite {
     pub(crate) of: WriteFor,
     /// Memory has stored it.
     pub(crate) stored: bool,
+    /// What an atomic found in memory.
+    pub(crate) old: Option<u64>,
 }
 
 /// Words are counted by a multiplicative hash: addresses are not chosen by an enemy.
@@ -120,6 +138,8 @@ pub(crate) struct MemPort {
     pub(crate) early: VecDeque<WBeat>,
     /// Buffers to use again.
     pub(crate) spare: Vec<Vec<WBeat>>,
+    /// A/D updates that are not answered, by id: whose walk makes them.
+    pub(crate) updating: Vec<(u8, Owner)>,
     /// Bursts in flight.
     pub(crate) open: u32,
     /// Doublewords (address / 8) that memory returned since reset.
@@ -136,6 +156,7 @@ impl MemPort {
             filling: VecDeque::new(),
             early: VecDeque::new(),
             spare: Vec::new(),
+            updating: Vec::new(),
             open: 0,
             returned: HashSet::default(),
             epoch: 0,
@@ -147,6 +168,7 @@ impl MemPort {
         self.writes.clear();
         self.filling.clear();
         self.early.clear();
+        self.updating.clear();
         self.open = 0;
         self.returned.clear();
         self.epoch += 1;

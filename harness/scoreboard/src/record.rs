@@ -20,6 +20,11 @@ pub enum Class {
         /// Reads that are attributed to it, directory and page tables.
         reads: u8,
     },
+    /// Taken by a page in MRIF mode.
+    Msi {
+        /// Reads that are attributed to it.
+        reads: u8,
+    },
     /// Refused.
     Fault {
         /// Reads that are attributed to it.
@@ -37,6 +42,7 @@ impl Class {
             Class::Waited => "waited",
             Class::Walk { .. } => "walk",
             Class::ContextMiss { .. } => "context miss",
+            Class::Msi { .. } => "msi",
             Class::Fault { .. } => "fault",
         }
     }
@@ -46,7 +52,10 @@ impl Class {
     pub const fn reads(self) -> u8 {
         match self {
             Class::Bare | Class::Hit | Class::Waited => 0,
-            Class::Walk { reads } | Class::ContextMiss { reads } | Class::Fault { reads } => reads,
+            Class::Walk { reads }
+            | Class::ContextMiss { reads }
+            | Class::Msi { reads }
+            | Class::Fault { reads } => reads,
         }
     }
 }
@@ -83,6 +92,8 @@ pub struct TransactionRecord {
     pub cause: Option<u16>,
     /// A fault record is due for it.
     pub recorded: bool,
+    /// A page in MRIF mode took it: not forwarded, and (with `cause` none) not refused either.
+    pub mrif: bool,
 }
 
 /// What the scoreboard counted.
@@ -114,6 +125,14 @@ pub struct Counters {
     pub records_lost: u64,
     /// Interrupt messages written.
     pub messages: u64,
+    /// A/D bits set.
+    pub updates: u64,
+    /// A bits set that nobody asked for, where dut.yaml allows speculation.
+    pub speculative_updates: u64,
+    /// MSIs stored to interrupt files in memory.
+    pub msis: u64,
+    /// Notice MSIs written.
+    pub notices: u64,
     /// Register reads compared.
     pub register_reads: u64,
     /// Register writes.

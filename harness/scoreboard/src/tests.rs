@@ -9,7 +9,9 @@ use iommu_golden::{Capabilities, Cause, Command, Config, FaultRecord, Igs, Spa, 
 
 use crate::*;
 
+mod atomics;
 mod legal;
+mod mrif;
 
 const DDT: u64 = 0x1000;
 const ROOT: u64 = 0x2000;
@@ -1720,7 +1722,13 @@ fn an_entry_whose_memory_became_faulty_may_still_be_held() {
 
 #[test]
 fn every_check_has_a_test_that_fails_it() {
-    let tests = concat!(include_str!("tests.rs"), include_str!("tests/legal.rs"));
+    let tests = [
+        include_str!("tests.rs"),
+        include_str!("tests/atomics.rs"),
+        include_str!("tests/legal.rs"),
+        include_str!("tests/mrif.rs"),
+    ]
+    .concat();
     for check in Check::ALL {
         let name = format!("Check::{check:?}");
         assert!(tests.contains(&name), "no test makes {name} fail");

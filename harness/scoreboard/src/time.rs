@@ -121,6 +121,7 @@ impl Scoreboard {
         self.check_raising();
         self.check_faults();
         self.check_messages();
+        self.check_mrif(false);
     }
 
     fn check_registers_alive(&mut self) {
@@ -170,6 +171,7 @@ impl Scoreboard {
             Fate::Forwarded { .. } if !q.ended_out => "forwarded; m_dev has not ended it",
             Fate::Forwarded { .. } => "forwarded and ended on m_dev, not answered on s_dev",
             Fate::Refused => "refused, not answered on s_dev",
+            Fate::Mrif { .. } => "taken by an interrupt file, not answered on s_dev",
         };
         let (accepted, size) = (q.accepted, bytes(&q.axi));
         // Once is enough: everything behind it is stuck too.
@@ -290,6 +292,7 @@ impl Scoreboard {
                 String::new(),
             );
         }
+        self.check_mrif(true);
         while !self.fq.faults.is_empty() {
             self.settle_fault(0);
         }
@@ -322,6 +325,7 @@ impl Scoreboard {
             && self.fq.slots.is_empty()
             && faults
             && messages
+            && self.mrif.jobs.is_empty()
             && self.regs.reads.is_empty()
             && self.regs.writes.is_empty()
             && self.commands_at_rest()

@@ -56,8 +56,11 @@ mod testbench;
 #[cfg(test)]
 mod tests;
 
-pub use ats::{AtsConfig, AtsRequest};
+pub use ats::{AtsCompletion, AtsConfig};
 pub use device::{DevCompletion, DevDir, DevTicket, DevTransaction};
+pub use iommu_bus::ats::{
+    AtsInvalidation, AtsInvalidationDone, AtsPageRequest, AtsPageResponse, AtsRange, AtsRequest,
+};
 pub use protocol::{Channel, Port, Rule, Violation};
 pub use register::{RegCompletion, RegOp, RegTicket};
 pub use testbench::{Outstanding, TbError, Testbench, TestbenchConfig};

@@ -429,6 +429,24 @@ pub(crate) fn drive_ats_tr(i: &mut PinsIn, words: Option<[u32; 5]>) {
     }
 }
 
+/// Drives `s_ats_pr`.
+#[inline]
+pub(crate) fn drive_ats_pr(i: &mut PinsIn, words: Option<[u32; 4]>) {
+    if words.is_some() || i.s_ats_pr_valid != 0 {
+        i.s_ats_pr_valid = words.is_some().into();
+        i.s_ats_pr_data = words.unwrap_or([0x5aa5_5aa5, 0x5aa5_5aa5, 0x5aa5_5aa5, 0x2aa5]);
+    }
+}
+
+/// Drives `s_ats_ic`.
+#[inline]
+pub(crate) fn drive_ats_ic(i: &mut PinsIn, word: Option<u64>) {
+    if word.is_some() || i.s_ats_ic_valid != 0 {
+        i.s_ats_ic_valid = word.is_some().into();
+        i.s_ats_ic_data = word.unwrap_or(JUNK & ((1 << 59) - 1));
+    }
+}
+
 /// No valid high, junk on every payload.
 pub(crate) fn idle(i: &mut PinsIn) {
     // A driver writes junk when its valid falls.
@@ -436,7 +454,7 @@ pub(crate) fn idle(i: &mut PinsIn) {
     (i.m_mem_bvalid, i.m_mem_rvalid) = (1, 1);
     (i.s_dev_awvalid, i.s_dev_wvalid, i.s_dev_arvalid) = (1, 1, 1);
     (i.s_reg_awvalid, i.s_reg_wvalid, i.s_reg_arvalid) = (1, 1, 1);
-    i.s_ats_tr_valid = 1;
+    (i.s_ats_tr_valid, i.s_ats_pr_valid, i.s_ats_ic_valid) = (1, 1, 1);
     OutPins::drive(i, &SubordinateDrive::default());
     MemPins::drive(i, &SubordinateDrive::default());
     drive_dev_aw(i, None);
@@ -446,6 +464,8 @@ pub(crate) fn idle(i: &mut PinsIn) {
     drive_reg_w(i, None);
     drive_reg_ar(i, None);
     drive_ats_tr(i, None);
+    drive_ats_pr(i, None);
+    drive_ats_ic(i, None);
 }
 
 /// The response that the block offers on `s_dev_b`.

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use iommu_bus::ats::{
+    AtsInvalidation, AtsInvalidationDone, AtsPageRequest, AtsPageResponse, AtsRequest,
+};
 use iommu_bus::event::{At, Event};
 use iommu_bus::{DevTiming, EventHash, PortTiming, RegTiming, SparseMemory};
 use iommu_sim::{Device, PinsIn, PinsOut, SimError};
 
-use crate::ats::{AtsAgent, AtsConfig, AtsRequest};
+use crate::ats::{AtsAgent, AtsCompletion, AtsConfig};
 use crate::context::{Clock, SharedMemory};
 use crate::device::{DevCompletion, DevTicket, DevTransaction, DeviceAgent};
 use crate::pins::{self, MemPins, OutPins};
@@ -74,7 +77,7 @@ pub struct Outstanding {
     pub out_reads: usize,
     /// Write bursts accepted at `m_dev` and not finished.
     pub out_writes: usize,
-    /// ATS requests not completed.
+    /// ATS requests not completed, other ATS messages not taken.
     pub ats: usize,
     /// Beats of write data taken at `m_mem` or `m_dev` that have no address yet.
     pub orphan_beats: usize,
@@ -147,7 +150,7 @@ impl Testbench {
             out: Subordinate::new(cfg.seed, cfg.out),
             mem: Subordinate::new(cfg.seed, cfg.mem),
             reg: RegisterAgent::new(cfg.seed, cfg.reg),
-            ats: AtsAgent::new(cfg.ats),
+            ats: AtsAgent::new(cfg.seed, cfg.ats),
             ats_tick: false,
             wsi: 0,
             events: Vec::with_capacity(64),
@@ -230,7 +233,11 @@ impl Testbench {
         self.dev.prepare(&ck, pins);
         self.reg.prepare(&ck, pins);
         self.ats.prepare(&ck, pins);
-        pins.ats_timeout = std::mem::take(&mut self.ats_tick).into();
+        let ticked = std::mem::take(&mut self.ats_tick) && !self.reset;
+        pins.ats_timeout = ticked.into();
+        if ticked {
+            ck.event(Event::AtsTimeout);
+        }
 
         let ticked = self.device.tick(pins, &mut self.pins_out);
         self.cycle += 1;
@@ -331,6 +338,31 @@ impl Testbench {
     /// Queues an ATS translation request; its completion is an event.
     pub fn submit_ats(&mut self, request: &AtsRequest) {
         self.ats.submit(request);
+    }
+
+    /// The next translation completion.
+    pub fn take_ats_completion(&mut self) -> Option<AtsCompletion> {
+        self.ats.take_completion()
+    }
+
+    /// Queues a page request, or a stop marker.
+    pub fn submit_page_request(&mut self, request: &AtsPageRequest) {
+        self.ats.submit_page(request);
+    }
+
+    /// The next page request group response.
+    pub fn take_page_response(&mut self) -> Option<AtsPageResponse> {
+        self.ats.take_response()
+    }
+
+    /// The next invalidation request. With [`AtsConfig::answers`] devices answer it by themselves.
+    pub fn take_ats_invalidation(&mut self) -> Option<AtsInvalidation> {
+        self.ats.take_invalidation()
+    }
+
+    /// Queues an invalidation completion, asked for or not.
+    pub fn submit_ats_done(&mut self, done: &AtsInvalidationDone) {
+        self.ats.submit_done(done);
     }
 
     /// Ticks `ats_timeout_i` in the next clock.

@@ -162,6 +162,7 @@ fn deaf() -> TestbenchConfig {
         ats: AtsConfig {
             in_use: true,
             stopped: true,
+            ..AtsConfig::default()
         },
         ..TestbenchConfig::default()
     }
@@ -663,7 +664,7 @@ fn ats_messages_must_be_expected() {
         let used = TestbenchConfig {
             ats: AtsConfig {
                 in_use: true,
-                stopped: false,
+                ..AtsConfig::default()
             },
             ..TestbenchConfig::default()
         };

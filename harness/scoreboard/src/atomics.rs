@@ -1,0 +1,275 @@
+//! A and D bits of page-table entries: set by the block, exactly those that a walk sets.
+
+use iommu_bus::event::{BBeat, Resp};
+use iommu_bus::mem::SparseMemory;
+
+use crate::dev::{Fate, Ref};
+use crate::oracle::{Legal, Update};
+use crate::ports::{MemWrite, WriteFor, beat_address};
+use crate::{Check, Scoreboard, describe_axi};
+
+/// Who walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A device request.
+    Dev(Ref),
+    /// Another walk, by its serial number.
+    Asker(u64),
+}
+
+/// An AXI5 atomic (or an exclusive write), decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Atomic {
+    /// AtomicCompare.
+    Compare { size: u8, compare: u64, swap: u64 },
+    /// AtomicStore or AtomicLoad with SET, little-endian.
+    Set { bits: u64 },
+    /// Any other.
+    Other,
+}
+
+/// The bytes of a burst by address, from its aligned start on.
+fn operand(w: &MemWrite) -> ([u8; 32], usize) {
+    let bytes = 1usize << w.axi.size.min(3);
+    let total = (bytes * (usize::from(w.axi.len) + 1)).min(32);
+    let base = w.axi.addr & !(total.next_power_of_two() as u64 - 1);
+    let mut all = [0; 32];
+    for (n, beat) in w.beats.iter().enumerate() {
+        let at = beat_address(&w.axi, n) & !(bytes as u64 - 1);
+        for k in 0..bytes as u64 {
+            let to = at.wrapping_add(k).wrapping_sub(base) as usize;
+            if let Some(byte) = all.get_mut(to) {
+                *byte = (beat.data >> (8 * ((at + k) & 7))) as u8;
+            }
+        }
+    }
+    (all, total)
+}
+
+/// A little-endian value of up to 8 bytes.
+fn value(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |v, &b| v << 8 | u64::from(b))
+}
+
+impl Atomic {
+    /// What the burst does.
+    pub(crate) fn decode(w: &MemWrite) -> Self {
+        let (bytes, total) = operand(w);
+        let base = w.axi.addr & !(total.next_power_of_two() as u64 - 1);
+        let first = (w.axi.addr - base) as usize;
+        match w.axi.atop {
+            0b11_0001 if matches!(total, 8 | 16) => {
+                let width = total / 2;
+                // The compare value stands at the address, the other one in the other half.
+                let (at, other) = (first & width, (first & width) ^ width);
+                Self::Compare {
+                    size: width as u8,
+                    compare: value(&bytes[at..at + width]),
+                    swap: value(&bytes[other..other + width]),
+                }
+            }
+            0b01_0011 | 0b10_0011 if total <= 8 => Self::Set {
+                bits: value(&bytes[first..(first + total).min(32)]) << (8 * (w.axi.addr & 7)),
+            },
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Scoreboard {
+    /// What walks that are not decided may read and update.
+    pub(crate) fn open_legals(&self) -> impl Iterator<Item = (Owner, &Legal)> {
+        self.dev
+            .live()
+            .filter(|(_, q)| q.fate == Fate::Open && q.barred.is_none())
+            .map(|(r, q)| (Owner::Dev(r), &q.legal))
+            .chain(
+                self.askers
+                    .open()
+                    .map(|a| (Owner::Asker(a.serial), &a.legal)),
+            )
+    }
+
+    /// Its own A/D update has not been answered: it must wait for that.
+    pub(crate) fn awaits_update(&self, owner: Owner) -> bool {
+        self.mem.updating.iter().any(|(_, o)| *o == owner)
+    }
+
+    /// Atomics and exclusives of `m_mem` whose data is all in.
+    pub(crate) fn explain_atomic(&mut self, w: &MemWrite) -> WriteFor {
+        let exclusive = w.axi.lock;
+        let kind = if exclusive {
+            let size = 1u8 << w.axi.size.min(3);
+            let shift = 8 * (w.axi.addr & 7);
+            let data = w.beats.first().map_or(0, |b| b.data >> shift);
+            Atomic::Compare {
+                size,
+                compare: 0,
+                swap: if size == 4 { data & 0xffff_ffff } else { data },
+            }
+        } else {
+            Atomic::decode(w)
+        };
+        if exclusive != self.cfg.exclusive_updates {
+            self.fail(
+                Check::AccessKind,
+                if exclusive {
+                    "AXI5 atomics: dut.yaml says so"
+                } else {
+                    "exclusive pairs: dut.yaml says so"
+                },
+                format!("AW {} atop {:#x}", describe_axi(&w.axi), w.axi.atop),
+                String::new(),
+            );
+        }
+        match kind {
+            Atomic::Compare {
+                size,
+                compare,
+                swap,
+            } => self.explain_update(w, size, (compare, swap), exclusive),
+            Atomic::Set { bits } => self.mrif_update(w, bits),
+            Atomic::Other => {
+                self.fail(
+                    Check::AccessKind,
+                    "AtomicCompare for A/D bits, AtomicStore or AtomicLoad with SET for an MRIF",
+                    format!("AW {} atop {:#x}", describe_axi(&w.axi), w.axi.atop),
+                    String::new(),
+                );
+                WriteFor::Unknown
+            }
+        }
+    }
+
+    /// The oldest walk that is not decided and makes this update; its user bits.
+    fn update_for(
+        &self,
+        addr: u64,
+        size: u8,
+        change: (u64, u64),
+        exclusive: bool,
+    ) -> Option<(Owner, u32)> {
+        self.open_legals().find_map(|(owner, l)| {
+            l.updates
+                .iter()
+                .find(|u| {
+                    u.addr == addr
+                        && u.size == size
+                        && u.change.1 == change.1
+                        && (exclusive || u.change.0 == change.0)
+                })
+                .map(|u| (owner, u.user))
+        })
+    }
+
+    fn explain_update(
+        &mut self,
+        w: &MemWrite,
+        size: u8,
+        change: (u64, u64),
+        exclusive: bool,
+    ) -> WriteFor {
+        let addr = w.axi.addr;
+        let found = self.update_for(addr, size, change, exclusive);
+        if let Some((owner, user)) = found {
+            self.mem.updating.push((w.axi.id, owner));
+            self.check_user("AW", &w.axi, &[user]);
+        } else {
+            let near = |(_, l): &(Owner, &Legal)| {
+                l.loads.iter().any(|l| l.addr == addr) || l.updates.iter().any(|u| u.addr == addr)
+            };
+            // A compare that fails changes nothing; it must aim at an entry of a walk all the same.
+            if self.open_legals().find(near).is_none() && !self.cfg.speculates {
+                let story = self.open_requests();
+                self.fail(
+                    Check::UpdateUnexpected,
+                    "an update of a page-table entry that an undecided request walks through",
+                    format!("{} {}", describe_axi(&w.axi), change_text(change)),
+                    story,
+                );
+            }
+        }
+        WriteFor::Update {
+            size,
+            change,
+            explained: found.is_some(),
+            exclusive,
+        }
+    }
+
+    /// Memory executed the update: it must have been due, if it changed anything.
+    pub(crate) fn on_update_stored(&mut self, id: u8) {
+        let Some(w) = self.mem.writes.of(id).front() else {
+            return;
+        };
+        let WriteFor::Update {
+            size,
+            change,
+            explained: false,
+            exclusive,
+        } = w.of
+        else {
+            return;
+        };
+        let (addr, old) = (w.axi.addr, w.old);
+        let done = exclusive || old == Some(change.0);
+        if !done || self.update_for(addr, size, change, exclusive).is_some() {
+            return;
+        }
+        let only_a = {
+            let bits = change.0 ^ change.1;
+            bits == 1 << 6 || bits == (1u64 << 6).swap_bytes() || bits == 1 << 30
+        };
+        if self.cfg.speculates && only_a {
+            // "A" may be set for a walk that nobody asked for; D never.
+            self.counters.speculative_updates += 1;
+            return;
+        }
+        let due: Vec<String> = self
+            .open_legals()
+            .flat_map(|(_, l)| &l.updates)
+            .filter(|u: &&Update| u.addr == addr)
+            .map(|u| change_text(u.change))
+            .collect();
+        let want = if due.is_empty() {
+            format!("no change of the entry at {addr:#x}")
+        } else {
+            due.join(" or ")
+        };
+        let story = self.open_requests();
+        self.fail(Check::UpdateUnexpected, want, change_text(change), story);
+    }
+
+    /// The answer to an update: from now on what depends on it may go ahead.
+    pub(crate) fn on_update_done(&mut self, w: &MemWrite, b: BBeat, mem: &SparseMemory) {
+        let WriteFor::Update {
+            size,
+            change,
+            exclusive,
+            ..
+        } = w.of
+        else {
+            return;
+        };
+        self.mem.updating.retain(|(id, _)| *id != b.id);
+        let done = match b.resp {
+            Resp::ExOkay => exclusive,
+            Resp::Okay => !exclusive && w.old == Some(change.0),
+            Resp::SlvErr | Resp::DecErr => false,
+        };
+        if done {
+            self.counters.updates += 1;
+            self.mark_users(w.axi.addr, size.into());
+            self.ask_again(mem);
+        }
+    }
+}
+
+fn change_text(change: (u64, u64)) -> String {
+    format!(
+        "{:#018x} to {:#018x} (bits {:#x})",
+        change.0,
+        change.1,
+        change.0 ^ change.1
+    )
+}

@@ -1,0 +1,204 @@
+//! A/D updates, and the QoS ids of accesses on `m_mem`.
+
+use super::*;
+
+/// Page of the leaf without A and D.
+const CLEAN: u64 = 0x5000;
+const CLEAN_PTE: u64 = 0x4028;
+const BEFORE: u64 = (PA >> 12) << 10 | 0x17;
+const A: u64 = 1 << 6;
+const AD: u64 = 3 << 6;
+
+fn rig(exclusive: bool) -> Rig {
+    let mut cfg = config();
+    cfg.golden.capabilities = cfg.golden.capabilities.with(Capabilities::AMO_HWAD);
+    cfg.exclusive_updates = exclusive;
+    let mut rig = Rig::with(cfg, true);
+    rig.mem.write_u64(DDT, 1 | 1 << 8); // SADE
+    rig.mem.write_u64(CLEAN_PTE, BEFORE);
+    rig
+}
+
+impl Rig {
+    /// AtomicCompare of 8 bytes at `addr`, executed as memory does; all but its B.
+    fn compare(&mut self, addr: u64, from: u64, to: u64) {
+        let axi = AxiAddr {
+            atop: 0b11_0001,
+            burst: if addr & 15 == 0 {
+                Burst::Incr
+            } else {
+                Burst::Wrap
+            },
+            ..burst(40, addr, 1)
+        };
+        self.clock(&[Event::MemAw(axi)]);
+        self.clock(&[Event::MemW(w(from, 0xff, false))]);
+        self.clock(&[Event::MemW(w(to, 0xff, true))]);
+        let old = self.mem.read_u64(addr);
+        if old == from {
+            self.mem.write_u64(addr, to);
+        }
+        self.clock(&[
+            Event::MemSampled {
+                id: 40,
+                addr,
+                data: old,
+            },
+            Event::MemStored { id: 40 },
+        ]);
+        self.clock(&[Event::MemR(r(40, old, Resp::Okay, true))]);
+    }
+
+    fn updated(&mut self) {
+        self.clock(&[Event::MemB(b(40, Resp::Okay))]);
+    }
+
+    fn ask_clean(&mut self, write: bool) {
+        if write {
+            self.ask_write(3, CLEAN, &[7]);
+        } else {
+            self.ask_read(3, CLEAN, 0);
+        }
+        self.walk(CLEAN);
+    }
+
+    /// It is forwarded, and answered.
+    fn goes(&mut self, write: bool) {
+        if write {
+            self.clock(&[Event::OutAw(burst(3, PA, 0)), Event::OutW(w(7, 0xff, true))]);
+            self.clock(&[Event::OutB(b(3, Resp::Okay))]);
+            self.clock(&[Event::DevB(b(3, Resp::Okay))]);
+        } else {
+            self.clock(&[Event::OutAr(burst(3, PA, 0))]);
+            self.clock(&[Event::OutR(r(3, 9, Resp::Okay, true))]);
+            self.clock(&[Event::DevR(r(3, 9, Resp::Okay, true))]);
+        }
+    }
+}
+
+#[test]
+fn reads_set_a_and_writes_set_d_before_the_access() {
+    for write in [false, true] {
+        let mut rig = rig(false);
+        rig.ask_clean(write);
+        let to = BEFORE | if write { AD } else { A };
+        rig.compare(CLEAN_PTE, BEFORE, to);
+        rig.updated();
+        rig.goes(write);
+        rig.end();
+        rig.fine();
+        assert_eq!(rig.board.counters().updates, 1);
+    }
+}
+
+#[test]
+fn update_unexpected_wrong_bits_or_nobody_asks() {
+    // D for a read; A alone for a write; another bit; no request at all.
+    for (write, to) in [(false, AD), (true, A), (true, AD | 1 << 8)] {
+        let mut rig = rig(false);
+        rig.ask_clean(write);
+        rig.compare(CLEAN_PTE, BEFORE, BEFORE | to);
+        rig.some(Check::UpdateUnexpected);
+    }
+    let mut rig = rig(false);
+    rig.compare(CLEAN_PTE, BEFORE, BEFORE | A);
+    rig.some(Check::UpdateUnexpected);
+}
+
+#[test]
+fn update_late_access_before_its_answer() {
+    let mut rig = rig(false);
+    rig.ask_clean(true);
+    rig.compare(CLEAN_PTE, BEFORE, BEFORE | AD);
+    // B has not been taken.
+    rig.clock(&[Event::OutAw(burst(3, PA, 0)), Event::OutW(w(7, 0xff, true))]);
+    rig.only(Check::UpdateLate);
+    // And without any update.
+    let mut rig = self::rig(false);
+    rig.ask_clean(false);
+    rig.clock(&[Event::OutAr(burst(3, PA, 0))]);
+    rig.only(Check::UpdateLate);
+}
+
+#[test]
+fn a_compare_that_fails_restarts_the_walk() {
+    let mut rig = rig(false);
+    rig.ask_clean(true);
+    // Software sets A meanwhile: the compare fails, the second one is right.
+    rig.board.on_store(CLEAN_PTE, &(BEFORE | A).to_le_bytes());
+    rig.mem.write_u64(CLEAN_PTE, BEFORE | A);
+    rig.compare(CLEAN_PTE, BEFORE, BEFORE | AD);
+    rig.updated();
+    rig.fetch(CLEAN_PTE, 1);
+    rig.compare(CLEAN_PTE, BEFORE | A, BEFORE | AD);
+    rig.updated();
+    rig.goes(true);
+    rig.end();
+    rig.fine();
+    assert_eq!(rig.board.counters().updates, 1);
+}
+
+#[test]
+fn exclusive_pairs_where_the_description_says_so() {
+    let mut rig = rig(true);
+    rig.ask_clean(false);
+    let axi = AxiAddr {
+        lock: true,
+        ..burst(41, CLEAN_PTE, 0)
+    };
+    rig.mem.write_u64(CLEAN_PTE, BEFORE | A);
+    rig.store_with(axi, &[w(BEFORE | A, 0xff, true)], Resp::ExOkay);
+    rig.goes(false);
+    rig.end();
+    rig.fine();
+    // An AXI5 atomic of such a block is a mistake.
+    let mut rig = self::rig(true);
+    rig.ask_clean(false);
+    rig.compare(CLEAN_PTE, BEFORE, BEFORE | A);
+    rig.only(Check::AccessKind);
+}
+
+#[test]
+fn user_bits_of_every_access_on_m_mem() {
+    let mut cfg = config();
+    cfg.golden.capabilities = cfg.golden.capabilities.with(Capabilities::QOSID);
+    let tagged = |mut axi: AxiAddr, user| {
+        axi.user = user;
+        axi
+    };
+    let rig = || {
+        let mut rig = Rig::with(cfg.clone(), true);
+        // RCID 5, MCID 6 of the device; RCID 1, MCID 2 of the IOMMU.
+        rig.mem.write_u64(DDT + 16, 5 << 12 | 5 << 40 | 6 << 52);
+        rig.write(offset::IOMMU_QOSID, 2 << 16 | 1);
+        rig.idle(LONG);
+        rig
+    };
+    let (own, dc) = (2 << 12 | 1, 6 << 12 | 5);
+    for (ddt, root, right) in [(own, dc, true), (dc, dc, false), (own, own, false)] {
+        let mut rig = rig();
+        rig.ask_read(3, RW, 0);
+        rig.clock(&[Event::MemAr(tagged(burst(1, DDT, 3), ddt))]);
+        rig.clock(&[Event::MemAr(tagged(burst(4, ROOT, 0), root))]);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::UserBits);
+        }
+    }
+    // A command fetch.
+    let mut rig = rig();
+    rig.fence(0, FENCE);
+    rig.write(offset::CQT, 1);
+    rig.clock(&[Event::MemAr(tagged(burst(1, CQ, 1), dc))]);
+    rig.only(Check::UserBits);
+}
+
+const FENCE: Iofence = Iofence {
+    av: false,
+    wsi: false,
+    pr: false,
+    pw: false,
+    data: 0,
+    addr: Spa(0),
+};

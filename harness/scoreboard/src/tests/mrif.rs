@@ -1,0 +1,233 @@
+//! Pages in MRIF mode.
+
+use super::*;
+
+const PAGE: u64 = 0x40_000;
+const TABLE: u64 = 0x7000;
+const FILE: u64 = 0x5_8000;
+const NOTICE: u64 = 0x5_9000;
+const NID: u32 = 0x405;
+
+fn rig(atomic: bool) -> Rig {
+    let mut cfg = config();
+    cfg.golden.choices.bare_iohgatp_with_msi = iommu_golden::Reserved::Accepted;
+    let caps = cfg.golden.capabilities;
+    cfg.golden.capabilities = caps.with(Capabilities::MSI_FLAT | Capabilities::MSI_MRIF);
+    if atomic {
+        cfg.golden.capabilities = cfg.golden.capabilities.with(Capabilities::AMO_MRIF);
+    }
+    let mut rig = Rig::with(cfg, true);
+    rig.mem.write_u64(DDT + 24, 0);
+    rig.mem.write_u64(DDT + 32, 1 << 60 | TABLE >> 12);
+    rig.mem.write_u64(DDT + 40, 0);
+    rig.mem.write_u64(DDT + 48, PAGE >> 12);
+    rig.mem.write_u64(TABLE, (FILE >> 9) << 7 | 3);
+    rig.mem
+        .write_u64(TABLE + 8, (NOTICE >> 12) << 10 | 1 << 60 | 5);
+    rig
+}
+
+fn narrow(id: u8, addr: u64) -> AxiAddr {
+    AxiAddr {
+        size: 2,
+        ..burst(id, addr, 0)
+    }
+}
+
+impl Rig {
+    /// An MSI of this identity, with its walk.
+    fn msi(&mut self, identity: u32) {
+        self.clock(&[
+            Event::DevAw(narrow(3, PAGE), DEVICE),
+            Event::DevW(w(identity.into(), 0x0f, true)),
+        ]);
+        self.fetch(DDT, 8);
+        self.fetch(TABLE, 2);
+    }
+
+    /// AtomicStore SET, not answered yet.
+    fn set(&mut self, addr: u64, bits: u64) {
+        let axi = AxiAddr {
+            atop: 0b01_0011,
+            ..burst(41, addr, 0)
+        };
+        self.clock(&[Event::MemAw(axi), Event::MemW(w(bits, 0xff, true))]);
+        let old = self.mem.read_u64(addr);
+        self.mem.write_u64(addr, old | bits);
+        self.clock(&[Event::MemStored { id: 41 }]);
+    }
+
+    fn set_done(&mut self, resp: Resp) {
+        self.clock(&[Event::MemB(b(41, resp))]);
+    }
+
+    fn answer(&mut self, resp: Resp) {
+        self.clock(&[Event::DevB(b(3, resp))]);
+    }
+}
+
+#[test]
+fn an_msi_sets_its_bit_and_is_noticed() {
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.answer(Resp::Okay);
+    rig.store4(NOTICE, NID);
+    rig.end();
+    rig.fine();
+    assert_eq!(rig.board.counters().msis, 1);
+    assert!(rig.board.take_transactions().any(|t| t.mrif));
+    // The answer may come first.
+    let mut rig = self::rig(true);
+    rig.msi(0x43);
+    rig.answer(Resp::Okay);
+    assert!(!rig.board.is_idle());
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.store4(NOTICE, NID);
+    rig.end();
+    rig.fine();
+}
+
+#[test]
+fn mrif_update_wrong_place_or_bit() {
+    for (addr, bit) in [(FILE + 16, 4), (FILE, 8), (FILE + 24, 8), (FILE + 16, 9)] {
+        let mut rig = rig(true);
+        rig.msi(0x43);
+        rig.set(addr, bit);
+        rig.only(Check::MrifUpdate);
+    }
+    // Once only.
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.set(FILE + 16, 8);
+    rig.only(Check::MrifUpdate);
+}
+
+#[test]
+fn mrif_missing_msi_accepted_and_lost() {
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.answer(Resp::Okay);
+    rig.idle(20_000);
+    rig.only(Check::MrifMissing);
+}
+
+#[test]
+fn mrif_response_refused_or_accepted_wrongly() {
+    // A good one refused.
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.answer(Resp::SlvErr);
+    rig.only(Check::MrifResponse);
+    // Refused before anything was seen.
+    let mut rig = self::rig(true);
+    rig.msi(0x43);
+    rig.answer(Resp::SlvErr);
+    rig.some(Check::MrifResponse);
+    // Two beats are aborted, and make no record.
+    for (resp, right) in [(Resp::SlvErr, true), (Resp::Okay, false)] {
+        let mut rig = self::rig(true);
+        rig.ask_write(3, PAGE, &[0x43, 0]);
+        rig.fetch(DDT, 8);
+        rig.fetch(TABLE, 2);
+        rig.answer(resp);
+        rig.end();
+        if right {
+            rig.fine();
+        } else {
+            rig.some(Check::RefusedResponse);
+        }
+    }
+    // Data beyond 11 bits is discarded with OKAY.
+    let mut rig = self::rig(true);
+    rig.msi(0x843);
+    rig.answer(Resp::Okay);
+    rig.end();
+    rig.fine();
+    // A read gets zero.
+    for (data, right) in [(0, true), (8, false)] {
+        let mut rig = self::rig(true);
+        rig.clock(&[Event::DevAr(narrow(3, PAGE), DEVICE)]);
+        rig.fetch(DDT, 8);
+        rig.fetch(TABLE, 2);
+        rig.clock(&[Event::DevR(r(3, data, Resp::Okay, true))]);
+        rig.end();
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::MrifResponse);
+        }
+    }
+}
+
+#[test]
+fn mrif_access_fault_is_recorded_and_not_noticed() {
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.clock(&[
+        Event::MemAw(AxiAddr {
+            atop: 0b01_0011,
+            ..burst(41, FILE + 16, 0)
+        }),
+        Event::MemW(w(8, 0xff, true)),
+    ]);
+    rig.set_done(Resp::SlvErr);
+    rig.answer(Resp::SlvErr);
+    let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(PAGE));
+    request.len = 4;
+    let record = FaultRecord::of_request(Cause::MrifAccessFault, &request, 0);
+    rig.record_at(0, record.to_words(), Resp::Okay);
+    rig.end();
+    rig.fine();
+}
+
+#[test]
+fn notice_early_wrong_or_missing() {
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.store4(NOTICE, NID);
+    rig.some(Check::NoticeEarly);
+    let mut rig = self::rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.store4(NOTICE, NID ^ 1);
+    rig.only(Check::NoticeContent);
+    let mut rig = self::rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.set_done(Resp::Okay);
+    rig.answer(Resp::Okay);
+    rig.idle(20_000);
+    rig.only(Check::NoticeMissing);
+}
+
+#[test]
+fn without_atomics_a_read_modify_write() {
+    for (data, check) in [(0x18, None), (8, Some(Check::MrifUpdate))] {
+        let mut rig = rig(false);
+        rig.mem.write_u64(FILE + 16, 0x10);
+        rig.msi(0x43);
+        rig.fetch(FILE + 16, 1);
+        rig.mem.write_u64(FILE + 16, data);
+        rig.store_with(burst(41, FILE + 16, 0), &[w(data, 0xff, true)], Resp::Okay);
+        rig.answer(Resp::Okay);
+        rig.store4(NOTICE, NID);
+        rig.end();
+        match check {
+            None => rig.fine(),
+            Some(c) => rig.only(c),
+        }
+    }
+    let mut rig = rig(false);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.only(Check::AccessKind);
+}
