@@ -15,7 +15,7 @@ use iommu_testbench::{
     DevCompletion, DevDir, DevTicket, DevTransaction, RegOp, TbError, Testbench, TestbenchConfig,
     axi,
 };
-use iommu_testcase::op::{BoundClass, Shape, match_records};
+use iommu_testcase::op::{BoundClass, Shape, match_records, translation_of};
 use iommu_testcase::{Case, Dma, Expect, ExpectedRecord, Op, Where};
 
 use crate::metrics::{LatencyClass, Metrics};
@@ -39,6 +39,8 @@ const FAILURES_TOLD: usize = 4;
 const FQB: u16 = 40;
 const FQH: u16 = 48;
 const FQT: u16 = 52;
+/// Result of the debug interface.
+const TR_RESPONSE: u16 = 616;
 
 /// A waveform to record.
 #[derive(Debug, Clone)]
@@ -590,6 +592,51 @@ impl<'a> Runner<'a> {
                 }
             }
             Op::TakeFaults { expect } => self.take_faults(expect.as_deref())?,
+            Op::ExpectRange {
+                offset,
+                size,
+                mask,
+                min,
+                max,
+            } => {
+                let got = self.register(RegOp::Read { offset, size })? & mask;
+                if !(min..=max).contains(&got) {
+                    return Err(self.mismatch(
+                        "register-read",
+                        format!("{min:#x} to {max:#x} at offset {offset:#x}"),
+                        format!("{got:#x}"),
+                    ));
+                }
+            }
+            Op::ExpectTranslation { iova, page, pbmt } => {
+                let response = self.register(RegOp::Read {
+                    offset: TR_RESPONSE,
+                    size: 8,
+                })?;
+                let got = translation_of(response, iova);
+                let right = got.map(|(p, _)| p) == page
+                    && pbmt.is_none_or(|t| got.is_some_and(|(_, g)| g == t));
+                if !right {
+                    return Err(self.mismatch(
+                        "debug-translation",
+                        page.map_or_else(|| "a fault".to_owned(), |p| format!("{p:#x}, {pbmt:?}")),
+                        got.map_or_else(
+                            || "a fault".to_owned(),
+                            |(p, t)| format!("{p:#x}, memory type {t}"),
+                        ),
+                    ));
+                }
+            }
+            Op::AtsDevices(_) => {}
+            Op::AtsRequest(_)
+            | Op::WaitAts
+            | Op::PageRequest(_)
+            | Op::TakePageRequests { .. }
+            | Op::TakeAtsMessages { .. }
+            | Op::AnswerInvalidations { .. }
+            | Op::AtsTimeout => {
+                return Err(Stop::Error("this runner drives no ATS channels yet".into()));
+            }
             Op::ExpectWires { value, mask } => {
                 let got = self.tb.wsi();
                 if (got ^ value) & mask != 0 {

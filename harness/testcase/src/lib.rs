@@ -3,6 +3,7 @@
 //! Everything a test is made of lowers to an iterator of [`op::Op`], see there.
 #![warn(missing_docs)]
 
+pub mod ats;
 pub mod caps;
 pub mod case;
 pub mod diag;

@@ -11,6 +11,8 @@ use iommu_bus::event::{Burst, Resp};
 use iommu_bus::mem::{FaultAccess, MemFault};
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
+use crate::ats::{Atc, AtsAsk, AtsDevices, AtsMessage, PageAsk};
+
 /// Where in a test an operation comes from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Where {
@@ -147,6 +149,8 @@ pub struct Dma {
     pub expect: Expect,
     /// User bits of the translated burst.
     pub user: ExpectedUser,
+    /// The device looks into its own translation cache first.
+    pub atc: Atc,
 }
 
 impl Dma {
@@ -170,6 +174,7 @@ impl Dma {
             expect_data: None,
             expect: Expect::Any,
             user: ExpectedUser::default(),
+            atc: Atc::None,
         }
     }
 
@@ -347,6 +352,24 @@ impl BoundClass {
     }
 }
 
+/// What `tr_response` says of a page (section "Translation-response"): where it leads, and its
+/// memory type; none for a fault.
+#[must_use]
+pub fn translation_of(response: u64, iova: u64) -> Option<(u64, u8)> {
+    if response & 1 != 0 {
+        return None;
+    }
+    let ppn = response >> 10 & ((1 << 44) - 1);
+    // S: the first zero of PPN, from bit 0 on, closes the encoding of the range.
+    let low = if response >> 9 & 1 != 0 {
+        (2u64 << ppn.trailing_ones()) - 1
+    } else {
+        0
+    };
+    let page = (ppn & !low | iova >> 12 & low) << 12;
+    Some((page, (response >> 7 & 3) as u8))
+}
+
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -448,6 +471,57 @@ pub enum Op {
         /// What must be there.
         expect: Option<Vec<ExpectedRecord>>,
     },
+    /// Reads a register: the bits of `mask` must be in a range.
+    ExpectRange {
+        /// Byte offset.
+        offset: u16,
+        /// 4 or 8.
+        size: u8,
+        /// Bits compared.
+        mask: u64,
+        /// Least value.
+        min: u64,
+        /// Greatest value.
+        max: u64,
+    },
+    /// Reads `tr_response`: where the debug interface found a page to lead, whatever range the
+    /// block reports.
+    ExpectTranslation {
+        /// Page asked for.
+        iova: u64,
+        /// Where it leads; none is a fault.
+        page: Option<u64>,
+        /// Memory type.
+        pbmt: Option<u8>,
+    },
+    /// Submits an ATS translation request; does not wait for its completion.
+    AtsRequest(AtsAsk),
+    /// Waits until all translation requests have been completed, and compares them with what
+    /// they expect.
+    WaitAts,
+    /// Sends a page request or stop marker.
+    PageRequest(PageAsk),
+    /// Software takes all records from the page-request queue, and compares them (as a
+    /// multiset) with `expect`.
+    TakePageRequests {
+        /// What must be there.
+        expect: Option<Vec<[u64; 2]>>,
+    },
+    /// What the IOMMU sent to devices since the last time: invalidation requests and page
+    /// request group responses, as a multiset.
+    TakeAtsMessages {
+        /// What must have come.
+        expect: Option<Vec<AtsMessage>>,
+    },
+    /// Devices behave so at the ATS channels from now on.
+    AtsDevices(AtsDevices),
+    /// Devices answer the invalidations that they have not answered yet.
+    AnswerInvalidations {
+        /// This device answers, whoever was asked.
+        from: Option<u32>,
+    },
+    /// A tick of the ATS invalidation timer.
+    AtsTimeout,
     /// The interrupt wires must be these now.
     ExpectWires {
         /// One bit a vector.

@@ -534,6 +534,13 @@ impl Driver {
         Ok((msi.pattern | deposit(file, msi.mask)) << 12)
     }
 
+    /// Number of the interrupt file at a guest physical address, if one is there.
+    #[must_use]
+    pub fn msi_number(&self, vm: VmId, gpa: u64) -> Option<u64> {
+        let msi = self.msi_of(vm).ok()?;
+        (gpa >> 12 & !msi.mask == msi.pattern).then(|| extract(gpa >> 12, msi.mask))
+    }
+
     /// What an interrupt file was set to last.
     #[must_use]
     pub fn msi_file(&self, vm: VmId, file: u64) -> Option<MsiFile> {
@@ -565,10 +572,7 @@ impl Driver {
     /// Where a guest physical address of a machine leads, as the driver set it up.
     #[must_use]
     pub fn resolve_guest(&self, vm: VmId, gpa: u64) -> Option<Target> {
-        if let Ok(msi) = self.msi_of(vm)
-            && gpa >> 12 & !msi.mask == msi.pattern
-        {
-            let file = extract(gpa >> 12, msi.mask);
+        if let (Some(file), Ok(msi)) = (self.msi_number(vm, gpa), self.msi_of(vm)) {
             return match msi.files.get(&file)? {
                 MsiFile::Absent => None,
                 MsiFile::Basic { pa } => Some(Target::Memory {
@@ -580,30 +584,43 @@ impl Driver {
         self.lookup(vm, gpa).map(|(pa, _)| Target::Memory { pa })
     }
 
+    /// The address space of an access of a device that is attached so; none is a Bare first
+    /// stage, or an access that has none.
+    #[must_use]
+    pub fn domain_for(&self, a: &Attachment, process: Option<u32>) -> Option<DomainId> {
+        let Some(pdt) = a.processes else {
+            return a.domain.filter(|_| process.is_none());
+        };
+        let dpe = a.controls >> 9 & 1 != 0;
+        let process = process.or(dpe.then_some(0))?;
+        self.processes[pdt.0].get(&process)?.domain
+    }
+
+    /// What the first stage makes of an address of a device that is attached so.
+    #[must_use]
+    pub fn resolve_first(&self, a: &Attachment, process: Option<u32>, iova: u64) -> Option<u64> {
+        match a.processes {
+            None if process.is_some() => return None,
+            // Without a process_id and DPE there is no first stage.
+            Some(pdt) if process.is_some() || a.controls >> 9 & 1 != 0 => {
+                let known = |p: &u32| self.processes[pdt.0].contains_key(p);
+                if self.pdts[pdt.0].mode != ProcessMode::Bare && !known(&process.unwrap_or(0)) {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+        match self.domain_for(a, process) {
+            Some(d) if self.domains[d.0].scheme != Scheme::Bare => Some(self.lookup(d, iova)?.0),
+            _ => Some(iova),
+        }
+    }
+
     /// Where an access of a device that is attached so leads, as the driver set it up; nothing is
     /// said of permissions.
     #[must_use]
     pub fn resolve(&self, a: &Attachment, process: Option<u32>, iova: u64) -> Option<Target> {
-        let domain = match a.processes {
-            None => {
-                if process.is_some() {
-                    return None;
-                }
-                a.domain
-            }
-            Some(pdt) => {
-                let dpe = a.controls >> 9 & 1 != 0;
-                match process.or(dpe.then_some(0)) {
-                    None => None,
-                    Some(_) if self.pdts[pdt.0].mode == ProcessMode::Bare => None,
-                    Some(p) => self.processes[pdt.0].get(&p)?.domain,
-                }
-            }
-        };
-        let gpa = match domain {
-            Some(d) if self.domains[d.0].scheme != Scheme::Bare => self.lookup(d, iova)?.0,
-            _ => iova,
-        };
+        let gpa = self.resolve_first(a, process, iova)?;
         match self.vm_of(a) {
             Some(vm) => self.resolve_guest(vm, gpa),
             None => Some(Target::Memory { pa: gpa }),

@@ -519,6 +519,16 @@ impl Driver {
         self.host(Some(vm), gpa).ok()
     }
 
+    /// The guest physical address of a word of a guest's own tables.
+    #[must_use]
+    pub fn guest_page_of(&self, vm: VmId, host: u64) -> Option<u64> {
+        self.vms[vm.0]
+            .backing
+            .iter()
+            .find(|&(_, &page)| page == host & !0xfff)
+            .map(|(gpa, _)| gpa | host & 0xfff)
+    }
+
     /// Allocates a page for a table, in a machine's memory or in the real one, and fills it with
     /// zeros; its address there.
     fn table_page(&mut self, vm: Option<VmId>, order: u32) -> Result<u64, Refused> {

@@ -548,6 +548,28 @@ impl Driver {
         Ok(gone)
     }
 
+    /// Address and bytes of the entry that maps an address: the first of a NAPOT region's 16.
+    ///
+    /// # Errors
+    /// Nothing is mapped there.
+    pub fn leaf_entry(
+        &mut self,
+        space: impl Into<Space>,
+        addr: u64,
+    ) -> Result<(u64, u64), Refused> {
+        let space = space.into();
+        let t = self.tables_of(space);
+        let found = t.lookup(addr).and_then(|(_, leaf)| {
+            let format = t.format?;
+            Some((format, format.leaf(leaf.shift)?))
+        });
+        let Some((format, (level, _))) = found else {
+            return Err(Refused(format!("nothing is mapped at {addr:#x}")));
+        };
+        let at = self.table_entry(space, addr, level)?;
+        Ok((at, format.entry_bytes()))
+    }
+
     /// What this driver mapped at an address: one stage of it.
     #[must_use]
     pub fn lookup(&self, space: impl Into<Space>, addr: u64) -> Option<(u64, Leaf)> {

@@ -4,6 +4,7 @@ use iommu_bus::event::{Burst, Resp};
 
 use super::parts::{burst, range};
 use super::play::{Device, Play};
+use crate::ats::Atc;
 use crate::driver::{Directory, Target};
 use crate::op::{Dma, Expect, ExpectedRecord, ExpectedUser, Op, Shape, Where};
 use crate::yaml::{Fields, Kind, Node, Result};
@@ -259,6 +260,10 @@ impl Play<'_> {
             }
             None => None,
         };
+        let atc = match f.get("atc") {
+            Some(n) => Atc::ALL[src.word(n, "atc", &Atc::NAMES)?],
+            None => Atc::None,
+        };
         let lock = f.flag("exclusive", false)?;
         let atop = f.number("atomic", 0x3f)?.unwrap_or(0) as u8;
         let mut attributes = [0; 3];
@@ -287,6 +292,7 @@ impl Play<'_> {
             dma.execute = is_execute;
             dma.id = (id + n % ids) as u8;
             dma.shape = shape;
+            dma.atc = atc;
             dma.lock = lock;
             dma.atop = atop;
             dma.attributes = attributes;
@@ -298,6 +304,31 @@ impl Play<'_> {
             if wait {
                 self.op(at, Op::WaitDma)?;
             }
+        }
+        Ok(())
+    }
+
+    /// One access of a step that is no `dma`: an MSI.
+    pub(super) fn one_access(
+        &mut self,
+        f: &Fields<'_>,
+        at: &Where,
+        a: &Access,
+        iova: u64,
+        write: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let expect = f.get("expect");
+        let mut dma = match write {
+            Some(data) => Dma::write(a.device, iova, data),
+            None => Dma::read(a.device, iova, 4),
+        };
+        dma.id = f.number("id", 255)?.unwrap_or(0) as u8;
+        let detail = self.detail(expect)?;
+        dma.user = self.user(expect)?;
+        let expect = self.expectation(expect, a, iova)?;
+        self.submit(at, a, dma, expect, detail)?;
+        if f.flag("wait", false)? {
+            self.op(at, Op::WaitDma)?;
         }
         Ok(())
     }

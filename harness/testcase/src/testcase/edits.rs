@@ -1,5 +1,6 @@
 //! Steps that edit tables and contexts, and the commands that make edits visible.
 
+use super::device::response_code;
 use super::plan::{bit, msi_file};
 use super::play::{Device, Play};
 use crate::driver::{Gvma, Vma, range_operand};
@@ -315,12 +316,7 @@ impl Play<'_> {
                     let prgi = src.number(f.need("prgi")?, "prgi", 0x1ff)?;
                     let code = match f.get("response") {
                         None => 0,
-                        Some(n) => match n.as_str() {
-                            Some("success") => 0,
-                            Some("invalid_request") => 1,
-                            Some("failure") => 0xf,
-                            _ => src.number(n, "response", 0xf)?,
-                        },
+                        Some(n) => u64::from(response_code(f, n)?),
                     };
                     [d0 | 1 << 7, prgi << 32 | code << 44]
                 }
@@ -329,7 +325,7 @@ impl Play<'_> {
     }
 
     /// The payload of ATS.INVAL: `iova`, `size`, `global`.
-    fn ats_range(&self, f: &Fields<'_>) -> Result<u64> {
+    pub(super) fn ats_range(&self, f: &Fields<'_>) -> Result<u64> {
         let src = self.src;
         let global = u64::from(f.flag("global", false)?);
         let iova = src.number(f.need("iova")?, "iova", u64::MAX)?;

@@ -7,7 +7,9 @@
 //! twice, only show there.
 
 mod access;
+mod device;
 mod edits;
+mod monitor;
 mod parts;
 mod place;
 mod plan;
@@ -49,6 +51,19 @@ const STEPS: &[&str] = &[
     "detach",
     "process",
     "msi_file",
+    "msi",
+    "expect_mrif",
+    "ats",
+    "ats_request",
+    "page_request",
+    "stop_marker",
+    "expect_page_requests",
+    "expect_ats_messages",
+    "answer_invalidations",
+    "ats_timeout",
+    "count",
+    "expect_count",
+    "debug",
     "mode",
     "start",
     "wait",

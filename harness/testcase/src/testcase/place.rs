@@ -2,9 +2,24 @@
 
 use super::parts::{read_data, value_size};
 use super::play::Play;
-use crate::driver::{CONTEXT_WORDS, MsiFile, PROCESS_WORDS};
+use crate::driver::{CONTEXT_WORDS, MsiFile, PROCESS_WORDS, Space};
 use crate::op::{Op, Where};
 use crate::yaml::{Fields, Node, Result};
+
+/// Structures that a translation reads, by name (`at`).
+const STRUCTURES: [&str; 11] = [
+    "ddt_entry",
+    "device_context",
+    "pdt_entry",
+    "process_context",
+    "pdt_page",
+    "first_stage_entry",
+    "first_stage_leaf",
+    "first_stage_page",
+    "second_stage_entry",
+    "second_stage_leaf",
+    "msi_pte",
+];
 
 impl Play<'_> {
     /// An address: given as a number, or as an entry of a table, a queue, a context. Also how
@@ -14,6 +29,9 @@ impl Play<'_> {
         let mut found = None;
         if let Some(n) = f.get("address") {
             found = Some((src.number(n, "address", (1 << 56) - 1)?, 8));
+        }
+        if let Some(n) = f.get("at") {
+            found = Some(self.structure(n, f)?);
         }
         if let Some(n) = f.get("pte") {
             let g = src.fields(n, "pte")?;
@@ -135,7 +153,7 @@ impl Play<'_> {
         }
         found.ok_or_else(|| {
             src.at(f.node, "where?").with_help(
-                "one of address, pte, context, process, directory, msi_pte, mrif, notice, guest, command_slot, fault_slot, page_slot, message",
+                "one of address, at (a structure by its name), pte, context, process, directory, msi_pte, mrif, notice, guest, command_slot, fault_slot, page_slot, message",
             )
         })
     }
@@ -164,6 +182,122 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The entry that maps an address, or that of 4 KiB where nothing does.
+    fn leaf_or_hole(
+        &mut self,
+        space: Space,
+        addr: u64,
+    ) -> std::result::Result<(u64, u64), crate::driver::Refused> {
+        if self.driver.lookup(space, addr).is_some() {
+            return self.driver.leaf_entry(space, addr);
+        }
+        let at = self.driver.table_entry(space, addr, 0)?;
+        Ok((at, self.driver.word_bytes(at)))
+    }
+
+    /// `at: structure, of: {device, process, iova, level}`: an entry that a translation reads.
+    fn structure(&mut self, name: &Node, f: &Fields<'_>) -> Result<(u64, u64)> {
+        let src = self.src;
+        let which = STRUCTURES[src.word(name, "structure", &STRUCTURES)?];
+        let g = src.fields(f.need("of")?, "of")?;
+        let node = g.need("device")?;
+        let device = self.known_device(node)?;
+        let process = g.number("process", 0xf_ffff)?.map(|p| p as u32);
+        let iova = g.number("iova", u64::MAX)?;
+        let level = g.number("level", 4)?.map(|l| l as u32);
+        g.finish()?;
+        let here = |e: crate::driver::Refused| src.at(name, e.0);
+        let a = device.attachment;
+        let need_iova = || iova.ok_or_else(|| src.at(name, format!("{which} is found by an iova")));
+        let need_vm = |play: &Self| {
+            play.driver
+                .vm_of(&a)
+                .ok_or_else(|| src.at(name, "this device has no second stage"))
+        };
+        let domain = self.driver.domain_for(&a, process);
+        let need_domain =
+            || domain.ok_or_else(|| src.at(name, "there is no first stage for that access"));
+        let need_pdt = || {
+            let process = process.unwrap_or(0);
+            a.processes
+                .map(|p| (p, process))
+                .ok_or_else(|| src.at(name, "this device has no process directory"))
+        };
+        Ok(match which {
+            "ddt_entry" => {
+                let level = level.unwrap_or(1);
+                let at = self.driver.directory_entry(device.id, level);
+                (at.map_err(here)?, 8)
+            }
+            "device_context" => {
+                let at = self.driver.directory_entry(device.id, 0);
+                (at.map_err(here)?, self.driver.context_bytes())
+            }
+            "pdt_entry" => {
+                let (pdt, process) = need_pdt()?;
+                let at = self.driver.process_entry(pdt, process, level.unwrap_or(1));
+                (at.map_err(here)?, 8)
+            }
+            "process_context" => {
+                let (pdt, process) = need_pdt()?;
+                let at = self.driver.process_entry(pdt, process, 0);
+                (at.map_err(here)?, 16)
+            }
+            "pdt_page" => {
+                // What of the second stage maps the process context itself.
+                let (pdt, process) = need_pdt()?;
+                let vm = need_vm(self)?;
+                let at = self.driver.process_entry(pdt, process, 0).map_err(here)?;
+                let gpa = self.driver.guest_page_of(vm, at);
+                let gpa = gpa.ok_or_else(|| src.at(name, "that page is not the guest's"))?;
+                self.driver.leaf_entry(vm, gpa).map_err(here)?
+            }
+            "first_stage_leaf" => {
+                let (domain, iova) = (need_domain()?, need_iova()?);
+                self.leaf_or_hole(domain.into(), iova).map_err(here)?
+            }
+            "first_stage_entry" => {
+                let (domain, iova) = (need_domain()?, need_iova()?);
+                let at = self
+                    .driver
+                    .table_entry(domain, iova, level.unwrap_or(1))
+                    .map_err(here)?;
+                (at, self.driver.word_bytes(at))
+            }
+            "first_stage_page" => {
+                // What of the second stage maps the table with the first-stage leaf.
+                let (domain, iova, vm) = (need_domain()?, need_iova()?, need_vm(self)?);
+                let (at, _) = self.driver.leaf_entry(domain, iova).map_err(here)?;
+                let gpa = self.driver.guest_page_of(vm, at);
+                let gpa = gpa.ok_or_else(|| src.at(name, "that page is not the guest's"))?;
+                self.driver.leaf_entry(vm, gpa).map_err(here)?
+            }
+            _ => {
+                let (iova, vm) = (need_iova()?, need_vm(self)?);
+                let gpa = self
+                    .driver
+                    .resolve_first(&a, process, iova)
+                    .ok_or_else(|| src.at(name, format!("nothing is mapped at {iova:#x}")))?;
+                match which {
+                    "msi_pte" => {
+                        let file = self.driver.msi_number(vm, gpa).ok_or_else(|| {
+                            src.at(name, format!("{gpa:#x} is no interrupt file"))
+                        })?;
+                        (self.driver.msi_entry(vm, file).map_err(here)?, 16)
+                    }
+                    "second_stage_leaf" => self.leaf_or_hole(vm.into(), gpa).map_err(here)?,
+                    _ => {
+                        let at = self
+                            .driver
+                            .table_entry(vm, gpa, level.unwrap_or(1))
+                            .map_err(here)?;
+                        (at, self.driver.word_bytes(at))
+                    }
+                }
+            }
+        })
     }
 
     /// `{vm, file}`.

@@ -9,6 +9,7 @@ use iommu_bus::timing::{DevTiming, PortTiming};
 use super::parts::{dev_timing, port_timing, read_data, reg_timing, value_size};
 use super::plan::{DeviceSpec, Names, Plan, ProcessSpec, SpaceName};
 use super::{MAX_OPS, SETTLE, STEPS};
+use crate::ats::{AtsDevices, AtsMessage};
 use crate::case::Needs;
 use crate::driver::{
     Attachment, Directory, DomainId, Driver, ProcessContext, Refused, Space, VmId,
@@ -40,6 +41,10 @@ pub(super) struct Play<'a> {
     pub(super) devices: BTreeMap<String, Device>,
     /// Records that the expectations of the steps so far make due.
     pub(super) due: Vec<ExpectedRecord>,
+    /// Page requests that they make due.
+    pub(super) pages_due: Vec<[u64; 2]>,
+    /// Messages to devices that they make due.
+    pub(super) messages_due: Vec<AtsMessage>,
     pub(super) out: Vec<OpAt>,
     pub(super) data: Random,
     pub(super) traffic: Random,
@@ -59,6 +64,8 @@ impl<'a> Play<'a> {
             vms: Vec::new(),
             devices: BTreeMap::new(),
             due: Vec::new(),
+            pages_due: Vec::new(),
+            messages_due: Vec::new(),
             out: Vec::new(),
             data: Random::new(seed, "case data"),
             traffic: Random::new(seed, "case traffic"),
@@ -130,6 +137,9 @@ impl<'a> Play<'a> {
             );
         }
         self.collect(at)?;
+        if plan.needs.caps & super::plan::bit("ATS") != 0 {
+            self.op(at, Op::AtsDevices(AtsDevices::default()))?;
+        }
         if plan.start {
             self.driver.start();
             self.mode = plan.driver.directory;
@@ -406,9 +416,10 @@ impl<'a> Play<'a> {
                     f.finish()?;
                     return self.op(at, Op::Cycles(n as u32));
                 }
-                return match src.word(node, "wait", &["dma", "idle", "commands"])? {
+                return match src.word(node, "wait", &["dma", "idle", "commands", "ats"])? {
                     0 => self.op(at, Op::WaitDma),
                     1 => self.op(at, Op::WaitIdle),
+                    3 => self.op(at, Op::WaitAts),
                     _ => {
                         self.driver.wait_commands();
                         self.collect(at)
@@ -437,6 +448,9 @@ impl<'a> Play<'a> {
                 );
             }
             "expect_faults" => return self.expect_faults(node, at),
+            "expect_page_requests" => return self.expect_page_requests(node, at),
+            "expect_ats_messages" => return self.expect_ats_messages(node, at),
+            "ats_timeout" => return self.op(at, Op::AtsTimeout),
             "command" => {
                 if let Kind::List(_) = node.kind {
                     let list = src.list(node, "command")?;
@@ -462,6 +476,22 @@ impl<'a> Play<'a> {
             "detach" => self.detach_step(&f, at)?,
             "process" => self.process_step(&f, at)?,
             "msi_file" => self.msi_file_step(&f, at)?,
+            "msi" => self.msi_step(&f, at)?,
+            "expect_mrif" => self.expect_mrif(&f, at)?,
+            "ats" => self.ats_step(&f, at)?,
+            "ats_request" => self.ats_request(&f, at)?,
+            "page_request" => self.page_request(&f, at, false)?,
+            "stop_marker" => self.page_request(&f, at, true)?,
+            "answer_invalidations" => {
+                let from = match f.get("device") {
+                    Some(n) => Some(self.device_of(n)?.0),
+                    None => None,
+                };
+                self.op(at, Op::AnswerInvalidations { from })?;
+            }
+            "count" => self.count_step(&f, at)?,
+            "expect_count" => self.expect_count(&f, at)?,
+            "debug" => self.debug_step(&f, at)?,
             "invalidate" => self.invalidate(&f)?,
             "fence" => self.fence(&f)?,
             "command" => self.command_step(&f)?,

@@ -142,6 +142,72 @@ fn mistakes_show_place_and_nearest_word() {
             "",
         ),
         (
+            "vms: {g: {scheme: Sv39x5}}\n",
+            "t.yaml:9:19",
+            "unknown scheme 'Sv39x5'",
+            "did you mean 'Sv39x4'?",
+        ),
+        (
+            "vms: {g: {msi: {gpa: 0, files: {0: {mrif: 0x90000100, notice: 0}}}}}\n",
+            "t.yaml:9:43",
+            "is a multiple of 512",
+            "",
+        ),
+        (
+            "steps:\n  - process: {device: nic, id: 1}\n",
+            "t.yaml:10:23",
+            "no process directory",
+            "processes:",
+        ),
+        (
+            "steps:\n  - memory_error: {at: first_stage_leav, of: {device: nic, iova: 0}}\n",
+            "t.yaml:10:24",
+            "unknown structure 'first_stage_leav'",
+            "did you mean 'first_stage_leaf'?",
+        ),
+        (
+            "steps:\n  - poke: {at: second_stage_leaf, of: {device: nic, iova: 0}, value: 0}\n",
+            "t.yaml:10:16",
+            "no second stage",
+            "",
+        ),
+        (
+            "steps:\n  - command: {name: iotinval.vmma}\n",
+            "t.yaml:10:21",
+            "unknown command 'iotinval.vmma'",
+            "did you mean 'iotinval.vma'?",
+        ),
+        (
+            "steps:\n  - command: {name: iotinval.vma, addr: 0, range: 12K}\n",
+            "t.yaml:10:51",
+            "a power of two, at least 8K",
+            "",
+        ),
+        (
+            "steps:\n  - count: {counter: 1, event: tlb_mises}\n",
+            "t.yaml:10:32",
+            "unknown event 'tlb_mises'",
+            "did you mean 'tlb_misses'?",
+        ),
+        (
+            "steps:\n  - ats_request: {device: nic, iova: 0x9000, expect: ok}\n",
+            "t.yaml:10:54",
+            "nothing is mapped at 0x9000",
+            "",
+        ),
+        (
+            "steps:\n  - ats_request: {device: nic, iova: 0, expect: {status: urr}}\n",
+            "t.yaml:10:58",
+            "unknown status 'urr'",
+            "did you mean 'ur'?",
+        ),
+        (
+            "steps:\n  - page_request: {device: nic, iova: 0, expect: {response: sucess}}\n",
+            "t.yaml:10:61",
+            "unknown response code 'sucess'",
+            "did you mean 'success'?",
+        ),
+        (
             "stepps: []\n",
             "t.yaml:9:1",
             "unknown field 'stepps'",
@@ -174,6 +240,50 @@ fn every_step_can_be_written() {
         );
     }
     assert!(case.ops(3).unwrap().all(|o| o.is_ok()));
+}
+
+#[test]
+fn what_a_test_uses_it_needs_and_what_it_takes_away_it_does_not() {
+    let text = "\
+name: t
+description: A test.
+capabilities: {without: [Svpbmt]}
+vms: {g: {scheme: Sv48x4, msi: {gpa: 0, files: {0: {mrif: 0x200, notice: 0}}}}}
+domains: {a: {scheme: Sv32}, b: {pscid: 9}}
+devices: {gpu: {id: 1, pdt: PD17, sade: true, en_ats: true, t2gpa: true, rcid: 3, processes: {1: b}}}
+map: [{domain: b, iova: 0, pa: 0, pbmt: nc, software: 1}]
+steps: [{command: {name: iotinval.vma, addr: 0, nl: true}}, {debug: {device: gpu, iova: 0}}]
+";
+    let case = parse(Path::new("t.yaml"), "t.yaml", text).unwrap_or_else(|e| panic!("{e}"));
+    let needs = caps::names(case.needs);
+    assert_eq!(
+        needs,
+        [
+            "Sv32",
+            "Sv39",
+            "Svrsw60t59b",
+            "Sv48x4",
+            "MSI_FLAT",
+            "MSI_MRIF",
+            "AMO_HWAD",
+            "ATS",
+            "T2GPA",
+            "DBG",
+            "PD17",
+            "QOSID",
+            "NL"
+        ]
+    );
+    let choices = crate::dut::Choices::default();
+    assert_eq!(
+        case.missing(1, 0, &choices).unwrap_or_default(),
+        needs.join(", ")
+    );
+    // Sv32 needs SXL=1, which is legal where fctl.GXL is writable only.
+    assert!(
+        case.missing(1, u64::MAX, &choices)
+            .is_some_and(|m| m.contains("GXL"))
+    );
 }
 
 #[test]
