@@ -27,7 +27,7 @@ COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),
           $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
 COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 
-.PHONY: help setup build sim random list mutants synth test test-second regression lint fmt clippy unit doc clean
+.PHONY: help setup build sim random list duts mutants synth test test-second regression lint fmt clippy unit doc clean
 
 help:
 	@echo "make sim              build, run all test cases, print the table"
@@ -38,8 +38,10 @@ help:
 	@echo "  V=1                 say more"
 	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL;"
 	@echo "                      small and large are presets of ours"
+	@echo "  DUT=soft            the specification in software; soft:<bug> a wrong one (make duts lists them)"
 	@echo "make random SEEDS=n   random test cases, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
 	@echo "make list             the test cases, a line each"
+	@echo "make duts             the devices under test, a line each"
 	@echo "make test             everything that CI checks"
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
 	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3)"
@@ -63,6 +65,9 @@ random: build
 
 list: build
 	@$(COSIM) list
+
+duts: build
+	@$(COSIM) list --duts
 
 # Deliberate bugs in scratch copies of rtl/: the regression has to find each.
 mutants: setup

@@ -21,14 +21,14 @@ pub enum Command {
     Run(RunArgs),
     /// Run random tests, one a seed.
     Random(RandomArgs),
-    /// List the test cases and what each is about.
-    List(CommonArgs),
+    /// List the test cases and what each is about, or the devices under test.
+    List(ListArgs),
 }
 
 /// Options that all subcommands share.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
-    /// Device under test: its name, or the path of its dut.yaml.
+    /// Device under test: its name, or the path of its dut.yaml; `soft` is one in software, `soft:<bug>` a wrong one.
     #[arg(long, default_value = "iommu-cosim")]
     pub dut: String,
     /// Root of the project (where testcases/ is).
@@ -63,6 +63,17 @@ pub struct RunArgs {
     /// Only the quick tests; recorded streams are cut short.
     #[arg(long)]
     pub short: bool,
+}
+
+/// `iommu-cosim list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Shared options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// The devices under test instead, the software device's wrong behaviours among them.
+    #[arg(long)]
+    pub duts: bool,
 }
 
 /// `iommu-cosim random`

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use iommu_golden::config::{ControlBit, WideAddress};
 use iommu_golden::{Capabilities, Choices, Config, Reserved};
 use iommu_scoreboard::ScoreboardConfig;
+use iommu_sim::{Block, Device, ModelKind, ModelOptions};
+use iommu_softdut::SoftIommu;
 use iommu_testcase::driver::Directory;
 use iommu_testcase::dut::{self, DutDesc};
 
@@ -19,6 +21,33 @@ pub struct Dut {
     pub hash: u64,
     /// What its dut.yaml declares.
     pub desc: DutDesc,
+}
+
+/// What can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// RTL that Verilator has compiled.
+    Rtl,
+    /// The software device, with or without a wrong behaviour.
+    Soft,
+}
+
+/// Makes the device of this name; what the seed means is the device's affair: the initial state
+/// of RTL, on which nothing depends, or the habits of the software device.
+///
+/// # Errors
+/// There is none, or it cannot be made.
+pub fn make(name: &str, kind: ModelKind, seed: u64) -> Result<Box<dyn Device + Send>, String> {
+    if iommu_softdut::is_soft(name) {
+        return match SoftIommu::new(name, seed) {
+            Ok(device) => Ok(Box::new(device)),
+            Err(e) => Err(e.to_string()),
+        };
+    }
+    match Block::new(name, &ModelOptions { kind, seed }) {
+        Ok(block) => Ok(Box::new(block)),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 /// The flat wrapper has ports of one width each; another one would be cut or
@@ -48,6 +77,10 @@ impl Dut {
     /// # Errors
     /// It is unknown, or its dut.yaml has a mistake.
     pub fn find(root: &Path, which: &str) -> miette::Result<Self> {
+        if iommu_softdut::is_soft(which) {
+            iommu_softdut::bug_of(which).map_err(|e| miette::miette!("{e}"))?;
+            return Ok(Self::soft(which));
+        }
         let same_file = |yaml: &str| {
             let (a, b) = (root.join(yaml), Path::new(which));
             matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
@@ -63,7 +96,7 @@ impl Dut {
                 .collect();
             return Err(miette::miette!(
                 help = "a block of your own is compiled in by `make sim DUT=path/to/dut.yaml`",
-                "no device under test `{which}` is compiled in; there are: {}",
+                "no device under test `{which}` is compiled in; there are: {}, and soft (in software)",
                 known.join(", ")
             ));
         };
@@ -75,6 +108,34 @@ impl Dut {
             hash: d.hash,
             desc,
         })
+    }
+
+    /// The software device: it has no dut.yaml, and the choices of the project's own block.
+    fn soft(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            yaml: "in software".into(),
+            hash: 0,
+            desc: DutDesc {
+                name: name.to_owned(),
+                top: String::new(),
+                widths: dut::Widths::default(),
+                choices: dut::Choices {
+                    command_prefetch: 8,
+                    ..dut::Choices::default()
+                },
+            },
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if iommu_softdut::is_soft(&self.name) {
+            Kind::Soft
+        } else {
+            Kind::Rtl
+        }
     }
 
     /// What the scoreboard is told, for the capabilities that the block shows.

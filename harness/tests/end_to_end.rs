@@ -33,6 +33,7 @@ fn setup(case: &Case, seed: u64) -> Setup {
         scoreboard: dut.scoreboard(caps).unwrap(),
         at_most: None,
         wave: None,
+        timed: true,
         verbose: false,
     }
 }
@@ -321,4 +322,36 @@ fn ctrl_c_keeps_the_results_so_far() {
             .unwrap()
             .contains("\"passed\"")
     );
+}
+
+#[test]
+fn the_software_device_is_a_device_under_test() {
+    let dut = Dut::find(&root(), "soft").unwrap();
+    for case in iommu_testcase::load_all(&root()).unwrap() {
+        let seed = 7;
+        let caps = run::probe_capabilities(&dut.name, case.setting(seed).caps_mask).unwrap();
+        if case.missing(seed, caps).is_some() || case.tags.iter().any(|t| t == "timing") {
+            continue;
+        }
+        let setup = Setup {
+            dut: dut.name.clone(),
+            seed,
+            scoreboard: dut.scoreboard(caps).unwrap(),
+            at_most: Some(300),
+            timed: false,
+            ..setup(&case, seed)
+        };
+        let outcome = run_case(&case, &setup);
+        assert_eq!(outcome.error, None, "{}", case.name);
+        assert!(
+            outcome.failures.is_empty(),
+            "{}: {:?}",
+            case.name,
+            outcome.failures
+        );
+    }
+    let unknown = Dut::find(&root(), "soft:no-such-bug")
+        .unwrap_err()
+        .to_string();
+    assert!(unknown.contains("vma-av-kept"), "{unknown}");
 }
