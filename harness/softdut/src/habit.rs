@@ -88,7 +88,7 @@ impl Habits {
         Self {
             use_cached: rng.of(&[100, 100, 95, 80, 50, 0]),
             skip: rng.of(&[100, 60, 30, 0]),
-            global_across: rng.percent(0),
+            global_across: rng.percent(60),
             pointers: rng.percent(60),
             merge: rng.percent(70),
             evict: rng.of(&[0, 0, 2000, 300, 40]),
