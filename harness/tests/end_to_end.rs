@@ -330,7 +330,9 @@ fn the_software_device_is_a_device_under_test() {
     for case in iommu_testcase::load_all(&root()).unwrap() {
         let seed = 7;
         let caps = run::probe_capabilities(&dut.name, case.setting(seed).caps_mask).unwrap();
-        if case.missing(seed, caps).is_some() || case.tags.iter().any(|t| t == "timing") {
+        if case.missing(seed, caps, &dut.desc.choices).is_some()
+            || case.tags.iter().any(|t| t == "timing")
+        {
             continue;
         }
         let setup = Setup {
