@@ -1,6 +1,5 @@
 //! Walks that no request on `s_dev` is behind: ATS translation requests, messages, the debug
 //! interface.
-#![allow(dead_code)] // the ATS checks that make these follow
 
 use std::collections::VecDeque;
 

@@ -114,6 +114,27 @@ checks! {
     /// A notice MSI that is due never came.
     NoticeMissing = "notice-missing", "AIA 'MSI PTE, MRIF mode'";
 
+    /// A translation completion that is not what the tables say: status, permissions, address,
+    /// size, or more ranges than were asked for.
+    AtsCompletion = "ats-completion", "IOMMU 'PCIe ATS translation request handling'";
+    /// An invalidation request that no ATS.INVAL asks for, with the wrong content, or none for one.
+    AtsInvalidation = "ats-invalidation", "IOMMU 'IOMMU PCIe ATS commands'";
+    /// An ITag that is still in use.
+    ItagReused = "itag-reused", "PCIe ATS, Invalidate Request: ITags are unique while outstanding; design 6";
+    /// A page-request record that no page request asks for, in the wrong place or while the
+    /// queue is stopped; or none for one.
+    PageRecord = "page-record", "IOMMU 'Page-Request-Queue (PQ)'; 'PCIe ATS Page Request handling'";
+    /// A page request group response that is not due, or wrong, or missing.
+    PageResponse = "page-response", "IOMMU 'PCIe ATS Page Request handling'; 'IOMMU PCIe ATS commands'";
+    /// `pqcsr` reads a value that what happened does not allow.
+    PageStatus = "page-status", "IOMMU 'Page-request queue CSR (pqcsr)'";
+    /// `pqt` shows a record whose write is not visible yet, goes back, or never moves.
+    PageTail = "page-tail", "IOMMU 'Page-Request-Queue (PQ)'";
+    /// A counter, its overflow bit or its selector reads a value that what happened does not allow.
+    HpmCounter = "hpm-counter", "IOMMU 'Performance-monitoring event counters', 'iohpmcycles', 'iocountovf'";
+    /// The debug interface's answer is not what the tables say, or does not come.
+    DebugResponse = "debug-response", "IOMMU 'Debug support'; 'tr_response'";
+
     /// A fault record that no refused request asks for (never one for DTF, for a granted
     /// request, or twice for one request).
     RecordUnexpected = "record-unexpected", "IOMMU 'Fault/Event-Queue (FQ)'; design 6: exactly one each";

@@ -10,6 +10,10 @@ pub(crate) const SOURCES: usize = 4;
 pub(crate) const CIP: usize = 0;
 /// `fip`.
 pub(crate) const FIP: usize = 1;
+/// `pmip`.
+pub(crate) const PMIP: usize = 2;
+/// `pip`.
+pub(crate) const PIP: usize = 3;
 /// Names of the bits.
 pub(crate) const NAMES: [&str; SOURCES] = ["cip", "fip", "pmip", "pip"];
 

@@ -27,11 +27,15 @@ mod askers;
 mod atomics;
 mod check;
 mod config;
+mod debug;
 mod dev;
+mod hpm;
 mod irq;
 mod mrif;
+mod on_ats;
 mod on_dev;
 mod on_mem;
+mod on_pq;
 mod on_queue;
 mod on_reg;
 mod oracle;
@@ -53,7 +57,9 @@ use std::fmt::Write as _;
 
 use askers::Askers;
 use check::Report;
+use debug::Debug;
 use dev::Dev;
+use hpm::Hpm;
 use iommu_bus::ats::{
     AtsInvalidation, AtsInvalidationDone, AtsPageRequest, AtsPageResponse, AtsRange, AtsRequest,
 };
@@ -62,6 +68,8 @@ use iommu_bus::mem::SparseMemory;
 use iommu_golden::{ConfigError, Iommu};
 use irq::Irq;
 use mrif::Mrif;
+use on_ats::Ats;
+use on_pq::{Message, PageQueue};
 use oracle::Oracle;
 use ports::{MemPort, RegPort};
 use queues::{CommandQueue, FaultQueue};
@@ -93,6 +101,11 @@ pub struct Scoreboard {
     regs: RegPort,
     askers: Askers,
     mrif: Mrif,
+    ats: Ats,
+    messages: Vec<Message>,
+    pq: PageQueue,
+    hpm: Hpm,
+    debug: Option<Debug>,
     qos: Qos,
     cq: CommandQueue,
     fq: FaultQueue,
@@ -143,6 +156,11 @@ impl Scoreboard {
             regs: RegPort::default(),
             askers: Askers::default(),
             mrif: Mrif::default(),
+            ats: Ats::default(),
+            messages: Vec::new(),
+            pq: PageQueue::default(),
+            hpm: Hpm::default(),
+            debug: None,
             qos: Qos::default(),
             cq: CommandQueue::default(),
             fq: FaultQueue::default(),
@@ -251,17 +269,23 @@ impl Scoreboard {
             }
             Event::RegWriteDone { addr, resp, .. } => self.on_reg_write_done(addr, resp),
             Event::RegReadAccepted { addr } => self.on_reg_read(addr),
-            Event::RegReadDone { addr, data, resp } => self.on_reg_read_done(addr, data, resp),
+            Event::RegReadDone { addr, data, resp } => {
+                self.on_reg_read_done(addr, data, resp, mem);
+            }
             Event::Wsi(wires) => self.on_wires(wires),
             Event::OutStored { id } => self.on_out_stored(id),
-            // ATS has no legal traffic without the capability.
-            Event::AtsCompletion(_)
-            | Event::AtsRequest(_)
-            | Event::AtsInvalidation(_)
-            | Event::AtsPrgResponse(_)
-            | Event::AtsPageRequest(_)
-            | Event::AtsInvalidationDone(_)
-            | Event::AtsTimeout => {}
+            Event::AtsRequest(w) => self.on_ats_request(AtsRequest::unpack(&w), mem),
+            Event::AtsCompletion(w) => {
+                self.ask_again_now(mem);
+                self.on_ats_completion(AtsRange::unpack(&w), mem);
+            }
+            Event::AtsInvalidation(w) => self.on_ats_invalidation(AtsInvalidation::unpack(&w)),
+            Event::AtsInvalidationDone(w) => {
+                self.on_ats_done(AtsInvalidationDone::unpack(w), mem);
+            }
+            Event::AtsPageRequest(w) => self.on_page_request(AtsPageRequest::unpack(&w), mem),
+            Event::AtsPrgResponse(w) => self.on_page_response(AtsPageResponse::unpack(w)),
+            Event::AtsTimeout => self.on_ats_timeout(),
         }
     }
 
@@ -285,6 +309,11 @@ impl Scoreboard {
         self.regs = RegPort::default();
         self.askers.clear();
         self.mrif = Mrif::default();
+        self.ats = Ats::default();
+        self.messages.clear();
+        self.pq = PageQueue::default();
+        self.hpm_reset();
+        self.debug = None;
         self.qos = Qos::default();
         self.cq = CommandQueue::default();
         self.fq = FaultQueue::default();
@@ -301,7 +330,7 @@ impl Scoreboard {
     /// `bytes` at `addr`.
     pub fn on_store(&mut self, addr: u64, bytes: &[u8]) {
         self.oracle.words.store(addr, bytes.len() as u64, self.now);
-        if self.dev.undecided > 0 {
+        if self.anybody_asks() {
             self.mark_users(addr, bytes.len() as u64);
         }
     }
@@ -309,9 +338,14 @@ impl Scoreboard {
     /// Faults of memory ranges, or whole images, have changed: like a store to everywhere.
     pub fn on_memory_changed(&mut self) {
         self.oracle.words.store(0, u64::MAX, self.now);
-        if self.dev.undecided > 0 {
+        if self.anybody_asks() {
             self.mark_users(0, u64::MAX);
         }
+    }
+
+    /// Some walk is not decided.
+    fn anybody_asks(&self) -> bool {
+        self.dev.undecided > 0 || !self.askers.is_empty()
     }
 
     /// End of the run: nothing may be left over. Call it when everything has had time to end.

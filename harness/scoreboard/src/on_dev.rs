@@ -30,6 +30,9 @@ impl Scoreboard {
         } else {
             None
         };
+        if let Some(request) = self.dev.get(r).map(|q| q.request()) {
+            self.hpm_begin(&request);
+        }
         match barred {
             Some(why) => {
                 if let Some(q) = self.dev.get_mut(r) {
@@ -134,11 +137,14 @@ impl Scoreboard {
     /// The oldest request whose outcome is not known; what ended before it is history.
     pub(crate) fn oldest_window(&self) -> u64 {
         let open = |q: &&crate::dev::Req| q.fate == Fate::Open || !q.ended_out;
-        self.dev
+        let device = self
+            .dev
             .live()
             .map(|(_, q)| q)
             .find(open)
-            .map_or(self.now, |q| q.accepted)
+            .map_or(self.now, |q| q.accepted);
+        let other = self.askers.open().map(|a| a.since).min();
+        other.map_or(device, |at| at.min(device))
     }
 
     /// A fence that orders reads (or writes) has been seen to have completed. What was forwarded
@@ -206,7 +212,7 @@ impl Scoreboard {
 
     /// Registers that translation depends on have changed, or may have: asks for all open requests.
     pub(crate) fn ask_all(&mut self) {
-        if self.dev.undecided > 0 {
+        if self.anybody_asks() {
             self.mark_users(0, u64::MAX);
         }
     }
@@ -229,6 +235,13 @@ impl Scoreboard {
                 self.dev.any_ask_again = true;
             }
         }
+        for a in self.askers.open_mut() {
+            let read = |l: &crate::Load| l.addr < end && addr < l.addr.saturating_add(l.len.into());
+            if len == u64::MAX || a.legal.loads.iter().any(read) {
+                a.ask_again = true;
+                self.dev.any_ask_again = true;
+            }
+        }
     }
 
     /// Asks again for the requests that a store or register write has touched.
@@ -243,6 +256,7 @@ impl Scoreboard {
                 self.ask(r, mem);
             }
         }
+        self.askers_again(mem);
     }
 
     /// The same before an event that decides a request.
@@ -841,7 +855,11 @@ impl Scoreboard {
             mrif,
         };
         let awaits = q.awaits_record;
-        if !q.companion {
+        let (request, accepted) = (q.request(), q.accepted);
+        if q.barred.is_none() {
+            self.hpm_end(&request, accepted);
+        }
+        if !self.dev.get(r).is_some_and(|q| q.companion) {
             self.transactions.push(record);
             self.counters.checked += 1;
             self.counters.refused += u64::from(record.forwarded.is_none() && !mrif);

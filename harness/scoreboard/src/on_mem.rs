@@ -8,7 +8,7 @@ use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
 use crate::oracle::Wanted;
 use crate::ports::{MemRead, MemWrite, ReadFor, WriteFor, beat_address, extent};
-use crate::queues::{Cmd, Kind, Slot, Store};
+use crate::queues::{Cmd, Fault, Kind, Slot, Store};
 use crate::{Check, Scoreboard, describe_axi};
 
 impl Scoreboard {
@@ -109,11 +109,14 @@ impl Scoreboard {
     fn wanted(&self, axi: &AxiAddr) -> Vec<Wanted> {
         let (first, last) = extent(axi);
         let mut wanted = Vec::new();
-        for (_, q) in self.dev.live() {
-            if q.fate != Fate::Open {
-                continue;
-            }
-            for l in &q.legal.loads {
+        let open = |q: &crate::dev::Req| q.fate == Fate::Open;
+        let requests = self
+            .dev
+            .live()
+            .filter(|(_, q)| open(q))
+            .map(|(_, q)| &q.legal);
+        for legal in requests.chain(self.askers.open().map(|a| &a.legal)) {
+            for l in &legal.loads {
                 if l.addr <= last && first < l.addr.saturating_add(l.len.into()) {
                     let w = Wanted {
                         label: l.label,
@@ -250,9 +253,12 @@ impl Scoreboard {
     fn begin_fetch(&mut self, from: u64, to: u64, base: u64) -> ReadFor {
         self.cq.illegal.tick(self.now);
         self.cq.memory_fault.tick(self.now);
-        if self.cq.illegal.lo || self.cq.memory_fault.lo {
+        self.cq.timeout.tick(self.now);
+        if self.cq.illegal.lo || self.cq.memory_fault.lo || self.cq.timeout.lo {
             let bit = if self.cq.illegal.lo {
                 "cmd_ill"
+            } else if self.cq.timeout.lo {
+                "cmd_to"
             } else {
                 "cqmf"
             };
@@ -320,13 +326,13 @@ impl Scoreboard {
         }
         let found = target.or(again);
         if found.is_none() {
-            let other = self
+            let others = self
                 .askers
                 .open()
                 .flat_map(|a| &a.legal.loads)
-                .find(|l| covers(l.addr, l.len))
+                .filter(|l| covers(l.addr, l.len))
                 .map(|l| l.user);
-            users.extend(other);
+            users.extend(others);
             if users.is_empty() {
                 return None;
             }
@@ -444,6 +450,8 @@ impl Scoreboard {
             _ if error => Kind::Faulty,
             Err(_) => Kind::Illegal,
             Ok(iommu_golden::Command::Iofence(f)) => Kind::Fence(*f),
+            Ok(iommu_golden::Command::AtsInval(m)) => Kind::Ats(*m, true),
+            Ok(iommu_golden::Command::AtsPrgr(m)) => Kind::Ats(*m, false),
             Ok(_) => Kind::Plain,
         };
         if let Some(c) = self.cq.cmds.get_mut(n as usize) {
@@ -532,6 +540,11 @@ impl Scoreboard {
         }
         if in_queue && self.fq.started {
             return self.record_write(w, base);
+        }
+        let pq = self.iommu.registers().pq;
+        let (page_base, page_bytes) = (pq.base_address(), 16u64 << pq.log2_entries());
+        if self.pq.started && first >= page_base && last - page_base.min(last) < page_bytes {
+            return self.page_record_write(w);
         }
         if let Some(update) = self.mrif_write(w) {
             return update;
@@ -721,6 +734,9 @@ impl Scoreboard {
                 why = Some(format!("the end on m_dev of\n{}", q.line()));
             }
         }
+        if self.ats.blocks_fence() {
+            why = Some("every ATS.INVAL before it has completed or timed out".to_string());
+        }
         if let Some(why) = why {
             let mut lines = why.lines();
             let want = lines.next().unwrap_or_default().to_string();
@@ -877,6 +893,11 @@ impl Scoreboard {
                 }
                 self.advance_commands();
             }
+            WriteFor::Page {
+                first,
+                slots,
+                epoch,
+            } if epoch == self.pq.epoch => self.page_record_answered(first, slots, fine),
             WriteFor::Update { .. } => self.on_update_done(&w, b, mem),
             WriteFor::Mrif { job } => {
                 // A poisoned word is refused on B as well: only the word tells why.
@@ -924,7 +945,7 @@ impl Scoreboard {
         }
         let seen = architected(seen);
         let position = self.fq.faults.iter().position(|f| {
-            self.options_of(f.of, f.own.as_ref())
+            self.options_of(f)
                 .any(|o| architected(o.to_words()) == seen)
         });
         if self.fq.recent.len() >= 16 {
@@ -938,7 +959,7 @@ impl Scoreboard {
                 for n in 0..self.fq.faults.len() {
                     let f = &self.fq.faults[n];
                     let same = self
-                        .options_of(f.of, f.own.as_ref())
+                        .options_of(f)
                         .any(|o| architected(o.to_words()) == seen);
                     self.fq.faults[n].merged |= same;
                 }
@@ -959,7 +980,7 @@ impl Scoreboard {
         let best = (0..self.fq.faults.len())
             .filter_map(|n| {
                 let f = &self.fq.faults[n];
-                self.options_of(f.of, f.own.as_ref())
+                self.options_of(f)
                     .map(|o| (likeness(o), *o))
                     .max_by_key(|(l, _)| *l)
                     .map(|(l, o)| (l, n, o))
@@ -968,11 +989,15 @@ impl Scoreboard {
             .filter(|(l, _, _)| *l >= 4);
         match best {
             Some((_, n, option)) => {
-                let story = self.fq.faults[n]
-                    .of
-                    .and_then(|r| self.dev.get(r))
-                    .map(|q| q.line())
-                    .unwrap_or_default();
+                let f = &self.fq.faults[n];
+                let story = match f.asker.and_then(|s| self.askers.get(s)) {
+                    Some(a) => a.line(),
+                    None => {
+                        f.of.and_then(|r| self.dev.get(r))
+                            .map(|q| q.line())
+                            .unwrap_or_default()
+                    }
+                };
                 self.take_fault(n);
                 self.fail(
                     Check::RecordContent,
@@ -994,18 +1019,17 @@ impl Scoreboard {
     }
 
     /// The records that a fault may have.
-    fn options_of<'a>(
-        &'a self,
-        of: Option<Ref>,
-        own: Option<&'a FaultRecord>,
-    ) -> impl Iterator<Item = &'a FaultRecord> {
-        let verdicts = of
-            .and_then(|r| self.dev.get(r))
-            .map_or(&[][..], |q| q.legal.verdicts.as_slice());
+    pub(crate) fn options_of<'a>(&'a self, f: &'a Fault) -> impl Iterator<Item = &'a FaultRecord> {
+        let asked = f.asker.and_then(|s| self.askers.get(s)).map(|a| &a.legal);
+        let verdicts =
+            f.of.and_then(|r| self.dev.get(r))
+                .map(|q| &q.legal)
+                .or(asked)
+                .map_or(&[][..], |l| l.verdicts.as_slice());
         verdicts
             .iter()
             .filter_map(crate::Verdict::record)
-            .chain(own)
+            .chain(f.own.as_ref())
     }
 
     /// The block can reach these bytes at all.

@@ -4,7 +4,7 @@
 use iommu_golden::FaultRecord;
 
 use crate::dev::Ref;
-use crate::irq::{CIP, FIP, NAMES, SOURCES, vector};
+use crate::irq::{CIP, FIP, NAMES, PIP, SOURCES, vector};
 use crate::queues::{Fault, Kind, Store, lost};
 use crate::{Check, Scoreboard};
 
@@ -13,6 +13,39 @@ impl Scoreboard {
 
     /// A fault that has, or may have, a record coming.
     pub(crate) fn push_fault(&mut self, of: Option<Ref>, own: Option<FaultRecord>, certain: bool) {
+        self.push(of, None, own, certain);
+    }
+
+    /// The same for a walk that no device request is behind.
+    pub(crate) fn push_fault_of_asker(&mut self, serial: u64, certain: bool) {
+        self.push(None, Some(serial), None, certain);
+    }
+
+    /// Its record must, or may, come; and is awaited from now on.
+    pub(crate) fn fault_of_asker(&mut self, serial: u64, certain: bool) {
+        let now = self.now;
+        if let Some(f) = self.fq.faults.iter_mut().find(|f| f.asker == Some(serial)) {
+            f.certain = certain;
+            f.since = now;
+        }
+    }
+
+    /// No record can come for this walk.
+    pub(crate) fn drop_fault_of_asker(&mut self, serial: u64) {
+        self.fq.faults.retain(|f| f.asker != Some(serial));
+        if let Some(a) = self.askers.get_mut(serial) {
+            a.awaits_record = false;
+        }
+        self.check_overflow();
+    }
+
+    fn push(
+        &mut self,
+        of: Option<Ref>,
+        asker: Option<u64>,
+        own: Option<FaultRecord>,
+        certain: bool,
+    ) {
         let mut lost = 0;
         if !self.fq.control.on_lo {
             lost |= lost::OFF;
@@ -22,6 +55,7 @@ impl Scoreboard {
         }
         self.fq.faults.push_back(Fault {
             of,
+            asker,
             own,
             certain,
             since: self.now,
@@ -103,6 +137,7 @@ impl Scoreboard {
         if f.lost & lost::FULL != 0 {
             self.check_overflow();
         }
+        self.asker_recorded(f.asker);
         if let Some(r) = f.of {
             if let Some(q) = self.dev.get_mut(r) {
                 q.awaits_record = false;
@@ -112,16 +147,28 @@ impl Scoreboard {
         }
     }
 
+    fn asker_recorded(&mut self, asker: Option<u64>) {
+        if let Some(a) = asker.and_then(|s| self.askers.get_mut(s)) {
+            a.awaits_record = false;
+            self.askers.tidy();
+        }
+    }
+
     /// Fault `n` is settled without a record of its own. True if that is right.
     pub(crate) fn settle_fault(&mut self, n: usize) {
         let Some(f) = self.fq.faults.remove(n) else {
             return;
         };
-        let story =
-            f.of.and_then(|r| self.dev.get(r))
-                .map(|q| q.line())
-                .unwrap_or_default();
+        let story = match f.asker.and_then(|s| self.askers.get(s)) {
+            Some(a) => a.line(),
+            None => {
+                f.of.and_then(|r| self.dev.get(r))
+                    .map(|q| q.line())
+                    .unwrap_or_default()
+            }
+        };
         let record = self.record_of(&f);
+        self.asker_recorded(f.asker);
         if let Some(r) = f.of {
             if let Some(q) = self.dev.get_mut(r) {
                 q.awaits_record = false;
@@ -157,16 +204,9 @@ impl Scoreboard {
                 r.cause, r.ttyp, r.did, r.iotval, r.iotval2
             )
         };
-        let of = f.of.and_then(|r| self.dev.get(r)).and_then(|q| {
-            q.legal.verdicts.iter().find_map(|v| match v {
-                crate::Verdict::Deny {
-                    record: Some(r), ..
-                } => Some(text(r)),
-                _ => None,
-            })
-        });
-        of.or_else(|| f.own.as_ref().map(text))
-            .unwrap_or_else(|| "a record".into())
+        self.options_of(f)
+            .next()
+            .map_or_else(|| "a record".into(), text)
     }
 
     // ---- commands
@@ -179,6 +219,7 @@ impl Scoreboard {
             match c.kind {
                 Kind::Fetching => break,
                 Kind::Plain => {}
+                Kind::Ats(message, invalidation) => self.owe(message, invalidation),
                 Kind::Illegal | Kind::Faulty => {
                     if !c.noted {
                         changed = true;
@@ -197,8 +238,26 @@ impl Scoreboard {
                 Kind::Fence(f) => {
                     let waits = (f.pr && self.dev.unfinished(false, c.forwards).is_some())
                         || (f.pw && self.dev.unfinished(true, c.forwards).is_some());
-                    if waits {
+                    if waits || self.ats.blocks_fence() {
                         break;
+                    }
+                    if self.ats.timed_out.1 {
+                        // "cmd_to ... is set when a IOFENCE.C command detects that one or more
+                        // previous commands ... have timed out".
+                        if !c.noted {
+                            changed = true;
+                            if let Some(c) = self.cq.cmds.front_mut() {
+                                c.noted = true;
+                            }
+                            if self.ats.timed_out.0 {
+                                self.cq.timeout.must(now, limit);
+                            } else {
+                                self.cq.timeout.may(now);
+                            }
+                        }
+                        if self.ats.timed_out.0 {
+                            break;
+                        }
                     }
                     if f.av && c.store != Store::Done {
                         if !c.noted && (c.store == Store::Failed || !self.reachable(f.addr.0, 4)) {
@@ -277,11 +336,17 @@ impl Scoreboard {
         for bit in [
             &mut self.cq.memory_fault,
             &mut self.cq.illegal,
+            &mut self.cq.timeout,
             &mut self.cq.fence_w_ip,
         ] {
             bit.tick(now);
         }
-        for bit in [&mut self.fq.memory_fault, &mut self.fq.overflow] {
+        for bit in [
+            &mut self.fq.memory_fault,
+            &mut self.fq.overflow,
+            &mut self.pq.memory_fault,
+            &mut self.pq.overflow,
+        ] {
             bit.tick(now);
         }
         self.update_levels();
@@ -294,8 +359,8 @@ impl Scoreboard {
     pub(crate) fn update_levels(&mut self) {
         let (messages, now, settle) = (self.messages(), self.now, self.bounds.settle);
         let c = &self.cq;
-        let hi = c.memory_fault.hi || c.illegal.hi || c.fence_w_ip.hi;
-        let lo = c.memory_fault.lo || c.illegal.lo || c.fence_w_ip.lo;
+        let hi = c.memory_fault.hi || c.illegal.hi || c.timeout.hi || c.fence_w_ip.hi;
+        let lo = c.memory_fault.lo || c.illegal.lo || c.timeout.lo || c.fence_w_ip.lo;
         let (ie_hi, ie_lo) = (c.control.ie_hi, c.control.ie_lo);
         self.irq
             .level(CIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
@@ -305,6 +370,12 @@ impl Scoreboard {
         let (ie_hi, ie_lo) = (f.control.ie_hi, f.control.ie_lo);
         self.irq
             .level(FIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
+        let p = &self.pq;
+        let hi = p.memory_fault.hi || p.overflow.hi;
+        let lo = p.memory_fault.lo || p.overflow.lo;
+        let (ie_hi, ie_lo) = (p.control.ie_hi, p.control.ie_lo);
+        self.irq
+            .level(PIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
     }
 
     pub(crate) fn on_wires(&mut self, wires: u16) {

@@ -2,7 +2,7 @@
 
 use iommu_bus::event::Resp;
 use iommu_bus::mem::SparseMemory;
-use iommu_golden::{RegSize, offset};
+use iommu_golden::{Capabilities, RegSize, offset};
 
 use crate::irq::{CIP, FIP, NAMES, SOURCES};
 use crate::ports::{RegRead, RegWrite};
@@ -58,8 +58,10 @@ impl Scoreboard {
             return;
         };
         let old = self.iommu.clone();
+        let debug;
         match self.iommu.write_reg(at, size, value) {
             Ok(effects) => {
+                debug = effects.debug_request;
                 if let Some(why) = effects.unspecified {
                     self.unspecified = Some((now, why));
                 }
@@ -85,6 +87,14 @@ impl Scoreboard {
                     translation = true;
                 }
                 offset::FCTL => translation = true,
+                offset::PQB => self.regs.unknown.set(offset::PQH, true),
+                offset::PQH => self.check_page_room(),
+                offset::PQCSR if self.iommu.capabilities().has(Capabilities::ATS) => {
+                    self.begin_page_csr(value);
+                }
+                _ if (offset::IOCOUNTINH..offset::TR_REQ_IOVA).contains(&at) => {
+                    self.hpm_write(at, old.registers());
+                }
                 offset::IOMMU_QOSID => {
                     self.qos = crate::Qos {
                         old: crate::own_user(&old),
@@ -120,6 +130,9 @@ impl Scoreboard {
                 _ => {}
             }
         }
+        if debug {
+            self.begin_debug(mem);
+        }
         // Interrupt state of the golden copy is not used: the pins are followed instead.
         if translation {
             self.irq.moved = now;
@@ -145,6 +158,7 @@ impl Scoreboard {
             self.cq.memory_fault.clear();
             self.cq.illegal.clear();
             self.cq.fence_w_ip.clear();
+            self.cq.timeout.clear();
             self.cq.raising.clear();
             self.cq.wsi.clear();
             self.cq.seen = 0;
@@ -154,6 +168,7 @@ impl Scoreboard {
         if starts || !enable {
             // What was fetched may be dropped.
             self.oracle.log.restart();
+            self.ats.queue_off();
             self.mem.epoch += 1;
             self.cq.cmds.clear();
         }
@@ -161,6 +176,14 @@ impl Scoreboard {
         self.cq.reported_stuck = false;
         if value & 1 << 8 != 0 {
             self.cq.memory_fault.begin_clear(now);
+        }
+        if value & 1 << 9 != 0 {
+            self.cq.timeout.begin_clear(now);
+            // The fence that told is fetched again, and finds that nothing has timed out since.
+            self.ats.timed_out.0 = false;
+            if !self.cq.timeout.hi {
+                self.ats.timed_out.1 = false;
+            }
         }
         if value & 1 << 10 != 0 {
             self.cq.illegal.begin_clear(now);
@@ -171,7 +194,8 @@ impl Scoreboard {
             self.cq.wsi.retain(|count| *count >= seen);
             self.cq.raise_cleared = now;
         }
-        if value & (1 << 8 | 1 << 10) != 0 && self.cq.cmds.front().is_some_and(|c| c.noted) {
+        if value & (1 << 8 | 1 << 9 | 1 << 10) != 0 && self.cq.cmds.front().is_some_and(|c| c.noted)
+        {
             // The command at cqh, and those behind it, are fetched again.
             self.cq.cmds.clear();
             self.mem.epoch += 1;
@@ -275,6 +299,7 @@ impl Scoreboard {
                     for bit in [
                         &mut self.cq.memory_fault,
                         &mut self.cq.illegal,
+                        &mut self.cq.timeout,
                         &mut self.cq.fence_w_ip,
                     ] {
                         bit.end_clear(limit);
@@ -303,6 +328,12 @@ impl Scoreboard {
                         let messages = self.messages();
                         self.irq.end_clear(n, messages, now, settle);
                     }
+                }
+                offset::PQCSR if self.iommu.capabilities().has(Capabilities::ATS) => {
+                    self.end_page_csr(value);
+                }
+                _ if (offset::IOCOUNTINH..offset::TR_REQ_IOVA).contains(&at) => {
+                    self.hpm_written(at);
                 }
                 _ if (offset::MSI_CFG_TBL..offset::MSI_CFG_TBL + 256).contains(&at) => {
                     let v = usize::from((at - offset::MSI_CFG_TBL) / 16);
@@ -348,7 +379,13 @@ impl Scoreboard {
         });
     }
 
-    pub(crate) fn on_reg_read_done(&mut self, addr: u16, data: u64, resp: Resp) {
+    pub(crate) fn on_reg_read_done(
+        &mut self,
+        addr: u16,
+        data: u64,
+        resp: Resp,
+        mem: &SparseMemory,
+    ) {
         let Some(read) = self.regs.reads.pop_front().filter(|r| r.addr == addr) else {
             self.fail(
                 Check::RegisterResponse,
@@ -375,6 +412,12 @@ impl Scoreboard {
         }
         self.counters.register_reads += 1;
         self.refresh(read.at);
+        if self.debug_read(addr, data, read.at, mem) {
+            return;
+        }
+        if self.hpm_read(addr, data, read.at) && addr != offset::IOCOUNTOVF {
+            return;
+        }
         let whole = addr.is_multiple_of(8)
             && !custom(addr)
             && self.iommu.read_reg(addr, RegSize::Eight).is_ok();
@@ -411,10 +454,11 @@ impl Scoreboard {
             offset::FQCSR => self.read_fault_csr(value, asked),
             offset::IPSR => self.read_pending(value, asked),
             offset::DDTP => self.read_ddtp(value, asked),
-            // Counters and the debug interface move by themselves.
-            _ if (offset::IOCOUNTOVF..offset::IOCOUNTINH).contains(&addr)
-                || (offset::IOHPMCYCLES..offset::IOMMU_QOSID).contains(&addr)
-                || custom(addr) => {}
+            offset::PQCSR => self.read_page_csr(value, asked),
+            offset::PQT => self.read_page_tail(value, asked),
+            // Compared as a whole, or by nobody.
+            offset::IOCOUNTOVF => {}
+            _ if custom(addr) => {}
             _ => {
                 let want = self.iommu.read_reg(addr, RegSize::Four).unwrap_or(0) as u32;
                 if want != value && !self.regs.unknown.get(addr) {
@@ -467,17 +511,12 @@ impl Scoreboard {
     }
 
     /// Checks enable, interrupt enable, on and busy of a queue; true if the rest may be trusted.
-    fn read_control(&mut self, fault_queue: bool, value: u32, asked: u64) {
-        let (check, which) = if fault_queue {
-            (Check::FaultStatus, "fqcsr")
-        } else {
-            (Check::CommandStatus, "cqcsr")
-        };
+    pub(crate) fn read_control(&mut self, which: Which, value: u32, asked: u64) {
         let limit = self.control_limit();
-        let control = if fault_queue {
-            &mut self.fq.control
-        } else {
-            &mut self.cq.control
+        let (check, which, control) = match which {
+            Which::Command => (Check::CommandStatus, "cqcsr", &mut self.cq.control),
+            Which::Fault => (Check::FaultStatus, "fqcsr", &mut self.fq.control),
+            Which::Page => (Check::PageStatus, "pqcsr", &mut self.pq.control),
         };
         let (on, busy) = (value >> 16 & 1 != 0, value >> 17 & 1 != 0);
         let mut wrong = None;
@@ -520,9 +559,10 @@ impl Scoreboard {
     }
 
     fn read_command_csr(&mut self, value: u32, asked: u64) {
-        self.read_control(false, value, asked);
+        self.read_control(Which::Command, value, asked);
         let bits = [
             (8, "cqmf", &mut self.cq.memory_fault),
+            (9, "cmd_to", &mut self.cq.timeout),
             (10, "cmd_ill", &mut self.cq.illegal),
             (11, "fence_w_ip", &mut self.cq.fence_w_ip),
         ];
@@ -530,8 +570,7 @@ impl Scoreboard {
         for (n, name, bit) in bits {
             check_bit(value >> n & 1 != 0, name, bit, asked, &mut wrong);
         }
-        // cmd_to needs ATS; the rest is reserved.
-        let zero = value & !(0xf000_0000 | 0x3_0d03);
+        let zero = value & !(0xf000_0000 | 0x3_0f03);
         if zero != 0 {
             wrong.push(format!("bits {zero:#x} zero"));
         }
@@ -553,7 +592,7 @@ impl Scoreboard {
     }
 
     fn read_fault_csr(&mut self, value: u32, asked: u64) {
-        self.read_control(true, value, asked);
+        self.read_control(Which::Fault, value, asked);
         let bits = [
             (8, "fqmf", &mut self.fq.memory_fault),
             (9, "fqof", &mut self.fq.overflow),
@@ -616,7 +655,7 @@ impl Scoreboard {
             }
             return;
         }
-        let stopped = self.cq.illegal.lo || self.cq.memory_fault.lo;
+        let stopped = self.cq.illegal.lo || self.cq.memory_fault.lo || self.cq.timeout.lo;
         let within = if self.timing.mem.stopped {
             u64::MAX / 2
         } else {
@@ -694,7 +733,15 @@ impl Scoreboard {
     }
 }
 
-fn check_bit(
+/// A queue with a control register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Command,
+    Fault,
+    Page,
+}
+
+pub(crate) fn check_bit(
     value: bool,
     name: &str,
     bit: &mut crate::sticky::Sticky,

@@ -79,6 +79,8 @@ pub(crate) enum WriteFor {
     Record { first: u64, slots: u32, epoch: u32 },
     /// Store of the fence with this count.
     Fence { count: u64, epoch: u32 },
+    /// Page-request records; count of the first.
+    Page { first: u64, slots: u32, epoch: u32 },
     /// Interrupt message.
     Message { vector: u8, addr: u64 },
     /// A/D update: size and values of the entry; found in a walk when it was sent.

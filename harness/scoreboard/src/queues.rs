@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use iommu_golden::FaultRecord;
-use iommu_golden::command::Iofence;
+use iommu_golden::command::{AtsMessage, Iofence};
 
 use crate::dev::Ref;
 use crate::sticky::Sticky;
@@ -121,6 +121,8 @@ pub(crate) enum Kind {
     Plain,
     /// A fence.
     Fence(Iofence),
+    /// It sends a message: an invalidation request, or a page request group response.
+    Ats(AtsMessage, bool),
     /// Illegal or unsupported.
     Illegal,
     /// Memory answered the fetch with an error.
@@ -181,6 +183,8 @@ pub(crate) struct CommandQueue {
     pub(crate) memory_fault: Sticky,
     pub(crate) illegal: Sticky,
     pub(crate) fence_w_ip: Sticky,
+    /// `cmd_to`.
+    pub(crate) timeout: Sticky,
     /// Count that `cqt` stands for: software only ever moves it on.
     pub(crate) end: u64,
     /// Fences with WSI that could complete: count, and since when.
@@ -225,6 +229,8 @@ pub(crate) mod lost {
 pub(crate) struct Fault {
     /// The refused request: its verdicts say what is to be recorded.
     pub(crate) of: Option<Ref>,
+    /// Another walk that may be refused.
+    pub(crate) asker: Option<u64>,
     /// What is to be recorded where no request is behind it.
     pub(crate) own: Option<FaultRecord>,
     /// A record must come; else it only may.

@@ -125,6 +125,14 @@ pub struct Counters {
     pub records_lost: u64,
     /// Interrupt messages written.
     pub messages: u64,
+    /// ATS translation requests accepted.
+    pub ats_requests: u64,
+    /// Page requests and stop markers accepted.
+    pub page_requests: u64,
+    /// Page-request records written.
+    pub page_records: u64,
+    /// Answers of the debug interface compared.
+    pub debug_requests: u64,
     /// A/D bits set.
     pub updates: u64,
     /// A bits set that nobody asked for, where dut.yaml allows speculation.

@@ -10,8 +10,11 @@ use iommu_golden::{Capabilities, Cause, Command, Config, FaultRecord, Igs, Spa, 
 use crate::*;
 
 mod atomics;
+mod ats;
 mod legal;
+mod monitor;
 mod mrif;
+mod pages;
 
 const DDT: u64 = 0x1000;
 const ROOT: u64 = 0x2000;
@@ -1724,7 +1727,10 @@ fn an_entry_whose_memory_became_faulty_may_still_be_held() {
 fn every_check_has_a_test_that_fails_it() {
     let tests = [
         include_str!("tests.rs"),
+        include_str!("tests/ats.rs"),
         include_str!("tests/atomics.rs"),
+        include_str!("tests/monitor.rs"),
+        include_str!("tests/pages.rs"),
         include_str!("tests/legal.rs"),
         include_str!("tests/mrif.rs"),
     ]

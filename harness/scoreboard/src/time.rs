@@ -2,8 +2,10 @@
 
 use iommu_bus::timing::PortTiming;
 
+use crate::askers::{AskFor, Asker};
 use crate::config::{ScoreboardConfig, Timing};
 use crate::dev::{Fate, bytes};
+use crate::queues::Kind;
 use crate::{Check, Scoreboard};
 
 /// Clocks within which things must end.
@@ -76,12 +78,16 @@ impl Scoreboard {
             self.irq.delay(clocks);
             self.cq.head.delay(clocks);
             self.fq.tail.delay(clocks);
+            self.pq.tail.delay(clocks);
             for bit in [
                 &mut self.cq.memory_fault,
                 &mut self.cq.illegal,
+                &mut self.cq.timeout,
                 &mut self.cq.fence_w_ip,
                 &mut self.fq.memory_fault,
                 &mut self.fq.overflow,
+                &mut self.pq.memory_fault,
+                &mut self.pq.overflow,
             ] {
                 bit.delay(clocks);
             }
@@ -110,6 +116,7 @@ impl Scoreboard {
             self.oracle.words.prune(oldest);
             self.past.retain(|p| p.until.is_none_or(|u| u >= oldest));
         }
+        self.hpm_time();
         self.check_quiet_wires();
         self.check_registers_alive();
         if self.bounds.stalled {
@@ -122,6 +129,8 @@ impl Scoreboard {
         self.check_faults();
         self.check_messages();
         self.check_mrif(false);
+        self.check_ats(false);
+        self.check_pages(false);
     }
 
     fn check_registers_alive(&mut self) {
@@ -145,7 +154,11 @@ impl Scoreboard {
     /// Queues follow their enable bits in time, whether or not software looks.
     fn check_controls(&mut self) {
         let limit = self.control_limit();
-        for control in [&mut self.cq.control, &mut self.fq.control] {
+        for control in [
+            &mut self.cq.control,
+            &mut self.fq.control,
+            &mut self.pq.control,
+        ] {
             if let Some((_, Some(done))) = control.changing
                 && done.max(self.bounds.since) + limit < self.now
             {
@@ -204,7 +217,18 @@ impl Scoreboard {
     /// No command is left that could go on.
     fn commands_at_rest(&self) -> bool {
         let caught_up = self.cq.head.hi == self.cq.end;
-        !self.cq.control.on_hi || caught_up || self.cq.memory_fault.hi || self.cq.illegal.hi
+        let waits = self.ats.blocks_fence()
+            && self
+                .cq
+                .cmds
+                .front()
+                .is_some_and(|c| matches!(c.kind, Kind::Fence(_)));
+        !self.cq.control.on_hi
+            || caught_up
+            || waits
+            || self.cq.memory_fault.hi
+            || self.cq.illegal.hi
+            || self.cq.timeout.hi
     }
 
     fn check_faults(&mut self) {
@@ -213,7 +237,11 @@ impl Scoreboard {
             |f: &crate::queues::Fault, now: u64, since: u64| f.since.max(since) + limit < now;
         while let Some(n) = self.fq.faults.iter().position(|f| {
             let answered =
-                f.of.is_none_or(|r| self.dev.get(r).is_none_or(|q| q.answered));
+                f.of.is_none_or(|r| self.dev.get(r).is_none_or(|q| q.answered))
+                    && f.asker.is_none_or(|s| {
+                        let waits = |a: &Asker| a.open && a.what != AskFor::Message;
+                        !self.askers.get(s).is_some_and(waits)
+                    });
             answered && late(f, self.now, self.bounds.since)
         }) {
             self.settle_fault(n);
@@ -293,6 +321,8 @@ impl Scoreboard {
             );
         }
         self.check_mrif(true);
+        self.check_ats(true);
+        self.check_pages(true);
         while !self.fq.faults.is_empty() {
             self.settle_fault(0);
         }
@@ -326,6 +356,9 @@ impl Scoreboard {
             && faults
             && messages
             && self.mrif.jobs.is_empty()
+            && self.ats.is_idle()
+            && self.pages_idle()
+            && self.debug.as_ref().is_none_or(|d| d.over.is_some())
             && self.regs.reads.is_empty()
             && self.regs.writes.is_empty()
             && self.commands_at_rest()

@@ -21,7 +21,7 @@ fn rig(exclusive: bool) -> Rig {
 
 impl Rig {
     /// AtomicCompare of 8 bytes at `addr`, executed as memory does; all but its B.
-    fn compare(&mut self, addr: u64, from: u64, to: u64) {
+    pub(super) fn compare(&mut self, addr: u64, from: u64, to: u64) {
         let axi = AxiAddr {
             atop: 0b11_0001,
             burst: if addr & 15 == 0 {
@@ -49,7 +49,7 @@ impl Rig {
         self.clock(&[Event::MemR(r(40, old, Resp::Okay, true))]);
     }
 
-    fn updated(&mut self) {
+    pub(super) fn updated(&mut self) {
         self.clock(&[Event::MemB(b(40, Resp::Okay))]);
     }
 

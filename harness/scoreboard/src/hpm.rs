@@ -1,0 +1,385 @@
+//! The performance monitor: exact where the specification defines what is counted, bounded where
+//! caches decide (walks, TLB misses).
+
+use iommu_golden::hpm::{EventIds, HpmEvent, matches};
+use iommu_golden::{Capabilities, Registers, Request, RequestKind, offset};
+
+use crate::irq::PMIP;
+use crate::{Check, Scoreboard};
+
+/// A counter: the value is surely at least `lo`, at most `hi`, wraps not taken off.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counter {
+    lo: u128,
+    hi: u128,
+    /// Requests accepted before do not surely count.
+    since: u64,
+    /// It has wrapped since its OF bit was written: surely, possibly.
+    wrapped: (bool, bool),
+}
+
+/// What is known about the counters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hpm {
+    counters: [Counter; 31],
+    cycles: Counter,
+    /// Clock up to which `cycles` was advanced, and whether it counts: surely, possibly.
+    at: u64,
+    running: (bool, bool),
+}
+
+/// Events that a request may make, and how many of each at most. A walk may be made twice where
+/// an A/D update fails; a second stage serves every level of the first and of the directory.
+const AT_MOST: [(HpmEvent, u128); 5] = [
+    (HpmEvent::TlbMiss, 2),
+    (HpmEvent::DeviceDirectoryWalk, 2),
+    (HpmEvent::ProcessDirectoryWalk, 2),
+    (HpmEvent::FirstStageWalk, 2),
+    (HpmEvent::SecondStageWalk, 24),
+];
+
+fn kind_of(r: &Request) -> HpmEvent {
+    match r.kind {
+        RequestKind::Untranslated => HpmEvent::Untranslated,
+        RequestKind::Translated => HpmEvent::Translated,
+        RequestKind::AtsTranslation => HpmEvent::AtsTranslation,
+    }
+}
+
+fn ids(r: &Request) -> EventIds {
+    EventIds {
+        device_id: r.did(),
+        process_id: r.process_id.map(|p| p & 0xf_ffff),
+        ..EventIds::default()
+    }
+}
+
+/// How many events that this selector counts a request may make.
+fn at_most(selector: u64, r: &Request) -> u128 {
+    // GSCID and PSCID are not known here: a filter on them may let it through.
+    let by_context = selector >> 62 & 1 == 1;
+    let open = selector & !(3 << 60);
+    let s = if by_context { open } else { selector };
+    let of = |e: HpmEvent| matches(s, e, &ids(r));
+    if of(kind_of(r)) {
+        return 1;
+    }
+    AT_MOST.iter().find(|(e, _)| of(*e)).map_or(0, |(_, n)| *n)
+}
+
+impl Scoreboard {
+    fn hpm_counters(&self) -> usize {
+        if self.iommu.capabilities().has(Capabilities::HPM) {
+            usize::from(self.cfg.golden.choices.hpm_counters.min(31))
+        } else {
+            0
+        }
+    }
+
+    fn counts(&self, n: usize) -> bool {
+        let now = self.iommu.registers().iocountinh >> (n + 1) & 1 == 0;
+        let old = self
+            .before
+            .as_ref()
+            .is_some_and(|b| b.registers().iocountinh >> (n + 1) & 1 == 0);
+        now || old
+    }
+
+    /// A request was accepted.
+    pub(crate) fn hpm_begin(&mut self, r: &Request) {
+        for n in 0..self.hpm_counters() {
+            let selector = self.iommu.registers().iohpmevt[n];
+            let old = self.before.as_ref().map(|b| b.registers().iohpmevt[n]);
+            let most = at_most(selector, r).max(old.map_or(0, |s| at_most(s, r)));
+            if most > 0 && self.counts(n) {
+                self.hpm.counters[n].hi += most;
+                self.hpm_wraps(n);
+            }
+        }
+    }
+
+    /// A request was answered: events of its kind have been counted.
+    pub(crate) fn hpm_end(&mut self, r: &Request, accepted: u64) {
+        for n in 0..self.hpm_counters() {
+            let c = &mut self.hpm.counters[n];
+            let regs = self.iommu.registers();
+            let sure = accepted >= c.since
+                && regs.iocountinh >> (n + 1) & 1 == 0
+                && matches(regs.iohpmevt[n], kind_of(r), &ids(r));
+            if sure && c.lo < c.hi {
+                c.lo += 1;
+                self.hpm_wraps(n);
+            }
+        }
+    }
+
+    /// Overflow: OF, and an interrupt if OF was 0.
+    fn hpm_wraps(&mut self, n: usize) {
+        let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
+        let c = &mut self.hpm.counters[n];
+        let new = (c.lo >= limit, c.hi >= limit);
+        let old = c.wrapped;
+        let now = (new.0 || old.0, new.1 || old.1);
+        c.wrapped = now;
+        if self.iommu.registers().iohpmevt[n] >> 63 == 0 {
+            if now.0 && !old.0 {
+                self.cause(PMIP, true);
+            } else if now.1 && !old.1 {
+                self.cause(PMIP, false);
+            }
+        }
+    }
+
+    /// Lets `iohpmcycles` count up to `now`.
+    fn hpm_cycles(&mut self, now: u64) {
+        let passed = u128::from(now.saturating_sub(self.hpm.at));
+        self.hpm.at = self.hpm.at.max(now);
+        let limit = 1u128 << self.cfg.golden.choices.hpm_cycle_bits.min(63);
+        let c = &mut self.hpm.cycles;
+        if self.hpm.running.0 {
+            c.lo += passed;
+        }
+        if self.hpm.running.1 {
+            c.hi += passed;
+        }
+        let old = c.wrapped;
+        c.wrapped.0 |= c.lo >= limit;
+        c.wrapped.1 |= c.hi >= limit;
+        let now = c.wrapped;
+        if self.iommu.registers().iohpmcycles >> 63 == 0 {
+            if now.0 && !old.0 {
+                self.cause(PMIP, true);
+            } else if now.1 && !old.1 {
+                self.cause(PMIP, false);
+            }
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn hpm_time(&mut self) {
+        if self.hpm_counters() > 0 && !self.in_reset {
+            self.hpm_cycles(self.now);
+        }
+    }
+
+    /// A write of one of these registers was accepted.
+    pub(crate) fn hpm_write(&mut self, at: u16, old: &Registers) {
+        if self.hpm_counters() == 0 {
+            return;
+        }
+        let now = self.now;
+        self.hpm_cycles(now);
+        let regs = self.iommu.registers().clone();
+        let open: Vec<Request> = self
+            .dev
+            .live()
+            .filter(|(_, q)| !q.answered)
+            .map(|(_, q)| q.request())
+            .chain(self.askers.open().map(|a| a.request))
+            .collect();
+        let in_flight = |selector| open.iter().map(|r| at_most(selector, r)).sum::<u128>();
+        if at == offset::IOCOUNTINH {
+            let runs = |r: &Registers| r.iocountinh & 1 == 0;
+            self.hpm.running = (
+                runs(old) && runs(&regs),
+                runs(old) || runs(&regs) || self.hpm.running.1,
+            );
+            for n in 0..self.hpm_counters() {
+                self.hpm.counters[n].since = u64::MAX;
+                self.hpm.counters[n].hi += in_flight(regs.iohpmevt[n]);
+            }
+        } else if (offset::IOHPMCYCLES..offset::IOHPMCTR1).contains(&at) {
+            let value = u128::from(regs.iohpmcycles & !(1 << 63));
+            let c = &mut self.hpm.cycles;
+            (c.lo, c.hi, c.wrapped) = (value, value, (false, false));
+        } else if (offset::IOHPMCTR1..offset::IOHPMEVT1).contains(&at) {
+            let n = usize::from((at - offset::IOHPMCTR1) / 8);
+            if n < self.hpm_counters() {
+                let value = u128::from(regs.iohpmctr[n]);
+                let flight = in_flight(regs.iohpmevt[n]);
+                let c = &mut self.hpm.counters[n];
+                let wrapped = c.wrapped;
+                *c = Counter {
+                    lo: value,
+                    hi: value + flight,
+                    since: u64::MAX,
+                    wrapped,
+                };
+            }
+        } else if (offset::IOHPMEVT1..offset::TR_REQ_IOVA).contains(&at) {
+            let n = usize::from((at - offset::IOHPMEVT1) / 8);
+            if n < self.hpm_counters() {
+                let flight = in_flight(regs.iohpmevt[n]);
+                let c = &mut self.hpm.counters[n];
+                c.since = u64::MAX;
+                c.hi += flight;
+                // What wrapped before is in the bit that was written over.
+                let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
+                let (lo, hi) = (c.lo % limit, c.hi - c.lo + c.lo % limit);
+                (c.lo, c.hi, c.wrapped) = (lo, hi, (false, hi >= limit));
+            }
+        }
+    }
+
+    /// The write was answered.
+    pub(crate) fn hpm_written(&mut self, at: u16) {
+        if self.hpm_counters() == 0 {
+            return;
+        }
+        let now = self.now;
+        self.hpm_cycles(now);
+        if at == offset::IOCOUNTINH {
+            let runs = self.iommu.registers().iocountinh & 1 == 0;
+            self.hpm.running = (runs, runs);
+        } else if (offset::IOHPMCYCLES..offset::IOHPMCTR1).contains(&at) {
+            // The write took effect at some clock between its acceptance and now.
+            let c = &mut self.hpm.cycles;
+            c.lo = u128::from(self.iommu.registers().iohpmcycles & !(1 << 63));
+        }
+        for c in &mut self.hpm.counters {
+            if c.since == u64::MAX {
+                c.since = now;
+            }
+        }
+    }
+
+    /// Compares a read of a register of the monitor. True if it is one.
+    pub(crate) fn hpm_read(&mut self, addr: u16, data: u64, asked: u64) -> bool {
+        let of_counter = |a: u16| usize::from(a / 8);
+        let cycles = offset::IOHPMCYCLES..offset::IOHPMCTR1;
+        let values = offset::IOHPMCTR1..offset::IOHPMEVT1;
+        let events = offset::IOHPMEVT1..offset::TR_REQ_IOVA;
+        if !(cycles.contains(&addr)
+            || values.contains(&addr)
+            || events.contains(&addr)
+            || addr == offset::IOCOUNTOVF)
+        {
+            return false;
+        }
+        let number = self.hpm_counters();
+        let upper = addr % 8 == 4;
+        let unknown = |b: &Self, a: u16| b.regs.unknown.get(a) || b.regs.unknown.get(a ^ 4);
+        if number == 0 || (addr != offset::IOCOUNTOVF && unknown(self, addr)) {
+            return number != 0;
+        }
+        let choices = &self.cfg.golden.choices;
+        let (count_bits, cycle_bits) = (choices.hpm_counter_bits, choices.hpm_cycle_bits);
+        let mut want = None;
+        if addr == offset::IOCOUNTOVF {
+            self.hpm_cycles(asked);
+            let (lo, hi) = self.overflow_bits();
+            let value = data as u32;
+            // The upper half of this doubleword is iocountinh.
+            if value & !hi != 0 || lo & !value != 0 {
+                want = Some(format!("{lo:#010x}, with any of {:#010x}", hi & !lo));
+            }
+        } else if cycles.contains(&addr) {
+            let lo = {
+                self.hpm_cycles(asked);
+                self.hpm.cycles.lo
+            };
+            self.hpm_cycles(self.now);
+            let c = self.hpm.cycles;
+            if !within(lo, c.hi, cycle_bits, data & !(1 << 63), upper) {
+                want = Some(format!("{lo:#x} to {:#x}", c.hi));
+            }
+            let of = self.iommu.registers().iohpmcycles >> 63 == 1;
+            let (sure, maybe) = (of || c.wrapped.0, of || c.wrapped.1);
+            let seen = data >> 63 == 1;
+            if (sure && !seen) || (seen && !maybe) {
+                want = Some(format!("OF {}", u8::from(sure)));
+            }
+        } else if values.contains(&addr) {
+            let n = of_counter(addr - offset::IOHPMCTR1);
+            if n >= number {
+                want = (data != 0).then(|| "0: there is no such counter".into());
+            } else {
+                let c = self.hpm.counters[n];
+                if within(c.lo, c.hi, count_bits, data, upper) {
+                    if !upper {
+                        let limit = 1u128 << count_bits.min(64);
+                        let ahead = (u128::from(data) + limit - c.lo % limit) % limit;
+                        self.hpm.counters[n].lo = c.lo + ahead;
+                    }
+                } else {
+                    want = Some(format!("{:#x} to {:#x}", c.lo, c.hi));
+                }
+            }
+        } else {
+            let n = of_counter(addr - offset::IOHPMEVT1);
+            let written = if n < number {
+                self.iommu.registers().iohpmevt[n]
+            } else {
+                0
+            };
+            let lanes = if upper { !0 << 32 } else { !0 };
+            let c = self.hpm.counters.get(n).copied().unwrap_or_default();
+            let of = written >> 63 == 1;
+            let seen = data >> 63 == 1;
+            let fine = (data ^ written) & lanes & !(1 << 63) == 0
+                && (seen || !(of || c.wrapped.0))
+                && (!seen || of || c.wrapped.1);
+            if !fine {
+                want = Some(format!("{written:#018x}, OF aside"));
+            }
+        }
+        if let Some(want) = want {
+            let check = if self.regs.written {
+                Check::HpmCounter
+            } else {
+                Check::ResetValue
+            };
+            self.fail(
+                check,
+                format!("register {addr:#05x}: {want}"),
+                format!("{data:#018x}"),
+                format!("iocountinh {:#x}", self.iommu.registers().iocountinh),
+            );
+        }
+        true
+    }
+
+    /// `iocountovf`: surely, possibly.
+    fn overflow_bits(&self) -> (u32, u32) {
+        let regs = self.iommu.registers();
+        let bit = |of: bool, n: usize| u32::from(of) << n;
+        let c = &self.hpm.cycles;
+        let of = regs.iohpmcycles >> 63 == 1;
+        let (mut lo, mut hi) = (bit(of || c.wrapped.0, 0), bit(of || c.wrapped.1, 0));
+        for n in 0..self.hpm_counters() {
+            let c = &self.hpm.counters[n];
+            let of = regs.iohpmevt[n] >> 63 == 1;
+            lo |= bit(of || c.wrapped.0, n + 1);
+            hi |= bit(of || c.wrapped.1, n + 1);
+        }
+        (lo, hi)
+    }
+
+    /// After reset everything counts from zero.
+    pub(crate) fn hpm_reset(&mut self) {
+        self.hpm = Hpm {
+            at: self.now,
+            running: (true, true),
+            ..Hpm::default()
+        };
+    }
+}
+
+/// Whether a value read lies in a range, wraps taken off; only its upper half counts if `upper`.
+fn within(lo: u128, hi: u128, bits: u8, data: u64, upper: bool) -> bool {
+    let limit = 1u128 << bits.min(64);
+    if hi - lo >= limit {
+        return true;
+    }
+    if upper {
+        let half = |v: u128| (v % limit) >> 32;
+        let seen = u128::from(data >> 32);
+        let (from, to) = (half(lo), half(hi));
+        return if from <= to {
+            (from..=to).contains(&seen)
+        } else {
+            seen >= from || seen <= to
+        };
+    }
+    (u128::from(data) + limit - lo % limit) % limit <= hi - lo && u128::from(data) < limit
+}

@@ -1,0 +1,585 @@
+//! The ATS channels: translation requests and their completions, invalidations.
+
+use iommu_bus::ats::{AtsInvalidation, AtsInvalidationDone, AtsRange, AtsRequest};
+use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
+use iommu_golden::command::AtsMessage;
+use iommu_golden::{
+    Access, AtsCompletion, AtsStatus, Capabilities, FaultRecord, Iommu, Iova, Label, MemError,
+    Memory, Request, RequestKind, Spa, WalkEvent,
+};
+
+use crate::askers::AskFor;
+use crate::atomics::Owner;
+use crate::oracle::{Legal, Load, Query, Verdict};
+use crate::{Check, Scoreboard};
+
+/// A translation request that waits for (more of) its completion.
+#[derive(Debug)]
+struct Open {
+    request: AtsRequest,
+    asker: u64,
+    /// Ranges that have come, and the bytes that they cover.
+    ranges: u16,
+    covered: u64,
+}
+
+/// A message that a command asks for and that has not left.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    pub(crate) message: AtsMessage,
+    pub(crate) invalidation: bool,
+    /// Its command's count, of this epoch of the queue; since when it could have left.
+    pub(crate) count: u64,
+    pub(crate) epoch: u32,
+    pub(crate) since: u64,
+    /// The queue was switched off meanwhile: it may be dropped.
+    pub(crate) optional: bool,
+}
+
+/// An invalidation request in flight.
+#[derive(Debug, Clone, Copy)]
+struct Tag {
+    device_id: u32,
+    segment_valid: bool,
+    completions: u8,
+    sent: u64,
+}
+
+/// What is under way on the ATS channels.
+#[derive(Debug, Default)]
+pub(crate) struct Ats {
+    open: Vec<Open>,
+    pub(crate) owed: Vec<Owed>,
+    tags: [Option<Tag>; 32],
+    /// Invalidations have timed out since the last fence that told: surely, possibly.
+    pub(crate) timed_out: (bool, bool),
+}
+
+impl Ats {
+    /// A fence has to wait for these.
+    pub(crate) fn blocks_fence(&self) -> bool {
+        self.tags.iter().any(Option::is_some)
+            || self.owed.iter().any(|o| o.invalidation && !o.optional)
+    }
+
+    /// Nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.owed.iter().all(|o| o.optional)
+    }
+
+    /// The command queue was switched off.
+    pub(crate) fn queue_off(&mut self) {
+        for o in &mut self.owed {
+            o.optional = true;
+        }
+        self.timed_out.0 = false;
+    }
+}
+
+/// The tables as they stand, for messages: only a device context is looked up.
+pub(crate) struct Plain<'a>(pub(crate) &'a SparseMemory);
+
+impl Memory for Plain<'_> {
+    fn load(&mut self, addr: Spa, size: u8, _: &Label) -> Result<u64, MemError> {
+        match self.0.fault_for(addr.0, size.into(), FaultAccess::Read) {
+            Some(MemFault::Poison) => Err(MemError::Corrupt),
+            Some(MemFault::SlvErr | MemFault::DecErr) => Err(MemError::Access),
+            None if size == 4 => Ok(self.0.read_u32(addr.0).into()),
+            None => Ok(self.0.read_u64(addr.0)),
+        }
+    }
+
+    fn store(&mut self, _: Spa, _: &[u8], _: &Label) -> Result<(), MemError> {
+        Ok(())
+    }
+
+    fn compare_and_swap(
+        &mut self,
+        addr: Spa,
+        size: u8,
+        _: u64,
+        _: u64,
+        label: &Label,
+    ) -> Result<u64, MemError> {
+        self.load(addr, size, label)
+    }
+
+    fn fetch_or(&mut self, addr: Spa, _: u64, _: bool, label: &Label) -> Result<u64, MemError> {
+        self.load(addr, 8, label)
+    }
+}
+
+/// Adds the directory entries that a message's look-up reads.
+pub(crate) fn add_loads(iommu: &Iommu, event: &WalkEvent<'_>, out: &mut Legal) {
+    if let WalkEvent::Load { addr, label, .. } = event {
+        let len = match label {
+            Label::Dc { .. } => iommu.config().capabilities.dc_size() as u32,
+            _ => 8,
+        };
+        if !iommu.reachable(*addr, len.into()) {
+            return;
+        }
+        out.add_load(Load {
+            addr: addr.0,
+            len,
+            directory: true,
+            user: crate::own_user(iommu),
+            label: *label,
+            big: iommu.registers().be,
+            done: false,
+        });
+    }
+}
+
+/// What the golden model is asked for an ATS translation request.
+fn request_of(r: &AtsRequest, addr: u64) -> Request {
+    Request {
+        device_id: r.device_id,
+        process_id: r.process_id,
+        privileged: r.privileged,
+        kind: RequestKind::AtsTranslation,
+        access: match (r.no_write, r.execute) {
+            (false, _) => Access::Write,
+            (true, true) => Access::Execute,
+            (true, false) => Access::Read,
+        },
+        execute_requested: r.execute,
+        cxl: r.cxl,
+        iova: Iova(addr),
+        len: 4096,
+    }
+}
+
+/// What a range has wrong against a completion, if anything.
+fn mismatch(c: &AtsCompletion, r: &AtsRange) -> Option<String> {
+    let status = match c.status {
+        AtsStatus::Success => 0,
+        AtsStatus::UnsupportedRequest => 1,
+        AtsStatus::CompleterAbort => 4,
+    };
+    if r.status != status {
+        return Some(format!("status {status}"));
+    }
+    if status != 0 {
+        return None;
+    }
+    let p = &c.permissions;
+    let flags = [
+        ("R", p.read, r.read),
+        ("W", p.write, r.write),
+        ("X", p.execute, r.execute),
+        ("U", c.untranslated_only, r.untranslated),
+        ("N", c.no_snoop, r.no_snoop),
+        ("Global", c.global, r.global),
+        ("Priv", c.privileged, r.privileged),
+        ("CXL.io", c.cxl_io.unwrap_or(r.cxl_io), r.cxl_io),
+    ];
+    if let Some((name, want, _)) = flags.into_iter().find(|f| f.1 != f.2) {
+        return Some(format!("{name} {}", u8::from(want)));
+    }
+    if r.ama != c.ama {
+        return Some(format!("AMA {}", c.ama));
+    }
+    // "The translated address returned with such completions is UNSPECIFIED."
+    if !(p.read || p.write || p.execute) || c.untranslated_only {
+        return None;
+    }
+    let range = r.range_log2();
+    if range > c.range_log2 {
+        return Some(format!("a range of at most 2^{} bytes", c.range_log2));
+    }
+    let base = c.address >> range << range;
+    (r.base() != base).then(|| format!("address {base:#x}"))
+}
+
+impl Scoreboard {
+    /// What the oracle says about a request that is not on `s_dev`, from `since` on.
+    fn consult(&mut self, request: &Request, since: u64, mem: &SparseMemory, legal: &mut Legal) {
+        let query = Query {
+            request: *request,
+            accepted: since,
+            write: false,
+            lax: false,
+        };
+        if !self.legal(&query, mem, legal) {
+            self.fail(
+                Check::OracleBound,
+                format!("at most {} walks for one request", crate::oracle::BOUND),
+                "more: too many edits at once; nothing is known about this request",
+                format!("{request:x?}"),
+            );
+        }
+    }
+
+    /// Adds to a walk's legal outcomes what the oracle says now.
+    pub(crate) fn ask_asker(&mut self, serial: u64, mem: &SparseMemory) {
+        let Some(a) = self.askers.get_mut(serial) else {
+            return;
+        };
+        if a.what == AskFor::Message {
+            self.ask_message(serial, mem);
+            return;
+        }
+        let (request, since) = (a.request, a.since);
+        let mut legal = std::mem::take(&mut a.legal);
+        legal.verdicts.clear();
+        legal.updates.clear();
+        self.consult(&request, since, mem, &mut legal);
+        if self
+            .askers
+            .get(serial)
+            .is_some_and(|a| a.what == AskFor::Debug)
+        {
+            debug_verdicts(&request, &mut legal);
+        }
+        let may_record = legal.verdicts.iter().any(|v| v.record().is_some());
+        let Some(a) = self.askers.get_mut(serial) else {
+            return;
+        };
+        a.legal = legal;
+        if may_record && !a.awaits_record {
+            a.awaits_record = true;
+            self.push_fault_of_asker(serial, false);
+        } else if !may_record && a.awaits_record {
+            self.drop_fault_of_asker(serial);
+        }
+    }
+
+    /// Asks again for the walks that a change has touched.
+    pub(crate) fn askers_again(&mut self, mem: &SparseMemory) {
+        let again: Vec<u64> = self
+            .askers
+            .open_mut()
+            .filter_map(|a| std::mem::take(&mut a.ask_again).then_some(a.serial))
+            .collect();
+        for serial in again {
+            self.ask_asker(serial, mem);
+        }
+    }
+
+    pub(crate) fn on_ats_request(&mut self, r: AtsRequest, mem: &SparseMemory) {
+        self.in_reset = false;
+        self.counters.ats_requests += 1;
+        let request = request_of(&r, r.addr);
+        let serial = self.askers.insert(AskFor::Ats, request, self.now);
+        self.ats.open.push(Open {
+            request: r,
+            asker: serial,
+            ranges: 0,
+            covered: 0,
+        });
+        self.hpm_begin(&request);
+        self.ask_asker(serial, mem);
+    }
+
+    pub(crate) fn on_ats_completion(&mut self, r: AtsRange, mem: &SparseMemory) {
+        let Some(n) = self.ats.open.iter().position(|o| o.request.tag == r.tag) else {
+            // The agent reports a tag that is not outstanding.
+            return;
+        };
+        let open = &mut self.ats.open[n];
+        let (request, serial, first) = (open.request, open.asker, open.ranges == 0);
+        open.ranges += 1;
+        let at = request.addr.wrapping_add(open.covered);
+        open.covered = open.covered.wrapping_add(1u64 << r.range_log2().min(63));
+        let too_many = open.ranges > u16::from(request.length) + 1;
+        let more = Legal::default();
+        let legal = if first {
+            self.askers
+                .get(serial)
+                .map(|a| a.legal.clone())
+                .unwrap_or(more)
+        } else {
+            let mut legal = more;
+            let since = self.askers.get(serial).map_or(self.now, |a| a.since);
+            self.consult(&request_of(&request, at), since, mem, &mut legal);
+            legal
+        };
+        self.check_range(&r, &legal, serial, first);
+        let story = || {
+            self.askers
+                .get(serial)
+                .map(|a| a.line())
+                .unwrap_or_default()
+        };
+        if too_many || (r.status != 0 && !(first && r.last)) {
+            let story = story();
+            self.fail(
+                Check::AtsCompletion,
+                format!(
+                    "at most {} ranges, one for a refusal",
+                    u16::from(request.length) + 1
+                ),
+                format!("{r:x?}"),
+                story,
+            );
+        }
+        if r.last {
+            self.end_ats_request(n, &r);
+        }
+    }
+
+    fn check_range(&mut self, r: &AtsRange, legal: &Legal, serial: u64, first: bool) {
+        let mut wrong = Vec::new();
+        let mut early = false;
+        let mut right = false;
+        for v in &legal.verdicts {
+            let Verdict::Ats {
+                completion,
+                after_update,
+            } = v
+            else {
+                continue;
+            };
+            match mismatch(completion, r) {
+                None if *after_update => early = true,
+                None => right = true,
+                Some(why) => wrong.push(why),
+            }
+        }
+        if self.awaits_update(Owner::Asker(serial)) {
+            early = true;
+        } else if right {
+            return;
+        }
+        let story = self
+            .askers
+            .get(serial)
+            .map(|a| a.line())
+            .unwrap_or_default();
+        if early {
+            self.fail(
+                Check::UpdateLate,
+                "the B of its A/D update before the completion",
+                format!("{r:x?}"),
+                story,
+            );
+            return;
+        }
+        wrong.dedup();
+        let place = if first { "" } else { " (further range)" };
+        self.fail(
+            Check::AtsCompletion,
+            wrong.join(" or "),
+            format!("{r:x?}{place}"),
+            story,
+        );
+    }
+
+    fn end_ats_request(&mut self, n: usize, r: &AtsRange) {
+        let open = self.ats.open.remove(n);
+        let serial = open.asker;
+        let Some(a) = self.askers.get_mut(serial) else {
+            return;
+        };
+        a.open = false;
+        let (request, since) = (a.request, a.since);
+        // Only the record of what was answered may come.
+        let fits = |v: &Verdict| matches!(v, Verdict::Ats { completion, .. } if mismatch(completion, r).is_none());
+        if a.legal.verdicts.iter().any(fits) {
+            a.legal.verdicts.retain(fits);
+        }
+        let records = a
+            .legal
+            .verdicts
+            .iter()
+            .filter(|v| v.record().is_some())
+            .count();
+        let (none, all) = (records == 0, records == a.legal.verdicts.len());
+        if a.awaits_record {
+            if none {
+                self.drop_fault_of_asker(serial);
+            } else {
+                self.fault_of_asker(serial, all);
+            }
+        }
+        self.hpm_end(&request, since);
+        self.askers.tidy();
+        self.advance_commands();
+    }
+
+    // ---- invalidations
+
+    /// A command that sends a message could have been executed.
+    pub(crate) fn owe(&mut self, message: AtsMessage, invalidation: bool) {
+        self.ats.owed.push(Owed {
+            message,
+            invalidation,
+            count: self.cq.head.hi,
+            epoch: self.mem.epoch,
+            since: self.now,
+            optional: false,
+        });
+    }
+
+    pub(crate) fn on_ats_invalidation(&mut self, m: AtsInvalidation) {
+        self.cq.progress = self.now;
+        let fits = |o: &Owed| {
+            o.invalidation
+                && o.message.payload == m.payload
+                && o.message.process_id == m.process_id
+                && same_target(&o.message, m.device_id, m.segment_valid)
+        };
+        match self.ats.owed.iter().position(fits) {
+            Some(n) => {
+                let owed = self.ats.owed.remove(n);
+                // What is fenced before it has completed: a translation completion that still
+                // rests on what was invalidated there would make the device hold it for ever.
+                if owed.epoch == self.mem.epoch {
+                    self.commands_seen(owed.count);
+                }
+            }
+            None => {
+                let due: Vec<String> = self
+                    .ats
+                    .owed
+                    .iter()
+                    .filter(|o| o.invalidation)
+                    .map(|o| format!("{:x?}", o.message))
+                    .collect();
+                let want = if due.is_empty() {
+                    "no invalidation request: no fetched ATS.INVAL asks for it".into()
+                } else {
+                    due.join(" or ")
+                };
+                let story = self.command_story();
+                self.fail(Check::AtsInvalidation, want, format!("{m:x?}"), story);
+            }
+        }
+        let now = self.now;
+        let tag = Tag {
+            device_id: m.device_id,
+            segment_valid: m.segment_valid,
+            completions: 0,
+            sent: now,
+        };
+        if let Some(old) = self.ats.tags[usize::from(m.itag & 31)].replace(tag) {
+            self.fail(
+                Check::ItagReused,
+                format!("ITag {} not in use", m.itag),
+                format!("{m:x?}"),
+                format!("in use since {} for {:#08x}", old.sent, old.device_id),
+            );
+        }
+    }
+
+    pub(crate) fn on_ats_done(&mut self, d: AtsInvalidationDone, mem: &SparseMemory) {
+        if !self.iommu.capabilities().has(Capabilities::ATS) {
+            return;
+        }
+        let request = Request::read(d.device_id, Iova(0));
+        let serial = self.askers.insert(AskFor::Message, request, self.now);
+        self.messages.push(crate::on_pq::Message {
+            asker: serial,
+            kind: crate::on_pq::MessageKind::Done(d),
+            options: Vec::new(),
+        });
+        self.ask_asker(serial, mem);
+        let taken = self
+            .messages
+            .last()
+            .is_some_and(|m| m.options.iter().any(|o| !o.refused()));
+        if !taken {
+            return;
+        }
+        let needed = if d.count & 7 == 0 { 8 } else { d.count & 7 };
+        for (n, slot) in self.ats.tags.iter_mut().enumerate() {
+            let Some(t) = slot else { continue };
+            let sender = t.device_id as u16 == d.device_id as u16
+                && (!t.segment_valid || t.device_id >> 16 == d.device_id >> 16);
+            if d.itags >> n & 1 == 1 && sender {
+                t.completions = t.completions.saturating_add(1);
+                if t.completions >= needed {
+                    *slot = None;
+                }
+            }
+        }
+        self.advance_commands();
+    }
+
+    /// The protocol's time-out has passed for everything that was sent before.
+    pub(crate) fn on_ats_timeout(&mut self) {
+        let now = self.now;
+        for slot in &mut self.ats.tags {
+            if let Some(t) = slot {
+                self.ats.timed_out.1 = true;
+                // One sent in this very clock may count as sent after.
+                self.ats.timed_out.0 |= t.sent + 1 < now;
+                *slot = None;
+            }
+        }
+        self.advance_commands();
+    }
+
+    /// Messages that do not leave, requests that get no completion.
+    pub(crate) fn check_ats(&mut self, all: bool) {
+        let (now, since) = (self.now, self.bounds.since);
+        let limit = self.bounds.request + self.bounds.other * self.askers.open().count() as u64;
+        let late = |at: u64| all || at.max(since) + 2 * limit < now;
+        while let Some(n) = self
+            .ats
+            .open
+            .iter()
+            .position(|o| self.askers.get(o.asker).is_some_and(|a| late(a.since)))
+        {
+            let open = self.ats.open.remove(n);
+            let story = self
+                .askers
+                .get(open.asker)
+                .map(|a| a.line())
+                .unwrap_or_default();
+            if let Some(a) = self.askers.get_mut(open.asker) {
+                a.open = false;
+            }
+            self.fail(
+                Check::RequestStuck,
+                format!("a completion of tag {:#x}", open.request.tag),
+                "none",
+                story,
+            );
+        }
+        let bound = self.command_limit();
+        while let Some(n) = self
+            .ats
+            .owed
+            .iter()
+            .position(|o| all || o.since.max(since) + bound < now)
+        {
+            let owed = self.ats.owed.remove(n);
+            if owed.optional {
+                continue;
+            }
+            let (check, what) = if owed.invalidation {
+                (Check::AtsInvalidation, "an invalidation request")
+            } else {
+                (Check::PageResponse, "a page request group response")
+            };
+            self.fail(
+                check,
+                format!("{what}: {:x?}", owed.message),
+                format!("none since {}", owed.since),
+                String::new(),
+            );
+        }
+    }
+}
+
+/// The target of a message on the pins is that of the command.
+pub(crate) fn same_target(m: &AtsMessage, device_id: u32, segment_valid: bool) -> bool {
+    m.rid == device_id as u16
+        && m.segment.is_some() == segment_valid
+        && m.segment.is_none_or(|s| u32::from(s) == device_id >> 16)
+}
+
+/// "... in MRIF mode, then the process stops and reports a Transaction type disallowed".
+fn debug_verdicts(request: &Request, legal: &mut Legal) {
+    for v in &mut legal.verdicts {
+        if let Verdict::Mrif { target, .. } = *v {
+            let cause = iommu_golden::Cause::TypeDisallowed;
+            *v = Verdict::Deny {
+                record: (!target.dtf).then(|| FaultRecord::of_request(cause, request, 0)),
+                cause: Some(cause.code()),
+            };
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The performance monitor and the debug interface.
+
+use super::*;
+
+fn rig() -> Rig {
+    let mut cfg = config();
+    cfg.golden.capabilities = cfg
+        .golden
+        .capabilities
+        .with(Capabilities::HPM | Capabilities::DBG);
+    Rig::with(cfg, true)
+}
+
+impl Rig {
+    fn read8(&mut self, addr: u16, value: u64) {
+        self.clock(&[Event::RegReadAccepted { addr }]);
+        self.clock(&[Event::RegReadDone {
+            addr,
+            data: value,
+            resp: Resp::Okay,
+        }]);
+    }
+}
+
+const EVENT: u16 = offset::IOHPMEVT1;
+const VALUE: u16 = offset::IOHPMCTR1;
+
+#[test]
+fn untranslated_requests_are_counted_exactly() {
+    for (value, right) in [(2, true), (1, false), (3, false)] {
+        let mut rig = rig();
+        rig.write8(EVENT, 1);
+        rig.write8(VALUE, 0);
+        rig.good_read(1, RW);
+        rig.good_read(2, RW);
+        rig.read8(VALUE, value);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::HpmCounter);
+        }
+    }
+}
+
+#[test]
+fn hpm_counter_filters_and_inhibits() {
+    // Another device's, another kind's, or none while inhibited.
+    let filter = 1 | 1 << 61;
+    for (selector, inhibit, value) in [
+        (filter, 0, 1),
+        (filter | 5 << 36, 0, 0),
+        (2, 0, 0),
+        (1, 2, 0),
+    ] {
+        let mut rig = rig();
+        rig.write8(EVENT, selector);
+        rig.write8(VALUE, 0);
+        rig.write(offset::IOCOUNTINH, inhibit);
+        rig.good_read(1, RW);
+        rig.read8(VALUE, value);
+        rig.fine();
+        rig.read8(VALUE, value + 1);
+        rig.only(Check::HpmCounter);
+    }
+}
+
+#[test]
+fn walks_are_bounded() {
+    let mut rig = rig();
+    rig.write8(EVENT, 7);
+    rig.write8(VALUE, 0);
+    rig.good_read(1, RW);
+    rig.read8(VALUE, 1);
+    rig.fine();
+    rig.read8(VALUE, 0); // it goes back
+    rig.only(Check::HpmCounter);
+    let mut rig = self::rig();
+    rig.write8(EVENT, 7);
+    rig.write8(VALUE, 0);
+    rig.good_read(1, RW);
+    rig.read8(VALUE, 50);
+    rig.only(Check::HpmCounter);
+}
+
+#[test]
+fn an_overflow_sets_of_and_interrupts() {
+    let mut rig = rig();
+    rig.write8(offset::ICVEC, 0x310);
+    rig.write8(EVENT, 1);
+    rig.write8(VALUE, u64::MAX);
+    rig.good_read(1, RW);
+    rig.idle(SETTLE);
+    rig.clock(&[Event::Wsi(8)]);
+    rig.read8(VALUE, 0);
+    rig.read8(EVENT, 1 << 63 | 1);
+    rig.read(offset::IOCOUNTOVF, 2);
+    rig.read(offset::IPSR, 4);
+    rig.end();
+    rig.fine();
+    rig.read8(EVENT, 1);
+    rig.only(Check::HpmCounter);
+}
+
+#[test]
+fn cycles_count_clocks() {
+    for (off, right) in [(0, true), (-40, false), (40, false)] {
+        let mut rig = rig();
+        rig.write8(offset::IOHPMCYCLES, 1000);
+        let from = rig.cycle;
+        rig.idle(100);
+        let passed = (rig.cycle - from) as i64 + 1;
+        rig.read8(offset::IOHPMCYCLES, (1000 + passed + off) as u64);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::HpmCounter);
+        }
+    }
+}
+
+/// Go, for a read of this page; walks, and ends.
+fn debug(rig: &mut Rig, iova: u64) {
+    rig.write8(offset::TR_REQ_IOVA, iova);
+    rig.write8(offset::TR_REQ_CTL, 1 | 8);
+    rig.read8(offset::TR_REQ_CTL, 1 | 8);
+    rig.walk(iova);
+    rig.read8(offset::TR_REQ_CTL, 8);
+}
+
+#[test]
+fn debug_response_right_and_wrong() {
+    let right = (PA >> 12) << 10;
+    for (value, fine) in [
+        (right, true),
+        (right + (1 << 10), false),
+        (right | 1 << 7, false),
+        (right | 1 << 9, false),
+        (1, false),
+    ] {
+        let mut rig = rig();
+        debug(&mut rig, RW);
+        rig.read8(offset::TR_RESPONSE, value);
+        if fine {
+            rig.read8(offset::TR_RESPONSE, value);
+            rig.end();
+            rig.fine();
+        } else {
+            rig.only(Check::DebugResponse);
+        }
+    }
+    // A fault is told, and recorded.
+    let mut rig = rig();
+    debug(&mut rig, NONE);
+    rig.record_at(
+        0,
+        Rig::record(Cause::ReadPageFault, false, NONE),
+        Resp::Okay,
+    );
+    rig.clock(&[Event::Wsi(2)]);
+    rig.read8(offset::TR_RESPONSE, 1);
+    rig.end();
+    rig.fine();
+    // It never ends.
+    let mut rig = self::rig();
+    rig.write8(offset::TR_REQ_IOVA, RW);
+    rig.write8(offset::TR_REQ_CTL, 9);
+    rig.idle(100_000);
+    rig.read8(offset::TR_REQ_CTL, 9);
+    rig.only(Check::DebugResponse);
+}
