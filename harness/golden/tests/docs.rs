@@ -73,6 +73,7 @@ fn every_test_is_on_the_page() {
         "ats.rs",
         "pitfalls.rs",
         "allocations.rs",
+        "corners.rs",
         "fuzz.rs",
         "metamorphic.rs",
     ] {
