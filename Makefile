@@ -27,6 +27,9 @@ COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),
           $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
 COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 
+# make random PROFILE="smoke faults": several, all of them with PROFILE=all.
+PROFILES := $(foreach p,$(PROFILE),--profile "$(p)")
+
 .PHONY: help setup build sim random list duts mutants synth test test-second regression lint fmt clippy unit doc clean
 
 help:
@@ -39,7 +42,9 @@ help:
 	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL;"
 	@echo "                      small and large are presets of ours"
 	@echo "  DUT=soft            the specification in software; soft:<bug> a wrong one (make duts lists them)"
-	@echo "make random SEEDS=n   random test cases, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
+	@echo "make random SEEDS=n   random tests, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
+	@echo "  PROFILE=name        what they draw from: names of testcases/profiles, or all"
+	@echo "  MINUTES=m           seed after seed for so long, instead of SEEDS"
 	@echo "make list             the test cases, a line each"
 	@echo "make duts             the devices under test, a line each"
 	@echo "make test             everything that CI checks"
@@ -61,7 +66,7 @@ sim: build
 	@$(COSIM) run $(if $(TEST),--test "$(TEST)") $(COMMON)
 
 random: build
-	@$(COSIM) random --seeds $(or $(SEEDS),20) $(COMMON)
+	@$(COSIM) random $(PROFILES) --seeds $(or $(SEEDS),20) $(if $(MINUTES),--minutes $(MINUTES)) $(COMMON)
 
 list: build
 	@$(COSIM) list
@@ -128,6 +133,8 @@ regression: build
 	@echo "== short regression"
 	@$(COSIM) run --short --out $(OUT)/run
 	@$(COSIM) random --seeds 3 --out $(OUT)/random
+	@echo "== every profile"
+	@$(COSIM) random --profile all --seeds 2 --out $(OUT)/profiles
 	@echo "== short regression of the stub"
 	@$(COSIM) run --short --dut stub --out $(OUT)/stub
 	@echo "== short regression of the stub with a bug: it has to fail"

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iommu_testcase::Case;
 
-use crate::cli::{Cli, Command, CommonArgs, ListArgs, RandomArgs, RunArgs};
+use crate::cli::{Cli, Command, CommonArgs, ListArgs, RunArgs};
 use crate::dut::{Dut, Kind};
-use crate::report::{self, RunResult, Verdict};
+use crate::random::{RandomPart, Seen};
+use crate::report::{self, Hashes, RunResult, Verdict};
 use crate::run::{self, Outcome, Setup, Wave};
 use crate::suite::{Job, Suite, Ticket};
 
@@ -44,7 +45,7 @@ pub fn main(cli: Cli) -> ExitCode {
     }
     let done = match &cli.command {
         Command::Run(a) => run_cases(a),
-        Command::Random(a) => random(a),
+        Command::Random(a) => crate::random::command(a),
         Command::List(a) => list(a),
     };
     match done {
@@ -77,7 +78,21 @@ fn list(a: &ListArgs) -> miette::Result<ExitCode> {
 
 fn run_cases(a: &RunArgs) -> miette::Result<ExitCode> {
     let dut = Dut::find(&a.common.root, &a.common.dut)?;
-    let cases = select(iommu_testcase::load_all(&a.common.root)?, &a.test)?;
+    let mut all = iommu_testcase::load_all(&a.common.root)?;
+    for name in &a.test {
+        // A file from elsewhere, such as a reduced test.
+        let path = Path::new(name);
+        if path.extension().is_some_and(|e| e == "yaml")
+            && path.exists()
+            && !all.iter().any(|c| same_file(&c.file, path))
+        {
+            all.push(Case {
+                file: path.to_owned(),
+                ..iommu_testcase::testcase::load(path, name)?
+            });
+        }
+    }
+    let cases = select(all, &a.test)?;
     let runs = Runs::new(&a.common, &dut, "make sim", a.short);
     let jobs: Vec<_> = cases
         .into_iter()
@@ -87,28 +102,14 @@ fn run_cases(a: &RunArgs) -> miette::Result<ExitCode> {
             case,
             seed: a.seed,
             runs: &runs,
+            random: None,
         })
         .collect();
     runs.all(&jobs)
 }
 
-fn random(a: &RandomArgs) -> miette::Result<ExitCode> {
-    let dut = Dut::find(&a.common.root, &a.common.dut)?;
-    let runs = Runs::new(&a.common, &dut, "make random", false);
-    let case = iommu_testcase::random::case();
-    let jobs: Vec<_> = (0..a.seeds)
-        .map(|n| {
-            let seed = a.seed.wrapping_add(n);
-            TestJob {
-                name: format!("random seed {seed}"),
-                replay: runs.replay(&format!("SEEDS=1 SEED={seed}")),
-                case: case.clone(),
-                seed,
-                runs: &runs,
-            }
-        })
-        .collect();
-    runs.all(&jobs)
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The cases that are named; an unknown name is an error with the nearest valid one.
@@ -120,7 +121,7 @@ fn select(cases: Vec<Case>, names: &[String]) -> miette::Result<Vec<Case>> {
         Some(prefix) => case.name.starts_with(prefix),
         None => {
             case.name == name
-                || case.file.as_path() == Path::new(name)
+                || same_file(&case.file, Path::new(name))
                 || case.tags.iter().any(|t| t == name)
         }
     };
@@ -142,7 +143,7 @@ fn select(cases: Vec<Case>, names: &[String]) -> miette::Result<Vec<Case>> {
 }
 
 /// What all jobs of an invocation share.
-struct Runs<'a> {
+pub(crate) struct Runs<'a> {
     common: &'a CommonArgs,
     dut: &'a Dut,
     again: &'static str,
@@ -152,7 +153,12 @@ struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    fn new(common: &'a CommonArgs, dut: &'a Dut, again: &'static str, short: bool) -> Self {
+    pub(crate) fn new(
+        common: &'a CommonArgs,
+        dut: &'a Dut,
+        again: &'static str,
+        short: bool,
+    ) -> Self {
         Self {
             common,
             dut,
@@ -162,15 +168,29 @@ impl<'a> Runs<'a> {
         }
     }
 
-    fn replay(&self, what: &str) -> String {
-        let dut = match self.common.dut.as_str() {
-            "iommu-cosim" => String::new(),
-            other => format!(" DUT={other}"),
-        };
-        format!("{} {what}{dut}", self.again)
+    pub(crate) fn replay(&self, what: &str) -> String {
+        format!("{} {what}{}", self.again, self.named())
     }
 
-    fn capabilities(&self, mask: u64) -> Result<u64, String> {
+    /// The line that runs a test case from a file.
+    pub(crate) fn replay_case(&self, path: &Path, seed: u64) -> String {
+        let path = path.display();
+        format!("make sim TEST={path} SEED={seed}{}", self.named())
+    }
+
+    fn named(&self) -> String {
+        match self.common.dut.as_str() {
+            "iommu-cosim" => String::new(),
+            other => format!(" DUT={other}"),
+        }
+    }
+
+    /// Where results go.
+    pub(crate) fn out(&self) -> &Path {
+        &self.common.out
+    }
+
+    pub(crate) fn capabilities(&self, mask: u64) -> Result<u64, String> {
         let mut known = self
             .capabilities
             .lock()
@@ -181,30 +201,48 @@ impl<'a> Runs<'a> {
             .clone()
     }
 
-    fn all(&self, jobs: &[TestJob<'_>]) -> miette::Result<ExitCode> {
+    pub(crate) fn all(&self, jobs: &[TestJob<'_>]) -> miette::Result<ExitCode> {
+        let suite = self.suite(&format!("{} tests", jobs.len()));
+        let (results, wall) = suite.run(jobs);
+        self.end(results, wall, jobs.len())
+    }
+
+    /// Says what is about to be run.
+    pub(crate) fn suite(&self, what: &str) -> Suite<'static> {
         let threads = self
             .common
             .jobs
             .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
             .unwrap_or(1);
         println!(
-            "{} ({}, RTL {:016x}), Verilator {}, {} tests on {threads} threads",
+            "{} ({}, RTL {:016x}), Verilator {}, {what} on {threads} threads",
             self.dut.name,
             self.dut.yaml.display(),
             self.dut.hash,
             iommu_sim::verilator_version(),
-            jobs.len()
         );
-        let suite = Suite {
+        Suite {
             jobs: threads,
             json: self.common.out.join("results.json"),
             stop: &STOP,
-        };
-        let (results, wall) = suite.run(jobs);
-        println!(
-            "{}",
-            report::table(&results, std::io::stdout().is_terminal())
-        );
+        }
+    }
+
+    /// Prints what came of it.
+    pub(crate) fn end(
+        &self,
+        results: Vec<RunResult>,
+        wall: Duration,
+        jobs: usize,
+    ) -> miette::Result<ExitCode> {
+        /// More rows than that nobody reads; results.json has them all.
+        const ROWS: usize = 150;
+        let shown: Vec<&RunResult> = results
+            .iter()
+            .filter(|r| results.len() <= ROWS || r.verdict != Verdict::Passed)
+            .take(ROWS)
+            .collect();
+        println!("{}", report::table(&shown, std::io::stdout().is_terminal()));
         let bad: Vec<_> = results
             .iter()
             .filter(|r| matches!(r.verdict, Verdict::Failed | Verdict::Error))
@@ -212,8 +250,8 @@ impl<'a> Runs<'a> {
         for r in &bad {
             println!("{}", report::story(r));
         }
-        if results.len() < jobs.len() {
-            println!("{} tests were not begun", jobs.len() - results.len());
+        if results.len() < jobs {
+            println!("{} tests were not begun", jobs - results.len());
         }
         println!("{}", report::summary(&results, wall));
         Ok(if STOP.load(Ordering::Relaxed) {
@@ -226,12 +264,14 @@ impl<'a> Runs<'a> {
     }
 }
 
-struct TestJob<'a> {
-    name: String,
-    replay: String,
-    case: Case,
-    seed: u64,
-    runs: &'a Runs<'a>,
+pub(crate) struct TestJob<'a> {
+    pub(crate) name: String,
+    pub(crate) replay: String,
+    pub(crate) case: Case,
+    pub(crate) seed: u64,
+    pub(crate) runs: &'a Runs<'a>,
+    /// What a random test does besides.
+    pub(crate) random: Option<Arc<RandomPart>>,
 }
 
 impl TestJob<'_> {
@@ -247,6 +287,10 @@ impl TestJob<'_> {
             failures: Vec::new(),
             replay: self.replay.clone(),
             why,
+            hashes: Hashes {
+                rtl: self.runs.dut.hash,
+                profile: self.random.as_ref().map(|p| p.hash),
+            },
         }
     }
 
@@ -340,11 +384,28 @@ impl Job for TestJob<'_> {
                 Err(why) => return self.result(Verdict::Error, Some(why)),
             }
         }
-        let mut outcome = run::run(&self.case, &setup, ticket);
+        let seen = Seen::new(self.random.as_deref(), self.seed);
+        let observer = |o| seen.add(o);
+        let watched = ticket.watched(seen.wanted().then_some(&observer as _), u64::MAX);
+        let mut outcome = run::run(&self.case, &setup, &watched);
         let mut why = outcome.error.clone();
         let traceable = self.runs.dut.kind() == Kind::Rtl;
-        if !outcome.failures.is_empty() && setup.wave.is_none() && traceable {
-            why = self.record_failure(&mut outcome, &setup, ticket);
+        if !outcome.failures.is_empty() {
+            if setup.wave.is_none() && traceable {
+                why = self.record_failure(&mut outcome, &setup, ticket);
+            }
+            if let Some(part) = &self.random {
+                let reduced = part.reduce(&self.case, &setup, &outcome, self.runs, ticket);
+                why = [why, reduced]
+                    .into_iter()
+                    .flatten()
+                    .reduce(|a, b| a + "\n  " + &b);
+            }
+        } else if let Some(part) = &self.random
+            && outcome.error.is_none()
+            && !outcome.interrupted
+        {
+            part.run_again(&self.case, &setup, &mut outcome, &seen, ticket);
         }
         let verdict = if outcome.error.is_some() {
             Verdict::Error

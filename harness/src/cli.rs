@@ -19,7 +19,7 @@ pub struct Cli {
 pub enum Command {
     /// Run test cases: directed ones and recorded streams.
     Run(RunArgs),
-    /// Run random tests, one a seed.
+    /// Run random tests: profiles of testcases/profiles, one test a seed.
     Random(RandomArgs),
     /// List the test cases and what each is about, or the devices under test.
     List(ListArgs),
@@ -82,12 +82,29 @@ pub struct RandomArgs {
     /// Shared options.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// How many seeds.
+    /// Profile: its name, or the path of its file; `all` is every one. May be repeated.
+    #[arg(long, short, default_value = "smoke")]
+    pub profile: Vec<String>,
+    /// How many seeds of each profile.
     #[arg(long, default_value_t = 20)]
     pub seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1, value_parser = parse_seed)]
     pub seed: u64,
+    /// Seed after seed for so many minutes, instead of `--seeds`.
+    #[arg(long, short, value_parser = parse_minutes)]
+    pub minutes: Option<f64>,
+    /// Seconds in which a failing run is reduced to a small test case; 0 leaves it as it is.
+    #[arg(long, default_value_t = 60)]
+    pub reduce_seconds: u64,
+}
+
+/// Minutes are a positive number, at most a year.
+fn parse_minutes(s: &str) -> Result<f64, String> {
+    match s.parse() {
+        Ok(m) if m > 0.0 && m <= 525_600.0 => Ok(m),
+        _ => Err(format!("minutes are a positive number, not `{s}`")),
+    }
 }
 
 /// Seeds are unsigned 64-bit numbers, decimal or 0x-hexadecimal.
@@ -118,6 +135,8 @@ mod tests {
     fn seeds() {
         assert_eq!(parse_seed("0x10"), Ok(16));
         assert_eq!(parse_seed("17"), Ok(17));
+        assert_eq!(parse_minutes("0.5"), Ok(0.5));
+        assert!(parse_minutes("-1").is_err() && parse_minutes("NaN").is_err());
         assert!(parse_seed("-1").unwrap_err().contains("not `-1`"));
     }
 }

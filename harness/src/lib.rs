@@ -9,6 +9,8 @@ pub mod app;
 pub mod cli;
 pub mod dut;
 pub mod metrics;
+pub mod random;
+pub mod reduce;
 pub mod report;
 pub mod run;
 pub mod suite;

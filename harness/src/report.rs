@@ -91,6 +91,17 @@ pub struct RunResult {
     pub replay: String,
     /// Why it was skipped or could not run.
     pub why: Option<String>,
+    /// What it was made from.
+    pub hashes: Hashes,
+}
+
+/// Hashes of what a result depends on besides its seed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// Sources of the block.
+    pub rtl: u64,
+    /// The profile of a random test.
+    pub profile: Option<u64>,
 }
 
 impl RunResult {
@@ -135,7 +146,7 @@ fn latency_cell(l: Option<Latency>) -> Cell {
 }
 
 /// The table of results. `color` as the terminal allows.
-pub fn table(results: &[RunResult], color: bool) -> String {
+pub fn table(results: &[&RunResult], color: bool) -> String {
     let mut t = Table::new();
     t.load_style(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Disabled);
@@ -239,6 +250,9 @@ pub fn story(r: &RunResult) -> String {
         }
     }
     let _ = write!(s, "  again: {}", r.replay);
+    if let Some(hash) = r.hashes.profile {
+        let _ = write!(s, "   # profile {hash:016x}, RTL {:016x}", r.hashes.rtl);
+    }
     s
 }
 
@@ -258,6 +272,9 @@ struct JsonResult<'a> {
     failures: &'a [Failure],
     why: Option<&'a str>,
     replay: &'a str,
+    rtl_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_hash: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -294,6 +311,8 @@ pub fn write_json(path: &Path, results: &[&RunResult]) -> io::Result<()> {
             failures: &r.failures,
             why: r.why.as_deref(),
             replay: &r.replay,
+            rtl_hash: format!("{:016x}", r.hashes.rtl),
+            profile_hash: r.hashes.profile.map(|h| format!("{h:016x}")),
         })
         .collect();
     let text = serde_json::to_string_pretty(&rows).map_err(io::Error::other)?;

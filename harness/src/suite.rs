@@ -1,15 +1,16 @@
 //! Runs many tests on all cores, with a progress bar, and keeps what has been
 //! obtained whatever happens.
 
-use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use iommu_bus::event::Resp;
 
 use crate::report::{self, RunResult, Verdict};
 
@@ -31,6 +32,21 @@ pub struct Ticket<'a> {
     bars: Option<(&'a ProgressBar, &'a ProgressBar)>,
     stop: &'a AtomicBool,
     lines: &'a dyn Fn(&str),
+    observer: Option<&'a (dyn Fn(Observation) + Sync)>,
+    most_cycles: u64,
+}
+
+/// What a device saw of one of its accesses, all but the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// device_id.
+    pub device_id: u32,
+    /// Which access, in the order of submission.
+    pub number: u64,
+    /// First response that is no success, else the success.
+    pub resp: Resp,
+    /// Every beat of read data.
+    pub data: Vec<(u64, Resp)>,
 }
 
 impl<'a> Ticket<'a> {
@@ -40,7 +56,37 @@ impl<'a> Ticket<'a> {
             bars: None,
             stop,
             lines: &|_| {},
+            observer: None,
+            most_cycles: u64::MAX,
         }
+    }
+
+    /// The same, but each observation of a device is told to somebody, and the run ends after so
+    /// many cycles.
+    pub fn watched<'b>(
+        &'b self,
+        observer: Option<&'b (dyn Fn(Observation) + Sync)>,
+        most_cycles: u64,
+    ) -> Ticket<'b> {
+        Ticket {
+            bars: self.bars,
+            stop: self.stop,
+            lines: self.lines,
+            observer,
+            most_cycles,
+        }
+    }
+
+    /// A device has seen the end of an access.
+    pub fn observe(&self, make: impl FnOnce() -> Observation) {
+        if let Some(tell) = self.observer {
+            tell(make());
+        }
+    }
+
+    /// Cycles after which nobody wants to know more.
+    pub fn most_cycles(&self) -> u64 {
+        self.most_cycles
     }
 
     /// `steps` more of [`Job::work`] are done, `transactions` have been checked in all.
@@ -58,6 +104,8 @@ impl<'a> Ticket<'a> {
             bars: None,
             stop: self.stop,
             lines: self.lines,
+            observer: self.observer,
+            most_cycles: self.most_cycles,
         }
     }
 
@@ -83,10 +131,48 @@ pub struct Suite<'a> {
     pub stop: &'a AtomicBool,
 }
 
+/// How far a suite is: by the work of its jobs, or by the time it has.
+#[derive(Debug, Clone, Copy)]
+enum Extent {
+    Work(u64),
+    Time(Duration),
+}
+
 impl Suite<'_> {
     /// Runs all jobs; results come back in the order of `jobs`. A job that was
     /// not begun when the run was stopped has no result.
     pub fn run<J: Job>(&self, jobs: &[J]) -> (Vec<RunResult>, Duration) {
+        // The longest first, so that no core ends the run alone.
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(jobs[i].work()));
+        let extent = Extent::Work(jobs.iter().map(Job::work).sum());
+        let threads = self.jobs.clamp(1, jobs.len().max(1));
+        self.work(extent, threads, |n| {
+            let i = *order.get(usize::try_from(n).ok()?)?;
+            Some((i as u64, Held::Borrowed(&jobs[i])))
+        })
+    }
+
+    /// Runs job after job, as they are made, until the time is over; what is running then is
+    /// ended in good order.
+    pub fn run_for<J: Job + Send>(
+        &self,
+        time: Duration,
+        make: impl Fn(u64) -> J + Sync,
+    ) -> (Vec<RunResult>, Duration) {
+        let begin = Instant::now();
+        self.work(Extent::Time(time), self.jobs.max(1), |n| {
+            (begin.elapsed() < time).then(|| (n, Held::Owned(make(n))))
+        })
+    }
+
+    /// `next` gives the n-th job to begin, and its place among the results.
+    fn work<'j, J: Job + 'j>(
+        &self,
+        extent: Extent,
+        threads: usize,
+        next: impl Fn(u64) -> Option<(u64, Held<'j, J>)> + Sync,
+    ) -> (Vec<RunResult>, Duration) {
         let begin = Instant::now();
         let watched = std::io::stderr().is_terminal();
         let multi = MultiProgress::with_draw_target(if watched {
@@ -94,10 +180,19 @@ impl Suite<'_> {
         } else {
             ProgressDrawTarget::hidden()
         });
-        let total = multi.add(ProgressBar::new(jobs.iter().map(Job::work).sum()));
-        total.set_style(style(
-            "{elapsed_precise} [{bar:40.green/dim}] {percent:>3}%  {rate:>14}  ETA {eta}  {msg}",
-        ));
+        let total = multi.add(ProgressBar::new(match extent {
+            Extent::Work(steps) => steps,
+            Extent::Time(time) => time.as_millis() as u64,
+        }));
+        total.set_style(style(match extent {
+            Extent::Work(_) => {
+                "{elapsed_precise} [{bar:40.green/dim}] {percent:>3}%  {rate:>14}  ETA {eta}  {msg}"
+            }
+            Extent::Time(_) => {
+                "{elapsed_precise} [{bar:40.green/dim}] {percent:>3}%  ETA {eta}  {msg}"
+            }
+        }));
+        let timed = matches!(extent, Extent::Time(_));
         let say = |line: &str| {
             if watched {
                 let _ = multi.println(line);
@@ -106,40 +201,43 @@ impl Suite<'_> {
             }
         };
 
-        // The longest first, so that no core ends the run alone.
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(jobs[i].work()));
-        let queue = Mutex::new(VecDeque::from(order));
-        let results: Mutex<Vec<Option<RunResult>>> =
-            Mutex::new(jobs.iter().map(|_| None).collect());
-
+        let begun = AtomicU64::new(0);
+        let results: Mutex<Results> = Mutex::default();
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, jobs.len().max(1)) {
+            for _ in 0..threads {
                 scope.spawn(|| {
                     while !self.stop.load(Ordering::Relaxed) {
-                        let Some(i) = lock(&queue).pop_front() else {
+                        let Some((place, held)) = next(begun.fetch_add(1, Ordering::Relaxed))
+                        else {
                             break;
                         };
-                        let job = &jobs[i];
+                        let job = held.job();
                         let bar = multi.insert_before(&total, ProgressBar::new(job.work()));
                         bar.set_style(style(
                             "  {prefix:28} [{bar:24.cyan/dim}] {percent:>3}%  {msg} transactions",
                         ));
                         bar.set_prefix(job.name().to_owned());
+                        let hidden = ProgressBar::hidden();
                         let ticket = Ticket {
-                            bars: Some((&bar, &total)),
+                            bars: Some((&bar, if timed { &hidden } else { &total })),
                             stop: self.stop,
                             lines: &say,
+                            observer: None,
+                            most_cycles: u64::MAX,
                         };
                         let result = catch_unwind(AssertUnwindSafe(|| job.run(&ticket)))
                             .unwrap_or_else(|p| job.broke(panic_text(p.as_ref())));
-                        // What the job did not use of its share is done too.
-                        total.inc(job.work().saturating_sub(bar.position()));
+                        if timed {
+                            total.set_position(begin.elapsed().as_millis() as u64);
+                        } else {
+                            // What the job did not use of its share is done too.
+                            total.inc(job.work().saturating_sub(bar.position()));
+                        }
                         bar.finish_and_clear();
                         multi.remove(&bar);
                         match result.verdict {
                             Verdict::Passed | Verdict::Skipped => {
-                                if !watched {
+                                if !watched && !timed {
                                     say(&format!(
                                         "{:<8}{} ({:.1} s)",
                                         if result.verdict == Verdict::Passed {
@@ -155,24 +253,84 @@ impl Suite<'_> {
                             _ => say(&report::story(&result)),
                         }
                         let mut all = lock(&results);
-                        all[i] = Some(result);
-                        let so_far: Vec<&RunResult> = all.iter().flatten().collect();
-                        total.set_message(format!("{}/{} tests", so_far.len(), jobs.len()));
-                        if let Err(e) = report::write_json(&self.json, &so_far) {
-                            say(&format!("cannot write {}: {e}", self.json.display()));
-                        }
+                        all.add(place, result);
+                        total.set_message(all.message(begin.elapsed()));
+                        self.save(&mut all, false, &say);
                     }
                 });
             }
         });
         total.finish_and_clear();
-        let results = results
-            .into_inner()
-            .unwrap_or_else(|e| e.into_inner())
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut all = results.into_inner().unwrap_or_else(|e| e.into_inner());
+        self.save(&mut all, true, &say);
+        all.list.sort_by_key(|&(place, _)| place);
+        let results = all.list.into_iter().map(|(_, r)| r).collect();
         (results, begin.elapsed())
+    }
+
+    /// Writes results.json: after each test while they are few, else at most once a second (and
+    /// at the end), so that a killed run loses next to nothing.
+    fn save(&self, all: &mut Results, end: bool, say: &dyn Fn(&str)) {
+        const FEW: usize = 200;
+        let now = Instant::now();
+        let due = all
+            .saved
+            .is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1));
+        if all.list.is_empty() || !(end || due || all.list.len() <= FEW) {
+            return;
+        }
+        all.saved = Some(now);
+        let mut so_far: Vec<(u64, &RunResult)> = all.list.iter().map(|(n, r)| (*n, r)).collect();
+        so_far.sort_by_key(|&(n, _)| n);
+        let so_far: Vec<&RunResult> = so_far.into_iter().map(|(_, r)| r).collect();
+        if let Err(e) = report::write_json(&self.json, &so_far) {
+            say(&format!("cannot write {}: {e}", self.json.display()));
+        }
+    }
+}
+
+/// A job of a list, or one that was made to be run once.
+enum Held<'j, J> {
+    Borrowed(&'j J),
+    Owned(J),
+}
+
+impl<J> Held<'_, J> {
+    fn job(&self) -> &J {
+        match self {
+            Self::Borrowed(j) => j,
+            Self::Owned(j) => j,
+        }
+    }
+}
+
+/// Results so far, with their places.
+#[derive(Default)]
+struct Results {
+    list: Vec<(u64, RunResult)>,
+    transactions: u64,
+    failed: usize,
+    saved: Option<Instant>,
+}
+
+impl Results {
+    fn add(&mut self, place: u64, r: RunResult) {
+        self.transactions += r.metrics.transactions();
+        self.failed += usize::from(matches!(r.verdict, Verdict::Failed | Verdict::Error));
+        self.list.push((place, r));
+    }
+
+    fn message(&self, elapsed: Duration) -> String {
+        let rate = self.transactions as f64 / elapsed.as_secs_f64().max(1e-3);
+        let mut s = format!(
+            "{} tests, {} transactions/s",
+            self.list.len(),
+            report::grouped(rate as u64)
+        );
+        if self.failed > 0 {
+            s.push_str(&format!(", {} FAILED", self.failed));
+        }
+        s
     }
 }
 
@@ -217,6 +375,7 @@ mod tests {
                 failures: vec![],
                 replay: String::new(),
                 why,
+                hashes: Default::default(),
             }
         }
     }

@@ -81,7 +81,13 @@ fn program(args: &[&str]) -> (Output, String) {
 
 #[test]
 fn a_seed_gives_the_same_run_again_and_another_seed_another() {
-    let case = iommu_testcase::random::case();
+    let smoke = iommu_cosim::random::profile(&root(), "smoke").unwrap();
+    let target = iommu_testcase::random::Target {
+        caps: run::probe_capabilities("iommu-cosim", u64::MAX).unwrap(),
+        gxl: false,
+        ..Default::default()
+    };
+    let case = iommu_testcase::random::case(&smoke, &target);
     let a = run_case(&case, &setup(&case, 5));
     let b = run_case(&case, &setup(&case, 5));
     let c = run_case(&case, &setup(&case, 6));
@@ -89,6 +95,55 @@ fn a_seed_gives_the_same_run_again_and_another_seed_another() {
     assert!(a.metrics.transactions() > 0);
     assert_eq!((a.cycles, a.event_hash), (b.cycles, b.event_hash));
     assert_ne!(a.event_hash, c.event_hash);
+}
+
+/// A failing random run becomes a test case that fails the same check.
+#[test]
+fn a_failing_random_run_is_reduced() {
+    let folder = Folder::new("reduce");
+    let out_dir = folder.0.to_str().unwrap();
+    let (out, text) = program(&[
+        "random",
+        "--dut",
+        "stub-bug",
+        "--profile",
+        "queues",
+        "--seeds",
+        "2",
+        "--reduce-seconds",
+        "20",
+        "--out",
+        out_dir,
+    ]);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let json = std::fs::read_to_string(folder.0.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let failed = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["verdict"] == "failed")
+        .unwrap();
+    assert_eq!(failed["profile_hash"].as_str().map(str::len), Some(16));
+    let check = failed["failures"][0]["check"].as_str().unwrap();
+    let seed = failed["seed"].to_string();
+    let path = folder.0.join(format!("reduced-queues-{seed}.yaml"));
+    let yaml = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let steps = yaml.lines().filter(|l| l.starts_with("  - ")).count();
+    assert!(steps <= 40, "{steps} steps are left:\n{yaml}");
+    let (out, text) = program(&[
+        "run",
+        "--dut",
+        "stub-bug",
+        "--test",
+        path.to_str().unwrap(),
+        "--seed",
+        &seed,
+        "--out",
+        out_dir,
+    ]);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!(": {check}")), "{check}: {text}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod caps;
 pub mod case;
 pub mod diag;
 pub mod driver;
+pub mod dump;
 pub mod dut;
 pub mod op;
 pub mod random;

@@ -557,6 +557,9 @@ pub enum Op {
         /// Translations in 1000 cycles.
         per_1000: u64,
     },
+    /// What is done from here on, up to the next reset, is UNSPECIFIED: only protocol, liveness and
+    /// isolation are checked.
+    Unspecified,
     /// Says something in the log (V=1).
     Note(String),
 }

@@ -70,6 +70,7 @@ const STEPS: &[&str] = &[
     "poke",
     "memory_error",
     "clear_memory_errors",
+    "unspecified",
     "write_register",
     "read_register",
     "poll_register",

@@ -437,6 +437,7 @@ impl<'a> Play<'a> {
                 return self.op(at, Op::Measure);
             }
             "clear_memory_errors" => return self.op(at, Op::ClearFaults),
+            "unspecified" => return self.op(at, Op::Unspecified),
             "load_image" => {
                 let path = self.folder.join(src.string(node, "load_image")?);
                 let pages = read_image(&path).map_err(|e| src.at(node, e.to_string()))?;

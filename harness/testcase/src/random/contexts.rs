@@ -1,0 +1,405 @@
+//! Device and process contexts, directories and MSI page tables, word by word.
+
+use std::collections::HashMap;
+
+use crate::driver::{Context, PAGE};
+use crate::op::Op;
+
+use super::knobs::{DeviceIds, ProcessIds, SpoilContext};
+use super::profile::{Amount, Chance};
+use super::tables::{IdKind, Leaf, Scheme, Which, next_id};
+use super::world::{Device, Messages, Process, Processes, World};
+
+const PPN: u64 = (1 << 44) - 1;
+/// Interrupt files, MRIFs and notices: where no leaf leads.
+const MESSAGE_DATA: u64 = 0x2000_0000;
+
+/// Bits of `tc`.
+pub(super) mod tc {
+    pub const V: u64 = 1;
+    pub const EN_ATS: u64 = 1 << 1;
+    pub const DTF: u64 = 1 << 4;
+    pub const PDTV: u64 = 1 << 5;
+    pub const GADE: u64 = 1 << 7;
+    pub const SADE: u64 = 1 << 8;
+    pub const DPE: u64 = 1 << 9;
+    pub const SXL: u64 = 1 << 11;
+}
+
+impl World {
+    /// The devices and what hangs on them.
+    pub fn build_devices(&mut self) {
+        let p = self.profile.clone();
+        let levels = self.driver.cfg.directory.levels();
+        if levels == 0 {
+            let id = self.r.tables.below(1 << 24) as u32;
+            self.devices.push(Device {
+                id,
+                domain: None,
+                machine: None,
+                processes: None,
+                attached: true,
+                tc: 0,
+                spoil: [0; 8],
+            });
+            return;
+        }
+        for n in 0..self.machines.len() {
+            if self.driver.cfg.extended && p.chance(Chance::MessageTables, &mut self.r.tables) {
+                self.build_messages(n);
+            }
+        }
+        let first = if self.driver.cfg.extended { 6 } else { 7 };
+        let bits = (first + 9 * (levels - 1)).min(24);
+        let start = self.r.tables.below(1 << bits) as u32;
+        let kind = match p.pick::<DeviceIds>(&mut self.r.tables) {
+            DeviceIds::OneBit => IdKind::OneBit,
+            DeviceIds::Dense => IdKind::Dense,
+            DeviceIds::Sparse => IdKind::Sparse,
+        };
+        for n in 0..p.amount(Amount::Devices, &mut self.r.tables).max(1) {
+            let id = next_id(&mut self.r.tables, kind, n as u32, start, bits);
+            if self.devices.iter().all(|d| d.id != id) {
+                self.build_device(id);
+            }
+        }
+    }
+
+    fn build_device(&mut self, id: u32) {
+        let p = self.profile.clone();
+        let through = p.chance(Chance::PassThrough, &mut self.r.tables);
+        let domain = (!through).then(|| self.r.tables.below(self.domains.len() as u64) as usize);
+        self.build_device_in(id, domain);
+    }
+
+    /// A device of a domain.
+    pub fn build_device_in(&mut self, id: u32, domain: Option<usize>) {
+        let p = self.profile.clone();
+        let machine = domain.and_then(|d| self.domains[d].machine);
+        let mut bits = 0;
+        if p.chance(Chance::FaultsHidden, &mut self.r.tables) {
+            bits |= tc::DTF;
+        }
+        let updates = p.chance(Chance::HardwareUpdates, &mut self.r.tables);
+        if updates && self.has("AMO_HWAD") {
+            bits |= *self
+                .r
+                .tables
+                .pick(&[tc::SADE, tc::GADE, tc::SADE | tc::GADE]);
+        }
+        let narrow = self.gxl
+            || domain
+                .and_then(|d| self.domains[d].tree.as_ref())
+                .is_some_and(|t| t.scheme == Scheme::Sv32);
+        if narrow {
+            bits |= tc::SXL;
+        }
+        if self.has("ATS") && self.r.tables.percent(30) {
+            bits |= tc::EN_ATS;
+        }
+        let mut device = Device {
+            id,
+            domain,
+            machine,
+            processes: None,
+            attached: true,
+            tc: bits,
+            spoil: [0; 8],
+        };
+        if p.chance(Chance::Processes, &mut self.r.tables) && domain.is_some() {
+            self.build_processes(&mut device, narrow);
+        }
+        if p.chance(Chance::SpoiltContext, &mut self.r.tables) {
+            self.spoil_context(&mut device);
+        }
+        self.write_context(&device);
+        self.devices.push(device);
+    }
+
+    /// The words of a device's context.
+    fn context(&self, d: &Device) -> Context {
+        let mut words = [0; 8];
+        words[0] = tc::V | d.tc;
+        if let Some(m) = d.machine.map(|m| &self.machines[m]) {
+            words[1] = m.tree.scheme.mode() << 60 | u64::from(m.gscid) << 44 | m.tree.root >> 12;
+            if let Some(t) = m.messages {
+                words[4] = 1 << 60 | t.table >> 12;
+                words[5] = t.mask;
+                words[6] = t.pattern;
+            }
+        }
+        if let Some(domain) = d.domain.map(|n| &self.domains[n]) {
+            words[2] = u64::from(domain.pscid) << 12;
+            words[3] = domain
+                .tree
+                .as_ref()
+                .map_or(0, |t| t.scheme.mode() << 60 | t.pointer >> 12);
+        }
+        if let Some(p) = &d.processes {
+            words[0] |= tc::PDTV | if p.default { tc::DPE } else { 0 };
+            words[2] = 0;
+            words[3] = u64::from(p.mode) << 60 | p.pointer >> 12;
+        }
+        if !self.driver.cfg.extended {
+            words[4..].fill(0);
+        }
+        for (w, s) in words.iter_mut().zip(d.spoil) {
+            *w ^= s;
+        }
+        Context { words }
+    }
+
+    /// Writes a device's context, its first word last. Whether the directory reaches it.
+    pub fn write_context(&mut self, d: &Device) -> bool {
+        let context = self.context(d);
+        let done = self.driver.set_context(d.id, &context).is_ok();
+        self.collect("contexts");
+        done
+    }
+
+    fn spoil_context(&mut self, d: &mut Device) {
+        let p = self.profile.clone();
+        let words = if self.driver.cfg.extended { 8 } else { 4 };
+        let r = &mut self.r.tables;
+        match p.pick::<SpoilContext>(r) {
+            SpoilContext::Invalid => d.spoil[0] = tc::V,
+            SpoilContext::Reserved => {
+                // Bits that are reserved in each word (of the base format, in the first four).
+                let (word, low, high) = *r.pick(&[
+                    (0usize, 32u64, 63u64),
+                    (0, 12, 23),
+                    (2, 0, 11),
+                    (2, 32, 39),
+                    (3, 44, 59),
+                    (4, 44, 59),
+                    (5, 52, 63),
+                    (6, 52, 63),
+                    (7, 0, 63),
+                ]);
+                if word < words {
+                    d.spoil[word] = 1 << r.range(low, high);
+                }
+            }
+            SpoilContext::Mode => {
+                let word = *r.pick(&[1usize, 3, 4]);
+                if word < words {
+                    d.spoil[word] = r.range(1, 15) << 60;
+                }
+            }
+            SpoilContext::Flag => d.spoil[0] = 1 << r.range(1, 11),
+            SpoilContext::Noise => {
+                let word = r.below(words as u64) as usize;
+                d.spoil[word] = r.bits();
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------- processes
+
+    fn build_processes(&mut self, d: &mut Device, narrow: bool) {
+        let p = self.profile.clone();
+        let modes: Vec<u32> = [("PD8", 1), ("PD17", 2), ("PD20", 3)]
+            .into_iter()
+            .filter(|&(name, _)| self.has(name))
+            .map(|(_, m)| m)
+            .collect();
+        if modes.is_empty() {
+            return;
+        }
+        let mode = *self.r.tables.pick(&modes);
+        let (root, pointer) = self.table_page(d.machine);
+        let mut processes = Processes {
+            mode,
+            root,
+            pointer,
+            pages: HashMap::new(),
+            list: Vec::new(),
+            default: self.r.tables.percent(40),
+        };
+        // Domains of the same machine, and of the width that SXL says.
+        let fits: Vec<usize> = (0..self.domains.len())
+            .filter(|&n| {
+                let x = &self.domains[n];
+                x.machine == d.machine
+                    && x.tree
+                        .as_ref()
+                        .is_none_or(|t| (t.scheme == Scheme::Sv32) == narrow)
+            })
+            .collect();
+        if fits.is_empty() {
+            return;
+        }
+        let bits = [8, 17, 20][mode as usize - 1];
+        let kind = match p.pick::<ProcessIds>(&mut self.r.tables) {
+            ProcessIds::OneBit => IdKind::OneBit,
+            ProcessIds::Dense => IdKind::Dense,
+            ProcessIds::Sparse => IdKind::Sparse,
+        };
+        let first = if processes.default {
+            0
+        } else {
+            self.r.tables.below(1 << bits) as u32
+        };
+        for n in 0..p.amount(Amount::ProcessCount, &mut self.r.tables).max(1) {
+            let id = next_id(&mut self.r.tables, kind, n as u32, first, bits);
+            if processes.list.iter().any(|x| x.id == id) {
+                continue;
+            }
+            let domain = *self.r.tables.pick(&fits);
+            processes.list.push(Process {
+                id,
+                domain,
+                present: true,
+            });
+            self.write_process(d.machine, &mut processes, id, Some(domain));
+        }
+        d.processes = Some(processes);
+    }
+
+    /// Writes (or, without a domain, invalidates) a process context, its first word last.
+    pub fn write_process(
+        &mut self,
+        machine: Option<usize>,
+        p: &mut Processes,
+        id: u32,
+        domain: Option<usize>,
+    ) {
+        let mut page = p.root;
+        for level in (1..p.mode).rev() {
+            let index = u64::from(id >> (8 + 9 * (level - 1)) & 0x1ff);
+            let at = page + 8 * index;
+            let value = self.driver.word(at);
+            page = if value & 1 == 0 {
+                let (spa, pointer) = self.table_page(machine);
+                p.pages.insert(pointer, spa);
+                self.driver.store(at, pointer >> 12 << 10 | 1);
+                spa
+            } else {
+                match p.pages.get(&((value >> 10 & PPN) << 12)) {
+                    Some(&spa) => spa,
+                    None => return,
+                }
+            };
+        }
+        let at = page + 16 * u64::from(id & 0xff);
+        match domain {
+            None => {
+                let ta = self.driver.word(at);
+                self.driver.store(at, ta & !1);
+            }
+            Some(n) => {
+                let d = &self.domains[n];
+                let fsc = d
+                    .tree
+                    .as_ref()
+                    .map_or(0, |t| t.scheme.mode() << 60 | t.pointer >> 12);
+                let pscid = u64::from(d.pscid);
+                // ENS and SUM.
+                let supervisor = *self.r.tables.pick(&[0u64, 2, 6]);
+                let mut ta = 1 | supervisor | pscid << 12;
+                if self
+                    .profile
+                    .clone()
+                    .chance(Chance::SpoiltContext, &mut self.r.tables)
+                {
+                    ta |= 1 << self.r.tables.range(3, 11);
+                }
+                self.driver.store(at + 8, fsc);
+                self.driver.store(at, ta);
+            }
+        }
+        self.collect("process contexts");
+    }
+
+    // ----------------------------------------------------------------- messages
+
+    /// An MSI page table: interrupt files scattered by the mask's bits.
+    fn build_messages(&mut self, n: usize) {
+        let scheme = self.machines[n].tree.scheme;
+        // The page number's bits that the machine's guests can reach in every scheme.
+        let width = match scheme {
+            Scheme::Sv32 => 20,
+            _ => 26,
+        };
+        let r = &mut self.r.tables;
+        let count_log2 = r.range(0, 6);
+        let mut mask = 0u64;
+        while u64::from(mask.count_ones()) < count_log2 {
+            mask |= 1 << r.below(width);
+        }
+        let pattern = r.below(1 << width) & !mask;
+        // 16 bytes an entry, naturally aligned to the size of the table.
+        let order = (count_log2 + 4).saturating_sub(12) as u32;
+        let table = self.driver.alloc(order);
+        self.push("MSI table", Op::ZeroPage { addr: table });
+        self.machines[n].messages = Some(Messages {
+            table,
+            mask,
+            pattern,
+            count: 1 << count_log2,
+        });
+        for file in 0..1 << count_log2 {
+            self.write_message_entry(n, file);
+        }
+        // Guests' own tables reach some of the files.
+        for d in 0..self.domains.len() {
+            if self.domains[d].machine == Some(n) && self.domains[d].tree.is_some() {
+                for _ in 0..2 {
+                    let draw = self.r.tables.bits();
+                    let to = self.message_address(n, draw);
+                    let at = self.r.tables.below(1 << 8) << 12;
+                    let leaf = Leaf {
+                        at,
+                        to: to & !(PAGE - 1),
+                        shift: 12,
+                        level: 0,
+                        flags: 0xd7,
+                    };
+                    let _ = self.write_leaf(Which::Domain(d), leaf);
+                }
+            }
+        }
+    }
+
+    /// A guest-physical address in one of the interrupt files.
+    pub fn message_address(&self, n: usize, draw: u64) -> u64 {
+        self.machines[n]
+            .messages
+            .map_or(0, |m| (m.pattern | draw & m.mask) << 12)
+    }
+
+    /// An MSI page-table entry: basic, MRIF, or one that must fault.
+    pub fn write_message_entry(&mut self, n: usize, file: u64) {
+        let Some(m) = self.machines[n].messages else {
+            return;
+        };
+        let mrif = self.has("MSI_MRIF");
+        let r = &mut self.r.tables;
+        let page = MESSAGE_DATA + r.below(64) * PAGE;
+        let (mut low, mut high) = if mrif && r.percent(40) {
+            // 512-byte files; the notice's page and number.
+            let at = MESSAGE_DATA + 0x100_0000 + r.below(64) * 512;
+            let notice = MESSAGE_DATA + 0x200_0000 + r.below(4) * PAGE;
+            let id = r.below(0x800);
+            (
+                1 | 1 << 1 | at >> 9 << 7,
+                id & 0x3ff | notice >> 12 << 10 | id >> 10 << 60,
+            )
+        } else {
+            (1 | 3 << 1 | page >> 12 << 10, 0)
+        };
+        if r.percent(15) {
+            match r.below(5) {
+                0 => low &= !1,
+                1 => low = low & !6 | *r.pick(&[0, 4]),
+                2 => low |= 1 << r.range(54, 62),
+                3 => low |= 1 << 63,
+                _ => high |= 1 << r.range(54, 59),
+            }
+        }
+        let at = m.table + 16 * (file % m.count);
+        self.driver.store(at + 8, high);
+        self.driver.store(at, low);
+        self.collect("MSI table");
+    }
+}

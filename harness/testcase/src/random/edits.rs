@@ -1,0 +1,576 @@
+//! Edits of tables, and the commands that tell the IOMMU: enough for each edit,
+//! never less. Racing or not, what an edit does to a run is the scoreboard's
+//! affair.
+
+use crate::driver::{PAGE, pte, range_operand};
+use crate::op::Op;
+use crate::regs;
+
+use super::knobs::{EditKind, Fence, Invalidation};
+use super::profile::{Amount, Chance};
+use super::tables::{Leaf, Which, leaf_value};
+use super::world::{MESSAGES, World, one_of};
+
+/// What an edit has made stale.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stale {
+    Nothing,
+    /// A leaf of a first stage.
+    Leaf(usize, Leaf),
+    /// A table of a first stage.
+    Space(usize),
+    /// A leaf of a second stage.
+    GuestLeaf(usize, Leaf),
+    /// An entry of an MSI page table, by its page's address.
+    Message(usize, u64),
+    Context(u32),
+    Process(u32, u32),
+    Everything,
+}
+
+impl World {
+    /// A round's edits: at rest, or while traffic goes on.
+    pub fn edits(&mut self, ids: u64) {
+        if self.driver.cfg.directory.levels() == 0 {
+            return;
+        }
+        let p = self.profile.clone();
+        let count = p.amount(Amount::Edits, &mut self.r.edits);
+        for _ in 0..count {
+            let stale = self.edit();
+            if self.racing {
+                self.meanwhile(ids);
+                self.tell(stale);
+                self.meanwhile(ids);
+                self.draw_fence();
+                self.meanwhile(ids);
+            } else {
+                self.tell(stale);
+            }
+        }
+        if !self.racing && count > 0 {
+            self.draw_fence();
+        }
+    }
+
+    /// Clocks and accesses between two steps of an edit.
+    fn meanwhile(&mut self, ids: u64) {
+        let p = self.profile.clone();
+        for _ in 0..p.amount(Amount::EditTraffic, &mut self.r.edits) {
+            if self.room() > 2 {
+                self.access(ids);
+            }
+        }
+        let gap = p.amount(Amount::EditGap, &mut self.r.edits) as u32;
+        if gap > 0 {
+            self.push("between edits", Op::Cycles(gap));
+        }
+    }
+
+    fn random_leaf(&mut self, which: Which) -> Option<(usize, Leaf)> {
+        let count = self.leaves(which).len();
+        let n = self.r.edits.below(count as u64) as usize;
+        self.leaves(which).get(n).map(|&l| (n, l))
+    }
+
+    fn edit(&mut self) -> Stale {
+        let p = self.profile.clone();
+        let domain = one_of(&mut self.r.edits, &self.cast.domains, self.domains.len());
+        let which = Which::Domain(domain);
+        let device = one_of(&mut self.r.edits, &self.cast.devices, self.devices.len());
+        let has_tree = self.domains[domain].tree.is_some();
+        let machines = self.machines.len();
+        let with_messages: Vec<usize> = (0..machines)
+            .filter(|&m| self.machines[m].messages.is_some())
+            .collect();
+        let processes = self.devices[device].processes.is_some();
+        let kind = p.pick_of(&mut self.r.edits, |k: EditKind| match k {
+            EditKind::Map | EditKind::Unmap | EditKind::Change => has_tree,
+            EditKind::Resize | EditKind::Pointer => has_tree,
+            EditKind::Process => processes,
+            EditKind::Message => !with_messages.is_empty(),
+            EditKind::Guest => machines > 0,
+            EditKind::Context | EditKind::Acknowledge => true,
+        });
+        match kind {
+            None => Stale::Nothing,
+            Some(EditKind::Map) => {
+                self.map_something(which);
+                Stale::Nothing
+            }
+            Some(EditKind::Unmap) => self.unmap(which),
+            Some(EditKind::Change) => self.change(which),
+            Some(EditKind::Resize) => self.resize(domain),
+            Some(EditKind::Pointer) => self.cut_pointer(domain),
+            Some(EditKind::Context) => self.change_context(device),
+            Some(EditKind::Process) => self.change_process(device),
+            Some(EditKind::Message) => {
+                let m = *self.r.edits.pick(&with_messages);
+                let Some(t) = self.machines[m].messages else {
+                    return Stale::Nothing;
+                };
+                let file = self.r.edits.below(t.count);
+                self.write_message_entry(m, file);
+                Stale::Message(m, message_page(t.mask, t.pattern, file))
+            }
+            Some(EditKind::Guest) => {
+                let m = self.r.edits.below(machines as u64) as usize;
+                if self.r.edits.percent(25) {
+                    self.hide_table(m)
+                } else {
+                    self.edit_of(Which::Machine(m))
+                }
+            }
+            Some(EditKind::Acknowledge) => {
+                // The interrupt handler's part.
+                self.write("acknowledge", regs::IPSR, 4, 3);
+                Stale::Nothing
+            }
+        }
+    }
+
+    /// The page of a guest's own table is no longer mapped, or is again.
+    fn hide_table(&mut self, m: usize) -> Stale {
+        let count = self.machines[m].backing.len();
+        let n = self.r.edits.below(count as u64) as usize;
+        let Some(leaf) = self.machines[m].backing.get(n).copied() else {
+            return Stale::Nothing;
+        };
+        let scheme = self.machines[m].tree.scheme;
+        let Some(at) = self.leaf_entry(Which::Machine(m), &leaf) else {
+            return Stale::Nothing;
+        };
+        let old = self.entry_value(scheme, at);
+        self.store_entry(scheme, at, old ^ pte::V);
+        self.collect("a guest's table is hidden, or back");
+        Stale::GuestLeaf(m, leaf)
+    }
+
+    /// An edit of a leaf of this tree.
+    pub(super) fn edit_of(&mut self, which: Which) -> Stale {
+        if self.r.edits.percent(50) {
+            self.unmap(which)
+        } else {
+            self.change(which)
+        }
+    }
+
+    fn stale_leaf(&self, which: Which, leaf: Leaf) -> Stale {
+        match which {
+            Which::Domain(d) if self.domains[d].tangled => Stale::Everything,
+            Which::Domain(d) => Stale::Leaf(d, leaf),
+            Which::Machine(m) => Stale::GuestLeaf(m, leaf),
+        }
+    }
+
+    fn unmap(&mut self, which: Which) -> Stale {
+        let Some((n, leaf)) = self.random_leaf(which) else {
+            return Stale::Nothing;
+        };
+        let Some(scheme) = self.tree(which).map(|t| t.scheme) else {
+            return Stale::Nothing;
+        };
+        let Some(first) = self.leaf_entry(which, &leaf) else {
+            return Stale::Nothing;
+        };
+        let (entries, bytes) = (
+            if leaf.napot() { 16 } else { 1 },
+            if scheme == super::tables::Scheme::Sv32 {
+                4
+            } else {
+                8
+            },
+        );
+        // All of it, or V alone: what is left may be anything.
+        let keep = self.r.edits.percent(30);
+        for n in 0..entries {
+            let at = first + n * bytes;
+            let value = if keep {
+                self.entry_value(scheme, at) & !pte::V
+            } else {
+                0
+            };
+            self.store_entry(scheme, at, value);
+        }
+        if let Some(t) = self.tree_mut(which) {
+            t.leaves.remove(n);
+        }
+        self.collect("unmap");
+        self.stale_leaf(which, leaf)
+    }
+
+    fn change(&mut self, which: Which) -> Stale {
+        let Some((n, leaf)) = self.random_leaf(which) else {
+            return Stale::Nothing;
+        };
+        let Some(tree) = self.tree(which) else {
+            return Stale::Nothing;
+        };
+        let (scheme, guest) = (tree.scheme, tree.guest);
+        if leaf.napot() {
+            // Its entries would differ for a moment.
+            return self.unmap(which);
+        }
+        let Some(at) = self.leaf_entry(which, &leaf) else {
+            return Stale::Nothing;
+        };
+        let flags = self.draw_flags(scheme, guest);
+        let new = if self.r.edits.percent(50) {
+            Leaf { flags, ..leaf }
+        } else {
+            // The other half of what it led to.
+            let to = leaf.to ^ 1 << leaf.shift;
+            Leaf { to, ..leaf }
+        };
+        self.store_entry(scheme, at, leaf_value(&new));
+        if let Some(t) = self.tree_mut(which) {
+            t.leaves[n] = new;
+        }
+        self.collect("change a leaf");
+        self.stale_leaf(which, leaf)
+    }
+
+    /// A leaf becomes a table of smaller ones that lead to the same.
+    fn resize(&mut self, domain: usize) -> Stale {
+        let which = Which::Domain(domain);
+        let Some((n, leaf)) = self.random_leaf(which) else {
+            return Stale::Nothing;
+        };
+        let Some(tree) = self.tree(which) else {
+            return Stale::Nothing;
+        };
+        let (scheme, machine) = (tree.scheme, tree.machine);
+        if leaf.level == 0 || leaf.level > 2 {
+            return Stale::Nothing;
+        }
+        let Some(at) = self.leaf_entry(which, &leaf) else {
+            return Stale::Nothing;
+        };
+        let (spa, pointer) = self.table_page(machine);
+        let shift = scheme.shift(leaf.level - 1);
+        let bytes = if scheme == super::tables::Scheme::Sv32 {
+            4
+        } else {
+            8
+        };
+        let slots = PAGE / bytes;
+        let mut small = Vec::new();
+        for _ in 0..8 {
+            let slot = self.r.edits.below(slots);
+            let part = Leaf {
+                at: leaf.at + (slot << shift),
+                to: leaf.to + (slot << shift),
+                shift,
+                level: leaf.level - 1,
+                flags: leaf.flags,
+            };
+            self.store_entry(scheme, spa + slot * bytes, leaf_value(&part));
+            small.push(part);
+        }
+        self.store_entry(scheme, at, pointer >> 12 << 10 | pte::V);
+        if let Some(t) = self.tree_mut(which) {
+            t.pages.insert(pointer, spa);
+            t.leaves.remove(n);
+            small.dedup();
+            t.leaves.extend(small);
+        }
+        self.collect("a leaf becomes a table");
+        if self.domains[domain].tangled {
+            Stale::Everything
+        } else {
+            Stale::Space(domain)
+        }
+    }
+
+    /// A pointer to a table loses V, or has it again.
+    fn cut_pointer(&mut self, domain: usize) -> Stale {
+        let which = Which::Domain(domain);
+        let Some((_, leaf)) = self.random_leaf(which) else {
+            return Stale::Nothing;
+        };
+        let Some(tree) = self.tree(which) else {
+            return Stale::Nothing;
+        };
+        let (scheme, levels) = (tree.scheme, tree.scheme.levels());
+        if leaf.level >= levels - 1 {
+            return Stale::Nothing;
+        }
+        let level = self
+            .r
+            .edits
+            .range(u64::from(leaf.level) + 1, u64::from(levels) - 1) as u32;
+        let Some(at) = self.entry(which, leaf.at, level) else {
+            return Stale::Nothing;
+        };
+        let old = self.entry_value(scheme, at);
+        if old & (pte::R | pte::W | pte::X) != 0 {
+            return Stale::Nothing;
+        }
+        // A new table that is empty, or a copy of the old one: `entry` made it as it had to.
+        self.store_entry(scheme, at, old & !pte::V);
+        let keep = self.r.edits.percent(50);
+        if keep {
+            self.push("a pointer is gone for a moment", Op::Cycles(20));
+            self.store_entry(scheme, at, old);
+        } else if let Some(t) = self.tree_mut(which) {
+            let low = leaf.at >> scheme.shift(level) << scheme.shift(level);
+            let size = 1u64 << scheme.shift(level);
+            t.leaves.retain(|l| l.at.wrapping_sub(low) >= size);
+        }
+        self.collect("cut a pointer");
+        if self.domains[domain].tangled {
+            Stale::Everything
+        } else {
+            Stale::Space(domain)
+        }
+    }
+
+    fn change_context(&mut self, n: usize) -> Stale {
+        let mut d = self.devices[n].clone();
+        if d.attached && self.r.edits.percent(60) {
+            d.attached = false;
+            let Ok(at) = self.driver.directory_entry(d.id, 0) else {
+                return Stale::Nothing;
+            };
+            let old = self.driver.word(at);
+            self.driver.store(at, old & !1);
+            self.collect("detach");
+        } else {
+            if d.attached && d.processes.is_none() {
+                // To another domain of the same kind: its words change one after the other, so V
+                // is clear while they do.
+                let id = d.id;
+                if let Ok(at) = self.driver.directory_entry(id, 0) {
+                    let old = self.driver.word(at);
+                    self.driver.store(at, old & !1);
+                    self.driver.invalidate_directory(Some(id));
+                    self.driver.fence(true, true);
+                    self.collect("detach");
+                }
+                let narrow = d.tc & super::contexts::tc::SXL != 0;
+                let play = &self.cast.domains;
+                let fits: Vec<usize> = (0..self.domains.len())
+                    .filter(|x| play.is_empty() || play.contains(x))
+                    .filter(|&x| {
+                        self.domains[x]
+                            .tree
+                            .as_ref()
+                            .is_some_and(|t| (t.scheme == super::tables::Scheme::Sv32) == narrow)
+                    })
+                    .collect();
+                if !fits.is_empty() {
+                    let x = *self.r.edits.pick(&fits);
+                    d.domain = Some(x);
+                    d.machine = self.domains[x].machine;
+                }
+            }
+            d.attached = self.write_context(&d);
+        }
+        let id = d.id;
+        self.devices[n] = d;
+        Stale::Context(id)
+    }
+
+    fn change_process(&mut self, n: usize) -> Stale {
+        let mut d = self.devices[n].clone();
+        let (id, machine) = (d.id, d.machine);
+        let Some(p) = d.processes.as_mut().filter(|p| !p.list.is_empty()) else {
+            return Stale::Nothing;
+        };
+        let i = self.r.edits.below(p.list.len() as u64) as usize;
+        let x = p.list[i];
+        if x.present {
+            p.list[i].present = false;
+            self.write_process(machine, p, x.id, None);
+        } else {
+            p.list[i].present = true;
+            self.write_process(machine, p, x.id, Some(x.domain));
+        }
+        self.devices[n] = d;
+        Stale::Process(id, x.id)
+    }
+
+    // ----------------------------------------------------------------- commands
+
+    /// The commands that an edit needs.
+    pub(super) fn tell(&mut self, stale: Stale) {
+        let p = self.profile.clone();
+        let how = p.pick::<Invalidation>(&mut self.r.edits);
+        if p.chance(Chance::Insufficient, &mut self.r.edits) && self.racing {
+            self.tell_something_else(stale);
+            return;
+        }
+        let generous = p.chance(Chance::Generous, &mut self.r.edits);
+        match (stale, how) {
+            (Stale::Nothing, _) => {}
+            (Stale::Everything, _) | (_, Invalidation::All) => {
+                self.driver.invalidate_directory(None);
+                self.invalidate_everything();
+            }
+            (Stale::Context(id), _) => self.driver.invalidate_directory(Some(id)),
+            (Stale::Process(id, process), Invalidation::Exact) => {
+                // IODIR.INVAL_PDT.
+                let d0 = 3 | 1 << 7 | u64::from(process) << 12 | 1 << 33 | u64::from(id) << 40;
+                self.driver.command(d0, 0);
+            }
+            (Stale::Process(id, _), _) => self.driver.invalidate_directory(Some(id)),
+            (Stale::Leaf(d, leaf), Invalidation::Exact) => {
+                // PSCV spares global entries.
+                let operands = self.space(d, leaf.flags & pte::G == 0 && !generous);
+                self.by_address(1 | operands, &leaf);
+            }
+            (Stale::Leaf(d, leaf), Invalidation::Space) => {
+                let operands = self.space(d, leaf.flags & pte::G == 0 && !generous);
+                self.driver.command(1 | operands, 0);
+            }
+            (Stale::Space(d), _) => {
+                let operands = self.space(d, false);
+                self.driver.command(1 | operands, 0);
+            }
+            (Stale::GuestLeaf(m, leaf), how) => {
+                let gscid = u64::from(self.machines[m].gscid);
+                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 40;
+                if how == Invalidation::Exact && !generous {
+                    self.by_address(d0, &leaf);
+                } else {
+                    self.driver.command(d0, 0);
+                }
+                // What a guest's own tables and directories led to by this page may be kept with
+                // them.
+                self.driver.command(1 | 1 << 33 | gscid << 40, 0);
+                self.driver.invalidate_directory(None);
+            }
+            (Stale::Message(m, at), how) => {
+                let gscid = u64::from(self.machines[m].gscid);
+                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 40;
+                if how == Invalidation::Exact {
+                    self.driver.command(d0 | 1 << 10, (at >> 12) << 10);
+                } else {
+                    self.driver.command(d0, 0);
+                }
+            }
+        }
+        self.driver.kick();
+        self.collect("invalidate");
+    }
+
+    /// An invalidation by address (AV) of a leaf: one a page of a NAPOT region, or one for its
+    /// range; with NL or without.
+    fn by_address(&mut self, d0: u64, leaf: &Leaf) {
+        let extended = self
+            .profile
+            .clone()
+            .chance(Chance::Extended, &mut self.r.edits);
+        let nl = if extended && self.has("NL") {
+            1 << 34
+        } else {
+            0
+        };
+        if extended && self.has("S") && leaf.shift < 48 {
+            let range = range_operand(leaf.at, leaf.shift.max(13));
+            self.driver
+                .command(d0 | 1 << 10 | nl, (range >> 12) << 10 | 1 << 9);
+            return;
+        }
+        let pages = if leaf.napot() { 16 } else { 1 };
+        for n in 0..pages {
+            let at = leaf.at + n * PAGE;
+            self.driver.command(d0 | 1 << 10 | nl, (at >> 12) << 10);
+        }
+    }
+
+    /// Commands that do not reach what an edit made stale: a neighbour's page, a neighbour's
+    /// address space, other structures.
+    fn tell_something_else(&mut self, stale: Stale) {
+        match stale {
+            Stale::Leaf(d, leaf) => {
+                let operands = self.space(d, true);
+                match self.r.edits.below(3) {
+                    0 => self.driver.command(
+                        1 | 1 << 10 | operands,
+                        (leaf.at >> 12 ^ 1 << (leaf.shift - 12)) << 10,
+                    ),
+                    // Another PSCID: one bit.
+                    1 => {
+                        let bit = 12 + self.r.edits.below(20);
+                        self.driver.command(1 | operands ^ 1 << bit, 0);
+                    }
+                    _ => self.driver.invalidate_directory(None),
+                }
+            }
+            Stale::Context(id) => {
+                self.invalidate_everything();
+                self.driver.invalidate_directory(Some(id ^ 1));
+            }
+            // Leaves, where pointers changed.
+            Stale::Space(d) => {
+                let operands = self.space(d, true);
+                let at = self.r.edits.below(1 << 26);
+                self.driver.command(1 | 1 << 10 | operands, at << 10);
+            }
+            _ => self.driver.invalidate_all(),
+        }
+        self.driver.kick();
+        self.collect("invalidate something else");
+    }
+
+    /// GV, GSCID, PSCV and PSCID of a domain.
+    fn space(&self, d: usize, pscv: bool) -> u64 {
+        let d = &self.domains[d];
+        let guest = d
+            .machine
+            .map_or(0, |m| 1 << 33 | u64::from(self.machines[m].gscid) << 40);
+        let process = if pscv {
+            1 << 32 | u64::from(d.pscid) << 12
+        } else {
+            0
+        };
+        guest | process
+    }
+
+    /// A fence, and the wait for it.
+    pub(super) fn draw_fence(&mut self) {
+        let p = self.profile.clone();
+        let wires = self.driver.cfg.wires;
+        let kind = p
+            .pick_of(&mut self.r.edits, |f: Fence| f != Fence::Wire || wires)
+            .unwrap_or(Fence::Both);
+        let (mut d0, mut d1) = (2u64, 0);
+        match kind {
+            Fence::Both => d0 |= 3 << 12,
+            Fence::Neither => {}
+            Fence::Reads => d0 |= 1 << 12,
+            Fence::Writes => d0 |= 1 << 13,
+            Fence::Store => {
+                let value = self.r.edits.below(1 << 32);
+                d0 |= self.r.edits.below(4) << 12 | 1 << 10 | value << 32;
+                d1 = (MESSAGES + 0x1000 + self.r.edits.below(256) * 4) >> 2;
+            }
+            Fence::Wire => d0 |= self.r.edits.below(4) << 12 | 1 << 11,
+        }
+        self.driver.command(d0, d1);
+        if self.racing && p.chance(Chance::Pause, &mut self.r.edits) {
+            // Nobody waits for this one.
+            self.driver.kick();
+        } else {
+            self.driver.wait_commands();
+        }
+        if kind == Fence::Wire {
+            // fence_w_ip is software's to clear.
+            let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+            self.write("fence", regs::CQCSR, 4, enable | 1 << 11);
+        }
+        self.collect("fence");
+    }
+}
+
+/// The page of an interrupt file: `file` spread over the bits of the mask.
+fn message_page(mask: u64, pattern: u64, file: u64) -> u64 {
+    let mut page = pattern;
+    let mut left = file;
+    for bit in (0..52).filter(|b| mask >> b & 1 != 0) {
+        page |= (left & 1) << bit;
+        left >>= 1;
+    }
+    page << 12
+}

@@ -1,0 +1,695 @@
+//! What happens beside traffic and edits: timing, broken memory, queues that
+//! move or stop, registers, resets, and what is UNSPECIFIED.
+
+use iommu_bus::mem::{FaultAccess, MemFault};
+use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
+
+use crate::case::Timings;
+use crate::driver::Directory;
+use crate::op::Op;
+use crate::regs;
+use crate::rng::Random;
+
+use super::knobs::{Answer, Breaks, RegisterKind, StopPort, Undefined};
+use super::profile::{Amount, Chance, Profile};
+use super::tables::Which;
+use super::world::{DATA, MESSAGES, World};
+
+/// Draws how the ports behave.
+pub(super) fn draw_timings(p: &Profile, r: &mut Random) -> Timings {
+    let percent = |a, r: &mut Random| p.amount(a, r) as u8;
+    let port = |r: &mut Random, latency, spread, ready, gap, ooo, interleave| {
+        let low = p.amount(latency, r) as u32;
+        let spread = p.amount(spread, r) as u32;
+        let out_of_order = p.chance(ooo, r);
+        let interleave = p.chance(interleave, r);
+        PortTiming {
+            latency: low..=low + spread,
+            out_of_order,
+            interleave: out_of_order && interleave,
+            // A port that is never ready is one that is stopped.
+            ready_percent: percent(ready, r).max(1),
+            gap_percent: percent(gap, r),
+            stopped: false,
+        }
+    };
+    let mem = port(
+        r,
+        Amount::MemLatency,
+        Amount::MemSpread,
+        Amount::MemReady,
+        Amount::MemGap,
+        Chance::MemOutOfOrder,
+        Chance::MemInterleave,
+    );
+    let out = port(
+        r,
+        Amount::OutLatency,
+        Amount::OutSpread,
+        Amount::OutReady,
+        Amount::OutGap,
+        Chance::OutOutOfOrder,
+        Chance::OutInterleave,
+    );
+    let dev = DevTiming {
+        aw_gap_percent: percent(Amount::DevGap, r),
+        w_gap_percent: percent(Amount::DevGap, r),
+        ar_gap_percent: percent(Amount::DevGap, r),
+        w_before_aw: p.chance(Chance::DataFirst, r),
+        aw_delay: p.amount(Amount::DevDelay, r) as u32,
+        w_delay: p.amount(Amount::DevDelay, r) as u32,
+        b_ready_percent: percent(Amount::DevReady, r).max(1),
+        r_ready_percent: percent(Amount::DevReady, r).max(1),
+        max_reads: p.amount(Amount::DevFlight, r).max(1) as u32,
+        max_writes: p.amount(Amount::DevFlight, r).max(1) as u32,
+        ..DevTiming::default()
+    };
+    let reg = RegTiming {
+        gap_percent: percent(Amount::RegGap, r),
+        ready_percent: percent(Amount::RegReady, r).max(1),
+        max_outstanding: 1,
+    };
+    Timings { mem, out, dev, reg }
+}
+
+impl World {
+    // ------------------------------------------------------------------- timing
+
+    pub fn set_timings(&mut self, t: &Timings) {
+        self.push("timing", Op::MemTiming(t.mem.clone()));
+        self.push("timing", Op::OutTiming(t.out.clone()));
+        self.push("timing", Op::DevTiming(t.dev.clone()));
+        self.push("timing", Op::RegTiming(t.reg.clone()));
+    }
+
+    /// A port stands still for a while. `for_ever`: the caller ends it by a reset.
+    pub fn stop_port(&mut self, t: &Timings, for_ever: bool) {
+        let p = self.profile.clone();
+        let clocks = p.amount(Amount::StopClocks, &mut self.r.timing) as u32;
+        let port = p.pick::<StopPort>(&mut self.r.timing);
+        let stop = |t: &PortTiming| PortTiming {
+            stopped: true,
+            ..t.clone()
+        };
+        self.push(
+            "a port stops",
+            match port {
+                StopPort::Memory => Op::MemTiming(stop(&t.mem)),
+                StopPort::Output => Op::OutTiming(stop(&t.out)),
+                StopPort::Requests => Op::DevTiming(DevTiming {
+                    stop_requests: true,
+                    ..t.dev.clone()
+                }),
+                StopPort::Responses => Op::DevTiming(DevTiming {
+                    stop_responses: true,
+                    ..t.dev.clone()
+                }),
+            },
+        );
+        // Registers go on whatever stands still.
+        let reads = self.r.timing.range(1, 6);
+        for _ in 0..reads {
+            self.push("a port is stopped", Op::Cycles(clocks / reads as u32));
+            self.register_read();
+        }
+        if !for_ever {
+            self.set_timings(t);
+        }
+    }
+
+    // ------------------------------------------------------------------- memory
+
+    /// A word of memory breaks, and no cache hides it. What has to happen when it heals.
+    pub fn break_memory(&mut self) -> Breaks {
+        let p = self.profile.clone();
+        let levels = self.driver.cfg.directory.levels();
+        let drawn = p.pick_of(&mut self.r.memory, |b: Breaks| match b {
+            Breaks::Entry | Breaks::Directory => levels > 0,
+            _ => true,
+        });
+        let Some(kind) = drawn else {
+            return Breaks::Data;
+        };
+        let n = self.r.memory.below(self.devices.len() as u64) as usize;
+        let device = self.devices[n].clone();
+        let (at, bytes, access) = match kind {
+            Breaks::Entry | Breaks::Directory => {
+                let which = match (device.domain, device.machine) {
+                    (Some(d), Some(m)) if self.r.memory.percent(50) => {
+                        let _ = d;
+                        Some(Which::Machine(m))
+                    }
+                    (Some(d), _) if self.domains[d].tree.is_some() => Some(Which::Domain(d)),
+                    (_, Some(m)) => Some(Which::Machine(m)),
+                    _ => None,
+                };
+                let entry = (kind == Breaks::Entry)
+                    .then(|| which.and_then(|w| self.any_entry(w)))
+                    .flatten();
+                let at = match entry {
+                    Some(at) => Some(at),
+                    None => {
+                        let level = self.r.memory.below(u64::from(levels)) as u32;
+                        let word = if level == 0 {
+                            8 * self.r.memory.below(self.driver.context_bytes() / 8)
+                        } else {
+                            0
+                        };
+                        self.driver
+                            .directory_entry(device.id, level)
+                            .ok()
+                            .map(|at| at + word)
+                    }
+                };
+                let Some(at) = at else { return kind };
+                (at, 8, FaultAccess::Read)
+            }
+            Breaks::Data => {
+                let leaf = device
+                    .domain
+                    .and_then(|d| self.domains[d].tree.as_ref())
+                    .map_or(&[][..], |t| &t.leaves)
+                    .iter()
+                    .map(|l| l.to)
+                    .next_back();
+                let at = leaf.unwrap_or(DATA) + 8 * self.r.memory.below(512);
+                let access =
+                    *self
+                        .r
+                        .memory
+                        .pick(&[FaultAccess::Any, FaultAccess::Read, FaultAccess::Write]);
+                (at, 8 << self.r.memory.below(10), access)
+            }
+            Breaks::Command => {
+                let slot = u64::from(self.driver.command_tail());
+                (
+                    self.driver.cq_base + 16 * slot + 8 * self.r.memory.below(2),
+                    8,
+                    FaultAccess::Read,
+                )
+            }
+            Breaks::Fault => {
+                let slot = self.r.memory.below(1 << self.driver.cfg.fq_log2);
+                (
+                    self.driver.fq_base + 32 * slot + 8 * self.r.memory.below(4),
+                    8,
+                    FaultAccess::Write,
+                )
+            }
+            Breaks::Message => (MESSAGES, 0x1000, FaultAccess::Write),
+        };
+        let fault = match p.pick::<Answer>(&mut self.r.memory) {
+            Answer::Error => MemFault::SlvErr,
+            Answer::Decode => MemFault::DecErr,
+            // Poisoned memory takes writes.
+            Answer::Poison if access == FaultAccess::Write => MemFault::SlvErr,
+            Answer::Poison => MemFault::Poison,
+        };
+        self.push("rest", Op::WaitIdle);
+        self.push(
+            "memory breaks",
+            Op::MemFault {
+                range: at..at + bytes,
+                access,
+                fault,
+            },
+        );
+        match kind {
+            Breaks::Entry | Breaks::Directory => self.tell_all(),
+            Breaks::Command => {
+                // It runs into it; the head stays there.
+                self.driver.invalidate_directory(None);
+                self.driver.kick();
+                self.push("command queue", Op::Cycles(200));
+                self.poll_stopped(8);
+            }
+            _ => {}
+        }
+        kind
+    }
+
+    /// An entry on the way to some leaf.
+    fn any_entry(&mut self, which: Which) -> Option<u64> {
+        let tree = self.tree(which)?;
+        let levels = tree.scheme.levels();
+        let count = tree.leaves.len();
+        let n = self.r.memory.below(count as u64) as usize;
+        let leaf = *self.leaves(which).get(n)?;
+        if leaf.level >= levels {
+            return None;
+        }
+        let level = self
+            .r
+            .memory
+            .range(u64::from(leaf.level), u64::from(levels) - 1) as u32;
+        self.entry(which, leaf.at, level).map(|at| at & !7)
+    }
+
+    /// Memory is sound again, and so is what it stopped.
+    pub fn heal_memory(&mut self, kind: Breaks) {
+        self.push("memory heals", Op::ClearFaults);
+        match kind {
+            Breaks::Entry | Breaks::Directory => self.tell_all(),
+            Breaks::Command => self.resume_commands(),
+            Breaks::Fault => self.resume_faults(),
+            Breaks::Data | Breaks::Message => {}
+        }
+    }
+
+    /// Clears the error bits of `cqcsr`; the queue goes on at its head.
+    fn resume_commands(&mut self) {
+        let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+        self.write(
+            "clear cqmf, cmd_to, cmd_ill",
+            regs::CQCSR,
+            4,
+            enable | 7 << 8,
+        );
+        self.driver.wait_commands();
+        self.collect("command queue goes on");
+    }
+
+    /// Clears the error bits of `fqcsr`.
+    pub fn resume_faults(&mut self) {
+        let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+        self.write("clear fqmf and fqof", regs::FQCSR, 4, enable | 3 << 8);
+    }
+
+    // ------------------------------------------------------------------- queues
+
+    /// Commands that change nothing that is cached, or more than has to be.
+    pub fn commands(&mut self) {
+        let p = self.profile.clone();
+        for _ in 0..p.amount(Amount::Commands, &mut self.r.queues) {
+            let r = &mut self.r.queues;
+            let (d0, d1) = match r.below(6) {
+                0 => (1, 0),
+                1 => (
+                    1 | 1 << 10 | r.below(1 << 20) << 12 | 1 << 32,
+                    r.below(1 << 52) << 10,
+                ),
+                2 => (3, 0),
+                3 => (2 | r.below(4) << 12, 0),
+                4 => (
+                    2 | r.below(4) << 12 | 1 << 10 | r.below(1 << 32) << 32,
+                    (MESSAGES + 0x1000 + r.below(512) * 4) >> 2,
+                ),
+                _ => (1 | 1 << 32 | r.below(1 << 20) << 12, 0),
+            };
+            self.driver.command(d0, d1);
+            if self.r.queues.percent(30) {
+                self.driver.kick();
+            }
+        }
+        self.driver.kick();
+        self.collect("commands");
+    }
+
+    /// A command that must not be accepted; software replaces it, and the queue goes on.
+    pub fn illegal_command(&mut self) {
+        let r = &mut self.r.queues;
+        let (d0, d1) = match r.below(6) {
+            // An opcode that does not exist; 0 too.
+            0 => (r.range(5, 63), 0),
+            1 => (0, 0),
+            // A function that does not exist.
+            2 => (r.range(1, 3) | r.range(2, 7) << 7, 0),
+            // Reserved bits.
+            3 => (1 | 1 << r.range(35, 39), 0),
+            4 => (2 | 1 << r.range(14, 31), 0),
+            _ => (3, 1 << r.below(64)),
+        };
+        self.driver.wait_commands();
+        let slot = self.driver.cq_base + 16 * u64::from(self.driver.command_tail());
+        self.driver.command(d0, d1);
+        // Others behind it wait.
+        for _ in 0..self.r.queues.below(3) {
+            if (1 << self.driver.cfg.cq_log2) > 4 {
+                self.driver.invalidate_all();
+            }
+        }
+        self.driver.kick();
+        self.collect("an illegal command");
+        self.poll_stopped(10);
+        let mut good = 2u64.to_le_bytes().to_vec();
+        good.extend([0; 8]);
+        self.push(
+            "replace it",
+            Op::Store {
+                addr: slot,
+                data: good,
+            },
+        );
+        self.resume_commands();
+    }
+
+    /// A queue goes off, and comes back elsewhere.
+    pub fn move_queue(&mut self, ids: u64) {
+        let p = self.profile.clone();
+        let faults = self.r.queues.percent(50);
+        self.drain();
+        if faults {
+            self.write("fault queue off", regs::FQCSR, 4, 0);
+            self.poll_off(regs::FQCSR);
+            let log2 = p.amount(Amount::FaultLog2, &mut self.r.queues).max(1) as u32;
+            self.driver.cfg.fq_log2 = log2;
+            self.driver.fq_base = self.driver.alloc((log2 + 5).saturating_sub(12));
+            if self.r.queues.percent(40) {
+                // Accesses that find no queue: their records are lost.
+                self.traffic(3, ids);
+                self.push("no fault queue", Op::WaitIdle);
+            }
+            self.driver.start_fault_queue();
+        } else {
+            self.driver.wait_commands();
+            self.collect("command queue");
+            self.write("command queue off", regs::CQCSR, 4, 0);
+            self.poll_off(regs::CQCSR);
+            let log2 = p.amount(Amount::CommandLog2, &mut self.r.queues).max(1) as u32;
+            self.driver.cfg.cq_log2 = log2;
+            self.driver.cq_base = self.driver.alloc((log2 + 4).saturating_sub(12));
+            self.driver.start_command_queue();
+        }
+        self.unread = 0;
+        self.collect("a queue elsewhere");
+    }
+
+    /// Until an error bit of `cqcsr` is set.
+    fn poll_stopped(&mut self, bit: u32) {
+        self.push(
+            "until it has stopped",
+            Op::PollReg {
+                offset: regs::CQCSR,
+                size: 4,
+                mask: 1 << bit,
+                value: 1 << bit,
+            },
+        );
+    }
+
+    fn poll_off(&mut self, offset: u16) {
+        self.push(
+            "until it is off",
+            Op::PollReg {
+                offset,
+                size: 4,
+                mask: 0x3_0000,
+                value: 0,
+            },
+        );
+    }
+
+    /// Off or Bare for a while, with traffic, and back.
+    pub fn change_mode(&mut self, ids: u64) {
+        if self.mode == Directory::Off {
+            return;
+        }
+        self.driver.set_mode(Directory::Off);
+        self.collect("mode Off");
+        self.some_accesses(ids);
+        if self.mode != Directory::Bare && self.r.queues.percent(50) {
+            self.driver.set_mode(Directory::Bare);
+            self.collect("mode Bare");
+            self.some_accesses(ids);
+            self.driver.set_mode(Directory::Off);
+        }
+        self.driver.set_mode(self.mode);
+        self.collect("mode back");
+    }
+
+    fn some_accesses(&mut self, ids: u64) {
+        for _ in 0..self.r.queues.below(6) {
+            if self.room() > 2 {
+                self.access(ids);
+            }
+        }
+        let gap = self.r.queues.below(100) as u32;
+        self.push("mode", Op::Cycles(gap.max(1)));
+    }
+
+    // ---------------------------------------------------------------- registers
+
+    fn register_read(&mut self) {
+        let eight = self.r.registers.percent(50);
+        let (size, offset) = if eight {
+            (8, self.r.registers.below(512) * 8)
+        } else {
+            (4, self.r.registers.below(1024) * 4)
+        };
+        // Half of them where registers are.
+        let named = self.r.registers.percent(60);
+        let (offset, size) = if named {
+            let n = self.r.registers.below(regs::NAMED.len() as u64) as usize;
+            let (_, o, s) = regs::NAMED[n];
+            (o, s)
+        } else {
+            (offset as u16, size)
+        };
+        self.push(
+            "register",
+            Op::RegRead {
+                offset,
+                size,
+                expect: None,
+            },
+        );
+    }
+
+    /// One register access, within what is defined unless it is to be illegal.
+    pub fn register(&mut self) {
+        let p = self.profile.clone();
+        let (counters, debug) = (self.has("HPM"), self.has("DBG"));
+        let kind = p.pick_of(&mut self.r.registers, |k: RegisterKind| match k {
+            RegisterKind::Counter => counters,
+            RegisterKind::Debug => debug,
+            _ => true,
+        });
+        match kind.unwrap_or(RegisterKind::Read) {
+            RegisterKind::Read => self.register_read(),
+            RegisterKind::Counter => self.counter(),
+            RegisterKind::Debug => self.debug(),
+            RegisterKind::Acknowledge => {
+                let value = self.r.registers.below(16);
+                self.write("acknowledge", regs::IPSR, 4, value);
+            }
+            RegisterKind::ReadOnly => {
+                let (offset, size) = *self.r.registers.pick(&[
+                    (regs::CAPABILITIES, 8u8),
+                    (regs::CQH, 4),
+                    (regs::FQT, 4),
+                    (88, 4),
+                ]);
+                let value = self.r.registers.bits() >> (64 - 8 * u32::from(size));
+                self.write("read-only", offset, size, value);
+            }
+            RegisterKind::Write => {
+                // Entries of msi_cfg_tbl that no cause uses: all of it is theirs.
+                let used = self.driver.cfg.vectors;
+                let first = u64::from(used.0.max(used.1)) + 1;
+                let entry = self.r.registers.range(first, 15) as u16;
+                if u64::from(entry) < first || u32::from(entry) >= self.target.vectors {
+                    return;
+                }
+                let at = regs::MSI_CFG_TBL + 16 * entry;
+                let value = self.r.registers.bits();
+                match self.r.registers.below(4) {
+                    0 => self.write("msi_cfg_tbl", at, 8, value),
+                    1 => self.write("msi_cfg_tbl", at + 4, 4, value >> 32),
+                    2 => self.write("msi_cfg_tbl", at + 8, 4, value >> 32),
+                    _ => self.write("msi_cfg_tbl", at + 12, 4, value >> 32),
+                }
+            }
+            RegisterKind::Illegal => {
+                let r = &mut self.r.registers;
+                let data = r.bits();
+                let (offset, strb) = match r.below(3) {
+                    // Other strobes.
+                    0 => {
+                        let strb = r.below(256) as u8;
+                        if matches!(strb, 0x0f | 0xf0 | 0xff) {
+                            return;
+                        }
+                        (r.below(512) as u16 * 8, strb)
+                    }
+                    // Over two registers of 4 bytes.
+                    1 => (*r.pick(&[32u16, 48, 64, 72, 80, 88, 776, 792, 1016]), 0xff),
+                    // Misaligned.
+                    _ => (r.below(1023) as u16 * 4 + r.range(1, 3) as u16, 0xff),
+                };
+                self.push("illegal access", Op::RegWriteRaw { offset, data, strb });
+            }
+        }
+    }
+
+    /// Writes or reads a performance counter, its event, or the inhibits.
+    fn counter(&mut self) {
+        const INHIBIT: u16 = 92;
+        const CYCLES: u16 = 96;
+        const COUNTER: u16 = 104;
+        const EVENT: u16 = 352;
+        let r = &mut self.r.registers;
+        let n = r.below(31) as u16;
+        match r.below(5) {
+            0 => {
+                let value = r.below(1 << 32);
+                self.write("counters", INHIBIT, 4, value);
+            }
+            1 => {
+                // Near its overflow, often.
+                let value = u64::MAX >> 1 ^ r.below(64);
+                self.write("counters", CYCLES, 8, value);
+            }
+            2 => {
+                let value = u64::MAX - r.below(64);
+                self.write("counters", COUNTER + 8 * n, 8, value);
+            }
+            3 => {
+                // Event, DMASK, PID/PSCID, DID/GSCID, PV, DV, IDT; OF stays clear.
+                let value = r.below(12) | r.bits() & (0x7fff_ffff_ffff << 15);
+                self.write("counters", EVENT + 8 * n, 8, value);
+            }
+            _ => {
+                let offset = *r.pick(&[CYCLES, COUNTER + 8 * n, EVENT + 8 * n]);
+                self.push(
+                    "counters",
+                    Op::RegRead {
+                        offset,
+                        size: 8,
+                        expect: None,
+                    },
+                );
+            }
+        }
+    }
+
+    /// A translation by `tr_req_iova` and `tr_req_ctl`, waited for.
+    fn debug(&mut self) {
+        const IOVA: u16 = 600;
+        const CONTROL: u16 = 608;
+        const RESPONSE: u16 = 616;
+        if self.room() < 2 {
+            return;
+        }
+        self.unread += 1;
+        let n = self.r.registers.below(self.devices.len() as u64) as usize;
+        let device = self.devices[n].clone();
+        let leaves = device
+            .domain
+            .map(Which::Domain)
+            .map_or(0, |w| self.leaves(w).len());
+        let leaf = self.r.registers.below(leaves as u64) as usize;
+        let leaf = device
+            .domain
+            .and_then(|d| self.leaves(Which::Domain(d)).get(leaf).copied());
+        let r = &mut self.r.registers;
+        let iova = leaf.map_or(DATA, |l| l.at + r.below(1 << l.shift)) & !0xfff;
+        // Go; Priv, NW, Exe (with NW, else it is UNSPECIFIED).
+        let kind = *r.pick(&[0u64, 1 << 3, 1 << 3 | 1 << 2]);
+        let process = match &device.processes {
+            Some(x) if !x.list.is_empty() => {
+                let p = r.pick(&x.list).id;
+                1 << 32 | u64::from(p) << 12 | r.below(2) << 1
+            }
+            _ => 0,
+        };
+        self.write("debug interface", IOVA, 8, iova);
+        let control = 1 | kind | process | u64::from(device.id) << 40;
+        self.write("debug interface", CONTROL, 8, control);
+        self.push(
+            "debug interface",
+            Op::PollReg {
+                offset: CONTROL,
+                size: 8,
+                mask: 1,
+                value: 0,
+            },
+        );
+        self.push(
+            "debug interface",
+            Op::RegRead {
+                offset: RESPONSE,
+                size: 8,
+                expect: None,
+            },
+        );
+    }
+
+    // ------------------------------------------------------------------- resets
+
+    /// Reset, whatever is under way; then everything from the beginning. Tables may have changed
+    /// without a command: no cache may know.
+    pub fn reset(&mut self, t: &Timings) {
+        let p = self.profile.clone();
+        let after = p.amount(Amount::ResetAfter, &mut self.r.resets) as u32;
+        if after > 0 {
+            self.push("before reset", Op::Cycles(after));
+        }
+        let cycles = p.amount(Amount::ResetClocks, &mut self.r.resets).max(1) as u32;
+        self.push("reset", Op::Reset { cycles });
+        self.push("reset", Op::ClearFaults);
+        self.set_timings(t);
+        if !p.chance(Chance::SameTables, &mut self.r.resets) && self.mode.levels() > 0 {
+            for _ in 0..3 {
+                let domain = self.r.edits.below(self.domains.len() as u64) as usize;
+                self.silent_change(Which::Domain(domain));
+            }
+        }
+        self.start();
+    }
+
+    /// An edit that nobody tells.
+    fn silent_change(&mut self, which: Which) {
+        let _ = self.edit_of(which);
+        self.collect("tables change in reset");
+    }
+
+    // -------------------------------------------------------------- unspecified
+
+    /// What the specification leaves UNSPECIFIED, with traffic round it; ends in a reset.
+    pub fn undefined(&mut self, t: &Timings, ids: u64) {
+        let p = self.profile.clone();
+        let ppn = (self.driver.ddt_root >> 12) << 10;
+        let modes = [1u64, 2, 3, 4];
+        self.push("UNSPECIFIED", Op::Unspecified);
+        match p.pick::<Undefined>(&mut self.r.registers) {
+            Undefined::Mode => {
+                let mode = *self.r.registers.pick(&modes);
+                self.write("UNSPECIFIED: mode", regs::DDTP, 8, ppn | mode);
+            }
+            Undefined::BusyMode => {
+                // Two writes, back to back: the first may still be busy.
+                self.write("UNSPECIFIED: mode", regs::DDTP, 8, ppn);
+                let mode = *self.r.registers.pick(&modes);
+                self.write("UNSPECIFIED: mode while busy", regs::DDTP, 8, ppn | mode);
+                self.write("UNSPECIFIED: mode while busy", regs::DDTP, 8, ppn);
+            }
+            Undefined::QueueBase => {
+                let base = self.driver.alloc(4);
+                let offset = *self.r.registers.pick(&[regs::CQB, regs::FQB]);
+                let value = (base >> 12) << 10 | self.r.registers.below(8);
+                self.write("UNSPECIFIED: base of a queue that is on", offset, 8, value);
+                self.driver.invalidate_all();
+                self.driver.kick();
+            }
+            Undefined::BusyQueue => {
+                let offset = *self.r.registers.pick(&[regs::CQCSR, regs::FQCSR]);
+                for value in [0, 1, 0, 3] {
+                    self.write("UNSPECIFIED: a queue while busy", offset, 4, value);
+                }
+            }
+            Undefined::Control => {
+                let value = self.r.registers.below(8);
+                self.write("UNSPECIFIED: fctl while translating", regs::FCTL, 4, value);
+            }
+        }
+        self.collect("UNSPECIFIED");
+        for _ in 0..self.r.registers.range(4, 30) {
+            self.access(ids);
+        }
+        for _ in 0..3 {
+            self.register_read();
+        }
+        self.push("UNSPECIFIED", Op::WaitDma);
+        self.reset(t);
+    }
+}
