@@ -324,6 +324,20 @@ fn texts_and_conversions() {
         assert_eq!(RegSize::from_bytes(n), size);
     }
     assert_eq!(Pbmt::from_code(3), None);
+    assert_eq!(context::PdtMode::Bare.levels(), 0);
+    // An id that the transaction does not have matches no filter.
+    let ids = hpm::EventIds::default();
+    let by_gscid = 4 | 1 << 62 | 1 << 61;
+    assert!(!hpm::matches(by_gscid, hpm::HpmEvent::TlbMiss, &ids));
+    // The trait through a reference, with its errors.
+    let mut mem = SimpleMemory::new();
+    mem.add_fault(0x1000..0x1008, MemError::Access);
+    let mut by_reference = &mut mem;
+    let m: &mut dyn Memory = &mut by_reference;
+    assert_eq!(m.store(Spa(0), &[1], &Label::Fence), Ok(()));
+    assert_eq!(m.fetch_or(Spa(0), 2, true, &Label::Mrif), Ok(1));
+    let error = m.fetch_or(Spa(0x1000), 2, true, &Label::Mrif);
+    assert_eq!(error, Err(MemError::Access));
 }
 
 /// The registers of each queue by name; base and `fctl` writes whose effect is UNSPECIFIED say so.
@@ -346,6 +360,18 @@ fn unspecified_writes_are_told() {
     }
 }
 
+/// Debug support: S=0 for a page of 4 KiB, its PPN as it is.
+#[test]
+fn debug_of_a_small_page() {
+    let mut r = Rig::new(all_caps());
+    let root = r.sv39(1);
+    r.map(root, 3, 0, VA, 0, leaf(0x8765_4000, RWU));
+    r.w(offset::TR_REQ_IOVA, VA);
+    r.w(offset::TR_REQ_CTL, 1 << 40 | 1);
+    r.iommu.run_debug_request(&mut r.mem, &mut ());
+    assert_eq!(r.r(offset::TR_RESPONSE), 0x8765_4000 >> 12 << 10);
+}
+
 /// "QoS ids are 0" without the capability, for the IOMMU's own accesses too.
 #[test]
 fn no_qos_ids_without_the_capability() {
@@ -357,4 +383,85 @@ fn no_qos_ids_without_the_capability() {
     assert_eq!(r.iommu.qos_ids(&Label::Mrif, Some(&dc)), (0, 0));
     let r = Rig::new(all_caps());
     assert_eq!(r.iommu.qos_ids(&Label::Mrif, Some(&dc)), (0x123, 0x456));
+}
+
+/// "Caching in-memory data structures": what each load may leave in a cache, and with which tags;
+/// what is no table entry leaves nothing.
+#[test]
+fn entries_of_every_label() {
+    use invalidate::{Entry, describe};
+    let caps = all_caps();
+    let one = |label: Label, words: &[u64]| describe(caps, &label, words)[0];
+    let ddt = Label::DdtNonLeaf {
+        device_id: 5,
+        level: 1,
+    };
+    assert_eq!(one(ddt, &[V]), Some(Entry::DdtNonLeaf));
+    assert_eq!(one(ddt, &[0]), None);
+    let dc = Label::Dc { device_id: 5 };
+    assert_eq!(one(dc, &[V; 8]), Some(Entry::Dc { device_id: 5 }));
+
+    let holder = Holder::Pc {
+        device_id: 5,
+        process_id: 3,
+    };
+    let second = Label::SecondStage {
+        gscid: 7,
+        gpa: Gpa(GPA),
+        level: 1,
+        range_log2: 21,
+        pdt_of: None,
+        holder: Some(holder),
+    };
+    // A leaf of 2 MiB that served to translate a pointer: an entry of the second stage, and of the
+    // context that holds the pointer.
+    let [
+        Some(Entry::SecondStage {
+            gscid,
+            leaf: is_leaf,
+            range,
+        }),
+        pointer,
+    ] = describe(caps, &second, &[leaf(0x8000_0000, RWU)])
+    else {
+        panic!("a valid leaf")
+    };
+    assert_eq!((gscid, is_leaf), (7, true));
+    assert!(range.overlaps(invalidate::Range::around(GPA, 12)));
+    assert!(!range.overlaps(invalidate::Range::around(GPA ^ 1 << 21, 12)));
+    assert_eq!(pointer, Some(Entry::Pointer(holder)));
+    let pointer_entry = one(second, &[V]);
+    assert!(matches!(
+        pointer_entry,
+        Some(Entry::SecondStage { leaf: false, .. })
+    ));
+
+    let msi = Label::MsiPte {
+        gscid: Some(7),
+        gpa: Gpa(GPA),
+    };
+    let entry = one(msi, &[V | 3 << 1, 0]);
+    assert!(matches!(entry, Some(Entry::MsiPte { gscid: Some(7), .. })));
+    for label in [
+        Label::Mrif,
+        Label::Notice,
+        Label::CommandQueue,
+        Label::Fence,
+        Label::FaultQueue,
+        Label::PageRequestQueue,
+        Label::Msi,
+    ] {
+        assert_eq!(describe(caps, &label, &[V, V]), [None, None]);
+    }
+    // No directory command reaches a page-table entry, and reset leaves nothing pending.
+    let page = pointer_entry.expect("valid");
+    assert!(!invalidate::covers(
+        &Command::InvalDdt { device_id: None },
+        &page
+    ));
+    let mut r = Rig::new(caps);
+    let fresh = Iommu::new(Config::new(caps)).expect("legal");
+    r.w(offset::ICVEC, 1);
+    r.iommu.reset();
+    assert_eq!(r.iommu, fresh);
 }
