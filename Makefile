@@ -45,6 +45,7 @@ help:
 	@echo "make random SEEDS=n   random tests, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
 	@echo "  PROFILE=name        what they draw from: names of testcases/profiles, or all"
 	@echo "  MINUTES=m           seed after seed for so long, instead of SEEDS"
+	@echo "make coverage         test cases and SEEDS of every profile, counted; figures, holes, out/coverage.html"
 	@echo "make list             the test cases, a line each"
 	@echo "make duts             the devices under test, a line each"
 	@echo "make test             everything that CI checks"
@@ -73,6 +74,17 @@ list: build
 
 duts: build
 	@$(COSIM) list --duts
+
+# A stated regression on models that count lines, branches and toggles: all test cases, then seeds of
+# every profile. They have a target folder of their own, so that nothing else is built again.
+COVERAGE_DB ?= out/coverage.cov
+COVERAGE_RUN = IOMMU_COVERAGE=1 $(CARGO) run --release --quiet --package iommu-cosim --target-dir "$(TARGET_DIR)/coverage" --
+.PHONY: coverage
+coverage: setup
+	@$(COVERAGE_RUN) run $(COMMON) --coverage "$(COVERAGE_DB)" --out out/coverage
+	@$(COVERAGE_RUN) random --profile all --seeds $(or $(SEEDS),4) $(COMMON) --coverage "$(COVERAGE_DB)" --out out/coverage
+	@$(COVERAGE_RUN) coverage html "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)") --to out/coverage.html
+	@$(COVERAGE_RUN) coverage report "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)")
 
 # Deliberate bugs in scratch copies of rtl/: the regression has to find each.
 mutants: setup

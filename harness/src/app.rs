@@ -11,20 +11,21 @@ use std::time::Duration;
 use iommu_testcase::Case;
 
 use crate::cli::{Cli, Command, CommonArgs, ListArgs, RunArgs};
+use crate::coverage::{self, Gathering};
 use crate::dut::{Dut, Kind};
 use crate::random::{RandomPart, Seen};
 use crate::report::{self, Hashes, RunResult, Verdict};
-use crate::run::{self, Outcome, Setup, Wave};
+use crate::run::{self, Covering, Outcome, Setup, Wave};
 use crate::suite::{Job, Suite, Ticket};
 
 /// Operations of a long test that a short run executes.
-const SHORT_OPS: u64 = 4_000;
+pub(crate) const SHORT_OPS: u64 = 4_000;
 
 /// Tag of tests that count on when a block does what it may do at any time.
 const TIMING: &str = "timing";
 
 /// Set by Ctrl-C; running tests end at the next chance.
-static STOP: AtomicBool = AtomicBool::new(false);
+pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Exit codes: 0 all passed, 1 something failed, 2 the command line or an input
 /// file is wrong, 130 stopped by Ctrl-C.
@@ -47,6 +48,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Run(a) => run_cases(a),
         Command::Random(a) => crate::random::command(a),
         Command::List(a) => list(a),
+        Command::Bench(a) => crate::bench::command(a),
+        Command::Coverage(c) => coverage::command(c),
     };
     match done {
         Ok(code) => code,
@@ -93,7 +96,7 @@ fn run_cases(a: &RunArgs) -> miette::Result<ExitCode> {
         }
     }
     let cases = select(all, &a.test)?;
-    let runs = Runs::new(&a.common, &dut, "make sim", a.short);
+    let runs = Runs::new(&a.common, &dut, "make sim", a.short)?;
     let jobs: Vec<_> = cases
         .into_iter()
         .map(|case| TestJob {
@@ -113,7 +116,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// The cases that are named; an unknown name is an error with the nearest valid one.
-fn select(cases: Vec<Case>, names: &[String]) -> miette::Result<Vec<Case>> {
+pub(crate) fn select(cases: Vec<Case>, names: &[String]) -> miette::Result<Vec<Case>> {
     if names.is_empty() {
         return Ok(cases);
     }
@@ -150,6 +153,8 @@ pub(crate) struct Runs<'a> {
     short: bool,
     /// `capabilities` under a mask, as the block itself says.
     capabilities: Mutex<HashMap<u64, Result<u64, String>>>,
+    /// What the runs cover, where it is to be counted.
+    gathering: Option<Gathering>,
 }
 
 impl<'a> Runs<'a> {
@@ -158,14 +163,29 @@ impl<'a> Runs<'a> {
         dut: &'a Dut,
         again: &'static str,
         short: bool,
-    ) -> Self {
-        Self {
+    ) -> miette::Result<Self> {
+        let mut runs = Self {
             common,
             dut,
             again,
             short,
             capabilities: Mutex::default(),
+            gathering: None,
+        };
+        if let Some(file) = &common.coverage {
+            let gathering = runs
+                .capabilities(u64::MAX)
+                .and_then(|caps| coverage::target(dut, caps))
+                .and_then(|target| Gathering::new(file, dut, target))
+                .map_err(|e| miette::miette!("{e}"))?;
+            runs.gathering = Some(gathering);
         }
+        Ok(runs)
+    }
+
+    /// What the runs cover, where it is counted.
+    pub(crate) fn gathering(&self) -> Option<&Gathering> {
+        self.gathering.as_ref()
     }
 
     pub(crate) fn replay(&self, what: &str) -> String {
@@ -254,6 +274,11 @@ impl<'a> Runs<'a> {
             println!("{} tests were not begun", jobs - results.len());
         }
         println!("{}", report::summary(&results, wall));
+        if let Some(g) = &self.gathering {
+            g.write().map_err(|e| miette::miette!("coverage: {e}"))?;
+            let (hit, of) = g.figures();
+            println!("coverage: {hit} of {of} bins hit so far");
+        }
         Ok(if STOP.load(Ordering::Relaxed) {
             ExitCode::from(STOPPED)
         } else if bad.is_empty() {
@@ -315,6 +340,7 @@ impl TestJob<'_> {
         };
         let again = Setup {
             wave: Some(run::wave_window(first, path.clone())),
+            coverage: Covering::Nothing,
             verbose: false,
             ..setup.clone()
         };
@@ -376,6 +402,12 @@ impl Job for TestJob<'_> {
             at_most: self.runs.short.then_some(SHORT_OPS),
             wave: None,
             timed: self.runs.dut.kind() == Kind::Rtl,
+            coverage: self
+                .runs
+                .gathering
+                .as_ref()
+                .map_or(Covering::Nothing, |g| g.covering),
+            measure: false,
             verbose: self.runs.common.verbose,
         };
         if self.runs.common.waves {
@@ -416,6 +448,12 @@ impl Job for TestJob<'_> {
         } else {
             Verdict::Passed
         };
+        // What a failing run has seen was not checked to its end.
+        if verdict == Verdict::Passed
+            && let (Some(g), Some(seen)) = (&self.runs.gathering, &outcome.coverage)
+        {
+            g.add(&self.name, self.seed, outcome.cycles, seen);
+        }
         RunResult {
             cycles: outcome.cycles,
             wall: outcome.wall,

@@ -23,6 +23,79 @@ pub enum Command {
     Random(RandomArgs),
     /// List the test cases and what each is about, or the devices under test.
     List(ListArgs),
+    /// Measure what takes the time: model, agents, scoreboard with golden model, coverage.
+    Bench(RunArgs),
+    /// Figures, holes and pages of a coverage database; merging of several; closure.
+    #[command(subcommand)]
+    Coverage(CoverageCommand),
+}
+
+/// `iommu-cosim coverage`
+#[derive(Debug, Subcommand)]
+pub enum CoverageCommand {
+    /// Print figures and holes. Exit code 1 if something that has to be hit was not.
+    Report(CoverageArgs),
+    /// Write everything as one HTML page.
+    Html {
+        /// What to show.
+        #[command(flatten)]
+        args: CoverageArgs,
+        /// The page.
+        #[arg(long, default_value = "out/coverage.html")]
+        to: PathBuf,
+    },
+    /// Sum databases of several machines into the first, which need not exist.
+    Merge {
+        /// Where the sum goes.
+        to: PathBuf,
+        /// What is added.
+        from: Vec<PathBuf>,
+    },
+    /// Random seeds, batch after batch: what was not hit turns the knobs of the next.
+    Close(CloseArgs),
+}
+
+/// `iommu-cosim coverage close`
+#[derive(Debug, Args)]
+pub struct CloseArgs {
+    /// Shared options; `--coverage` is the database.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Profiles to choose from, as of `random`.
+    #[arg(long, short, default_value = "all")]
+    pub profile: Vec<String>,
+    /// Clocks to simulate.
+    #[arg(long, default_value_t = 2_000_000)]
+    pub cycles: u64,
+    /// Seeds of a batch.
+    #[arg(long, default_value_t = 4)]
+    pub batch: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    pub seed: u64,
+    /// Turn nothing: the profiles in turn, for comparison.
+    #[arg(long)]
+    pub plain: bool,
+    /// Name of the curve in the database.
+    #[arg(long)]
+    pub curve: Option<String>,
+}
+
+/// What the subcommands of `coverage` share.
+#[derive(Debug, Clone, Args)]
+pub struct CoverageArgs {
+    /// The database.
+    #[arg(default_value = "out/coverage.cov")]
+    pub database: PathBuf,
+    /// Device under test: its name, or the path of its dut.yaml.
+    #[arg(long, default_value = "iommu-cosim")]
+    pub dut: String,
+    /// Root of the project.
+    #[arg(long, default_value = ".")]
+    pub root: PathBuf,
+    /// Holes of each cover that are printed.
+    #[arg(long)]
+    pub holes: Option<usize>,
 }
 
 /// Options that all subcommands share.
@@ -43,6 +116,10 @@ pub struct CommonArgs {
     /// Say more.
     #[arg(long, short)]
     pub verbose: bool,
+    /// Count coverage, and add it to this database (made if it is not there). Coverage of the RTL
+    /// is counted where the models were built with IOMMU_COVERAGE=1.
+    #[arg(long)]
+    pub coverage: Option<PathBuf>,
     /// Where results.json and waveforms go.
     #[arg(long, default_value = "out")]
     pub out: PathBuf,

@@ -6,7 +6,10 @@
 #![warn(missing_docs)]
 
 pub mod app;
+mod bench;
 pub mod cli;
+mod closure;
+pub mod coverage;
 pub mod dut;
 pub mod metrics;
 pub mod random;

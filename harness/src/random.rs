@@ -31,7 +31,7 @@ const SHOWN: usize = 4;
 pub(crate) fn command(a: &RandomArgs) -> miette::Result<ExitCode> {
     let dut = Dut::find(&a.common.root, &a.common.dut)?;
     let profiles = load(&a.common.root, &a.profile)?;
-    let runs = Runs::new(&a.common, &dut, "make random", false);
+    let runs = Runs::new(&a.common, &dut, "make random", false)?;
     let target = target(&runs, &dut)?;
     let left = Arc::new(AtomicU32::new(REDUCTIONS));
     let parts: Vec<(Case, Arc<RandomPart>, &str)> = profiles
@@ -76,7 +76,7 @@ pub(crate) fn command(a: &RandomArgs) -> miette::Result<ExitCode> {
 }
 
 /// The profiles that are named, and how.
-fn load(root: &Path, names: &[String]) -> miette::Result<Vec<(Profile, String)>> {
+pub(crate) fn load(root: &Path, names: &[String]) -> miette::Result<Vec<(Profile, String)>> {
     let folder = root.join(FOLDER);
     let names: Vec<String> = if names.iter().any(|n| n == "all") {
         random::profile::list(&folder)?
@@ -93,7 +93,7 @@ fn load(root: &Path, names: &[String]) -> miette::Result<Vec<(Profile, String)>>
 }
 
 /// The block as a random test sees it.
-fn target(runs: &Runs<'_>, dut: &Dut) -> miette::Result<Target> {
+pub(crate) fn target(runs: &Runs<'_>, dut: &Dut) -> miette::Result<Target> {
     let caps = runs
         .capabilities(u64::MAX)
         .map_err(|e| miette::miette!("{e}"))?;

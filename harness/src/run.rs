@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use iommu_bus::event::{AxiAddr, Event, Resp, Sideband, WBeat};
+use iommu_coverage::Collector;
 use iommu_scoreboard::{Check, Scoreboard, ScoreboardConfig, Timing, TransactionRecord};
 use iommu_sim::{Device, ModelKind, SimError};
 use iommu_testbench::{
@@ -69,6 +71,10 @@ pub struct Setup {
     pub wave: Option<Wave>,
     /// The device promises cycles: what a test says about latency and throughput counts.
     pub timed: bool,
+    /// What is counted besides.
+    pub coverage: Covering,
+    /// Measure what takes the time.
+    pub measure: bool,
     /// Say more.
     pub verbose: bool,
 }
@@ -90,6 +96,42 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Wall-clock time of the simulation.
     pub wall: Duration,
+    /// What was covered, where it was asked for.
+    pub coverage: Option<Seen>,
+    /// What took the time, where it was asked for.
+    pub spent: Spent,
+}
+
+/// Wall time of the parts of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The model.
+    pub model: Duration,
+    /// The agents and protocol checkers.
+    pub agents: Duration,
+    /// Scoreboard, golden model and coverage.
+    pub checking: Duration,
+}
+
+/// What coverage a run counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Covering {
+    /// None.
+    #[default]
+    Nothing,
+    /// Functional coverage.
+    Functional,
+    /// Functional coverage, and that of the RTL: on the model that counts it.
+    Everything,
+}
+
+/// What a run has covered.
+#[derive(Debug)]
+pub struct Seen {
+    /// Functional coverage.
+    pub functional: Box<Collector>,
+    /// Verilator's `coverage.dat`.
+    pub rtl: Option<String>,
 }
 
 impl Outcome {
@@ -103,6 +145,8 @@ impl Outcome {
             interrupted: false,
             error: Some(why),
             wall: Duration::ZERO,
+            coverage: None,
+            spent: Spent::default(),
         }
     }
 }
@@ -121,6 +165,8 @@ type Go<T = ()> = Result<T, Stop>;
 pub fn run(case: &Case, setup: &Setup, ticket: &Ticket<'_>) -> Outcome {
     let kind = if setup.wave.is_some() {
         ModelKind::Wave
+    } else if setup.coverage == Covering::Everything {
+        ModelKind::Coverage
     } else {
         ModelKind::Fast
     };
@@ -213,6 +259,7 @@ struct Runner<'a> {
     last_event: u64,
     tracing: bool,
     timing: Timing,
+    spent: Spent,
     /// What [`Scoreboard::unspecified`] said when reset ended last.
     unspecified_before_reset: Option<(u64, &'static str)>,
     /// The test says that it is (a register written while busy, which no model knows).
@@ -233,7 +280,7 @@ impl<'a> Runner<'a> {
             dev: setting.timings.dev,
             reg: setting.timings.reg,
         };
-        let tb = Testbench::new(
+        let mut tb = Testbench::new(
             device,
             TestbenchConfig {
                 seed: setup.seed,
@@ -245,7 +292,13 @@ impl<'a> Runner<'a> {
                 ..TestbenchConfig::default()
             },
         );
+        if setup.measure {
+            tb.measure();
+        }
         let mut sb = Scoreboard::new(setup.scoreboard.clone()).map_err(|e| e.to_string())?;
+        if setup.coverage != Covering::Nothing {
+            sb.cover();
+        }
         sb.set_timing(timing.clone());
         Ok(Self {
             tb,
@@ -267,6 +320,7 @@ impl<'a> Runner<'a> {
             last_event: 0,
             tracing: false,
             timing,
+            spent: Spent::default(),
             unspecified_before_reset: None,
             declared_unspecified: false,
         })
@@ -287,7 +341,20 @@ impl<'a> Runner<'a> {
             Err(Stop::Interrupted) => (true, None),
             Err(Stop::Error(e)) => (false, Some(e)),
         };
+        let mut error = error;
+        let coverage = self.seen().unwrap_or_else(|e| {
+            error.get_or_insert(e);
+            None
+        });
+        let model = self.tb.measured();
+        let spent = Spent {
+            model,
+            agents: self.spent.agents.saturating_sub(model),
+            ..self.spent
+        };
         Outcome {
+            coverage,
+            spent,
             cycles: self.tb.cycle(),
             event_hash: self.tb.event_hash(),
             metrics: self.metrics,
@@ -296,6 +363,30 @@ impl<'a> Runner<'a> {
             error,
             wall: begin.elapsed(),
         }
+    }
+
+    /// What was covered.
+    fn seen(&mut self) -> Result<Option<Seen>, String> {
+        let Some(functional) = self.sb.coverage().cloned() else {
+            return Ok(None);
+        };
+        let rtl = if self.setup.coverage == Covering::Everything && self.setup.wave.is_none() {
+            // Verilator writes to a file only.
+            static RUNS: AtomicU64 = AtomicU64::new(0);
+            let n = RUNS.fetch_add(1, Ordering::Relaxed);
+            let path =
+                std::env::temp_dir().join(format!("iommu-cosim-{}-{n}.dat", std::process::id()));
+            self.tb.write_coverage(&path).map_err(|e| e.to_string())?;
+            let text = std::fs::read_to_string(&path).map_err(|e| e.to_string());
+            let _ = std::fs::remove_file(&path);
+            Some(text?)
+        } else {
+            None
+        };
+        Ok(Some(Seen {
+            functional: Box::new(functional),
+            rtl,
+        }))
     }
 
     fn all(&mut self, case: &Case) -> Go {
@@ -352,8 +443,14 @@ impl<'a> Runner<'a> {
                 return Err(Stop::Error(e.to_string()));
             }
         }
+        let begin = self.setup.measure.then(Instant::now);
         let stepped = self.tb.step().map(|_| ());
+        let checking = begin.map(|begin| (begin.elapsed(), Instant::now()));
         self.sb.on_clock(self.tb.events(), self.tb.memory_ref());
+        if let Some((stepping, begin)) = checking {
+            self.spent.agents += stepping;
+            self.spent.checking += begin.elapsed();
+        }
         if !self.tb.events().is_empty() {
             self.last_event = self.tb.cycle();
         }

@@ -34,6 +34,8 @@ fn setup(case: &Case, seed: u64) -> Setup {
         at_most: None,
         wave: None,
         timed: true,
+        coverage: Default::default(),
+        measure: false,
         verbose: false,
     }
 }

@@ -25,6 +25,14 @@ pub trait Device {
     /// Ends the waveform, if one is being written.
     fn trace_stop(&mut self) {}
 
+    /// Writes the coverage counted so far as Verilator's `coverage.dat`.
+    fn write_coverage(&mut self, path: &Path) -> Result<(), SimError> {
+        Err(SimError::Coverage {
+            path: path.to_path_buf(),
+            why: "this device counts none".to_owned(),
+        })
+    }
+
     /// Takes what the RTL said (`$display`, `$warning`, `cosim_note`) since the last call.
     fn take_notes(&mut self) -> Vec<Note> {
         Vec::new()
@@ -303,6 +311,10 @@ impl Device for Block {
             .as_mut()
             .map_or(Ok(()), |model| ffi::trace_start(model, text))
             .map_err(|why| error(why.what().to_string()))
+    }
+
+    fn write_coverage(&mut self, path: &Path) -> Result<(), SimError> {
+        Block::write_coverage(self, path)
     }
 
     fn trace_stop(&mut self) {

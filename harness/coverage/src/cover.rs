@@ -353,17 +353,18 @@ macro_rules! covers {
 
         impl Default for $group {
             fn default() -> Self {
-                $(
-                    #[allow(non_upper_case_globals)]
-                    static $name: $crate::Meta<($($axis,)+)> = $crate::Meta {
-                        name: concat!($text, ".", stringify!($name)),
-                        doc: &[$($doc),*],
-                        row: $row,
-                        goal: $crate::cover_goal!($goal),
-                        except: $crate::cover_except!($($except)?),
-                    };
-                )*
-                Self { $($name: $crate::Counts::new(&$name),)* }
+                Self {
+                    $($name: {
+                        static META: $crate::Meta<($($axis,)+)> = $crate::Meta {
+                            name: concat!($text, ".", stringify!($name)),
+                            doc: &[$($doc),*],
+                            row: $row,
+                            goal: $crate::cover_goal!($goal),
+                            except: $crate::cover_except!($($except)?),
+                        };
+                        $crate::Counts::new(&META)
+                    },)*
+                }
             }
         }
 

@@ -217,6 +217,9 @@ pub struct Block {
     pub rtl: RtlCoverage,
     /// The runs, in the order in which they were added.
     pub runs: Vec<RunNote>,
+    /// Bins hit against clocks simulated, of campaigns by name (random runs with closure, without).
+    #[serde(default)]
+    pub curves: BTreeMap<String, Vec<(u64, usize)>>,
 }
 
 /// The database.
@@ -296,6 +299,11 @@ impl Database {
             ours.functional.merge(&theirs.functional)?;
             ours.rtl.merge(&theirs.rtl);
             ours.runs.extend(theirs.runs.iter().cloned());
+            for (name, curve) in &theirs.curves {
+                ours.curves
+                    .entry(name.clone())
+                    .or_insert_with(|| curve.clone());
+            }
         }
         Ok(())
     }

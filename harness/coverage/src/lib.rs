@@ -51,14 +51,23 @@
 //!
 //! # Collecting and merging
 //!
-//! [`Functional`] is a run's counters with their shapes; [`Database`] sums them over runs, seeds and machines.
+//! A [`Collector`] observes a run: the events at the pins, the translations of the golden model, the commands.
+//! [`Tally`] sums collectors; [`Functional`] has the counters with their shapes; [`Database`] sums them over runs, seeds and machines.
 #![forbid(unsafe_code)]
 
+mod collector;
 mod cover;
 mod database;
+pub mod plan;
+pub mod points;
+pub mod report;
 pub mod rtl;
+mod tally;
+mod trace;
 
+pub use collector::Collector;
 pub use cover::{
     AnyCover, Axis, Bins, Counts, Goal, Impossible, Meta, Target, Why, first, needs, when,
 };
 pub use database::{Block, Cover, Database, DatabaseError, Functional, RunNote};
+pub use tally::{DatTally, Tally};

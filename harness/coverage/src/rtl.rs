@@ -231,9 +231,16 @@ impl RtlCoverage {
     /// Hits of each line of a file that has statements: the most of any block that the line is in.
     #[must_use]
     pub fn lines(&self, file: &str) -> BTreeMap<u32, u64> {
+        self.lines_without(file, &BTreeSet::new())
+    }
+
+    fn lines_without(&self, file: &str, excluded: &BTreeSet<&Point>) -> BTreeMap<u32, u64> {
         let mut all = BTreeMap::new();
         for (point, count) in &self.points {
-            if point.file != file || !matches!(point.kind, Kind::Line | Kind::Branch) {
+            if point.file != file
+                || !matches!(point.kind, Kind::Line | Kind::Branch)
+                || excluded.contains(point)
+            {
                 continue;
             }
             for &line in &count.lines {
@@ -243,6 +250,120 @@ impl RtlCoverage {
         }
         all
     }
+
+    /// Applies exclusions. `source` gives the text of a file.
+    pub fn exclude<'a>(
+        &'a self,
+        exclusions: &[Exclusion],
+        source: impl Fn(&str) -> Option<String>,
+    ) -> Excluded<'a> {
+        let mut out = Excluded::default();
+        let texts: BTreeMap<&str, Vec<String>> = self
+            .files()
+            .into_iter()
+            .map(|f| {
+                let text = source(f).unwrap_or_default();
+                (f, text.lines().map(str::to_owned).collect())
+            })
+            .collect();
+        for (n, e) in exclusions.iter().enumerate() {
+            let mut matched = 0;
+            let mut hit = Vec::new();
+            for (point, count) in &self.points {
+                if !e.covers(point, &texts) {
+                    continue;
+                }
+                matched += 1;
+                if count.hits > 0 {
+                    hit.push(point);
+                } else {
+                    out.points.insert(point, n);
+                }
+            }
+            let what = format!("{} `{}` {}", e.file, e.text, e.object);
+            if matched == 0 {
+                out.stale.push(format!("{what}: matches nothing"));
+            }
+            if let Some(p) = hit.first() {
+                let (line, kind, object) = (p.line, p.kind.name(), &p.object);
+                out.stale.push(format!(
+                    "{what}: {} of {matched} points are hit, the first is line {line}, {kind} {object}",
+                    hit.len()
+                ));
+            }
+        }
+        out
+    }
+
+    /// Points or lines hit, and those that count.
+    #[must_use]
+    pub fn figures(
+        &self,
+        file: Option<&str>,
+        kind: Kind,
+        excluded: &Excluded<'_>,
+    ) -> (usize, usize) {
+        let keep = |f: &str| file.is_none_or(|file| file == f);
+        if kind == Kind::Line {
+            let points: BTreeSet<&Point> = excluded.points.keys().copied().collect();
+            let mut figures = (0, 0);
+            for file in self.files().into_iter().filter(|f| keep(f)) {
+                for hits in self.lines_without(file, &points).into_values() {
+                    figures.1 += 1;
+                    figures.0 += usize::from(hits > 0);
+                }
+            }
+            return figures;
+        }
+        self.points()
+            .filter(|(p, _)| p.kind == kind && keep(&p.file) && !excluded.points.contains_key(p))
+            .fold((0, 0), |f, (_, n)| (f.0 + usize::from(n > 0), f.1 + 1))
+    }
+}
+
+/// Points that nothing can reach, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// File, as the points name it.
+    pub file: String,
+    /// Text in the line of the point; empty for any line.
+    #[serde(default)]
+    pub text: String,
+    /// `line`, `branch`, `toggle`, `expression`; empty for all.
+    #[serde(default)]
+    pub kind: String,
+    /// Arm, bit or term, `*` at its end for any; empty for all.
+    #[serde(default)]
+    pub object: String,
+    /// Why it cannot be reached.
+    pub why: String,
+}
+
+impl Exclusion {
+    fn covers(&self, p: &Point, texts: &BTreeMap<&str, Vec<String>>) -> bool {
+        let line = texts
+            .get(p.file.as_str())
+            .and_then(|l| l.get(p.line.saturating_sub(1) as usize))
+            .map_or("", String::as_str);
+        let object = match self.object.strip_suffix('*') {
+            Some(prefix) => p.object.starts_with(prefix),
+            None => self.object.is_empty() || self.object == p.object,
+        };
+        self.file == p.file
+            && (self.kind.is_empty() || self.kind == p.kind.name())
+            && object
+            && line.contains(&self.text)
+    }
+}
+
+/// What exclusions leave out.
+#[derive(Debug, Clone, Default)]
+pub struct Excluded<'a> {
+    /// Points, and the number of the exclusion.
+    pub points: BTreeMap<&'a Point, usize>,
+    /// Exclusions that match nothing, or something that is hit: they are wrong.
+    pub stale: Vec<String>,
 }
 
 #[cfg(test)]
@@ -315,6 +436,39 @@ mod tests {
             let error = RtlCoverage::parse(text, |_| true).expect_err(text);
             assert_eq!(error.line, line, "{text}");
         }
+    }
+
+    #[test]
+    fn exclusions_have_to_be_right() {
+        let c = read(NEW);
+        let source = |_: &str| Some(include_str!("../tests/data/t.sv").to_owned());
+        let exclusion = |text: &str, kind: &str| Exclusion {
+            file: "t.sv".into(),
+            text: text.into(),
+            kind: kind.into(),
+            object: String::new(),
+            why: "a test".into(),
+        };
+        let all = |kind| c.figures(None, kind, &Excluded::default());
+        let (hit, of) = all(Kind::Toggle);
+        assert!(hit < of, "rst_n never falls");
+        let good = c.exclude(
+            &[Exclusion {
+                object: "rst_n:1->*".into(),
+                ..exclusion("module t", "toggle")
+            }],
+            source,
+        );
+        assert_eq!((good.points.len(), good.stale.len()), (1, 0), "{good:?}");
+        assert_eq!(c.figures(None, Kind::Toggle, &good).1, of - 1);
+        for (text, kind, stale) in [
+            ("no such text", "", "matches nothing"),
+            ("else q <= q + 4'd1", "branch", "are hit"),
+        ] {
+            let bad = c.exclude(&[exclusion(text, kind)], source);
+            assert!(bad.stale[0].contains(stale), "{bad:?}");
+        }
+        assert_eq!(all(Kind::Line).0, all(Kind::Line).1);
     }
 
     #[test]

@@ -65,6 +65,7 @@ use iommu_bus::ats::{
 };
 use iommu_bus::event::{At, AxiAddr, Event};
 use iommu_bus::mem::SparseMemory;
+use iommu_coverage::Collector;
 use iommu_golden::{ConfigError, Iommu};
 use irq::Irq;
 use mrif::Mrif;
@@ -120,6 +121,8 @@ pub struct Scoreboard {
     in_reset: bool,
     recent: VecDeque<At>,
     finished: bool,
+    /// Counts what is seen, where somebody wants to know.
+    coverage: Option<Box<Collector>>,
 }
 
 /// Registers of the past.
@@ -175,6 +178,7 @@ impl Scoreboard {
             in_reset: false,
             recent: VecDeque::with_capacity(REMEMBERED + 1),
             finished: false,
+            coverage: None,
         };
         board.forget();
         Ok(board)
@@ -183,6 +187,9 @@ impl Scoreboard {
     /// How the agents answer from now on. Nothing counts as stuck that waits for a stopped port.
     pub fn set_timing(&mut self, timing: Timing) {
         let bounds = Bounds::new(&self.cfg, &timing);
+        if let Some(c) = &mut self.coverage {
+            c.timing(&timing.mem, &timing.out, &timing.dev, &timing.reg);
+        }
         self.timing = timing;
         self.change_bounds(bounds);
     }
@@ -226,6 +233,12 @@ impl Scoreboard {
             self.recent.pop_front();
         }
         self.recent.push_back(at);
+        if let Some(c) = &mut self.coverage {
+            c.event(&at, &self.iommu);
+            if let Some(request) = c.take_ats_request() {
+                c.request(&self.iommu, mem, &request);
+            }
+        }
         match at.event {
             Event::Reset => self.on_reset(),
             Event::DevAw(axi, side) => self.on_dev_request(true, axi, side, mem),
@@ -330,6 +343,9 @@ impl Scoreboard {
     /// `bytes` at `addr`.
     pub fn on_store(&mut self, addr: u64, bytes: &[u8]) {
         self.oracle.words.store(addr, bytes.len() as u64, self.now);
+        if let Some(c) = &mut self.coverage {
+            c.store(addr, bytes.len() as u64);
+        }
         if self.anybody_asks() {
             self.mark_users(addr, bytes.len() as u64);
         }
@@ -357,6 +373,20 @@ impl Scoreboard {
             self.finished = true;
             self.check_leftovers();
         }
+    }
+
+    /// Counts coverage from here on.
+    pub fn cover(&mut self) {
+        let mut c = Box::new(Collector::new());
+        let t = &self.timing;
+        c.timing(&t.mem, &t.out, &t.dev, &t.reg);
+        self.coverage = Some(c);
+    }
+
+    /// What was covered, if it was counted.
+    #[must_use]
+    pub fn coverage(&self) -> Option<&Collector> {
+        self.coverage.as_deref()
     }
 
     /// Everything that was wrong so far, in the order of discovery.

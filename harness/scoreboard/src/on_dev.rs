@@ -43,7 +43,12 @@ impl Scoreboard {
                     });
                 }
             }
-            None => self.ask(r, mem),
+            None => {
+                if let (Some(c), Some(q)) = (&mut self.coverage, self.dev.get_mut(r)) {
+                    c.request(&self.iommu, mem, &q.request());
+                }
+                self.ask(r, mem);
+            }
         }
         if barred.is_some() && axi.atop & 0x20 != 0 {
             // This kind of atomic also returns read data (half as much as AtomicCompare sends).
@@ -855,6 +860,14 @@ impl Scoreboard {
             mrif,
         };
         let awaits = q.awaits_record;
+        if let Some(c) = self.coverage.as_mut().filter(|_| !q.companion) {
+            let end = record.forwarded.unwrap_or(now);
+            c.ended(
+                record.write,
+                class.bin(),
+                end.saturating_sub(record.accepted),
+            );
+        }
         let (request, accepted) = (q.request(), q.accepted);
         if q.barred.is_none() {
             self.hpm_end(&request, accepted);

@@ -457,6 +457,9 @@ impl Scoreboard {
         if let Some(c) = self.cq.cmds.get_mut(n as usize) {
             c.kind = kind;
         }
+        if let Some(c) = self.coverage.as_mut().filter(|_| !error) {
+            c.command(&self.iommu, addr & !15, &decoded);
+        }
         if let Ok(command) = decoded
             && !error
         {
@@ -890,6 +893,9 @@ impl Scoreboard {
                     && let Some(c) = self.cq.cmds.get_mut(n as usize)
                 {
                     c.store = if fine { Store::Done } else { Store::Failed };
+                    if let Some(c) = self.coverage.as_mut().filter(|_| !fine) {
+                        c.fence_store_failed();
+                    }
                 }
                 self.advance_commands();
             }

@@ -275,6 +275,9 @@ impl Scoreboard {
                         self.cq.raising.push_back((self.cq.head.hi, now));
                         self.cq.wsi.push_back(self.cq.head.hi);
                     }
+                    if let Some(c) = &mut self.coverage {
+                        c.fence_done();
+                    }
                 }
             }
             self.cq.cmds.pop_front();

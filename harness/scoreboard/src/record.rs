@@ -47,6 +47,20 @@ impl Class {
         }
     }
 
+    /// Its coverage bin.
+    pub(crate) const fn bin(self) -> iommu_coverage::points::bus::Class {
+        use iommu_coverage::points::bus::Class as Bin;
+        match self {
+            Class::Bare => Bin::Bare,
+            Class::Hit => Bin::Hit,
+            Class::Waited => Bin::Waited,
+            Class::Walk { .. } => Bin::Walk,
+            Class::ContextMiss { .. } => Bin::ContextMiss,
+            Class::Msi { .. } => Bin::Msi,
+            Class::Fault { .. } => Bin::Fault,
+        }
+    }
+
     /// Reads on `m_mem` that are attributed to the transaction.
     #[must_use]
     pub const fn reads(self) -> u8 {

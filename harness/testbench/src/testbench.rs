@@ -1,6 +1,7 @@
 //! All agents round one block, clock by clock.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use iommu_bus::ats::{
     AtsInvalidation, AtsInvalidationDone, AtsPageRequest, AtsPageResponse, AtsRequest,
@@ -98,6 +99,8 @@ impl Outstanding {
 /// `s_reg`; `wsi`; ATS. `MemSampled` follows the `MemAr` it belongs to.
 pub struct Testbench {
     device: Box<dyn Device + Send>,
+    /// Wall time spent in the device, where somebody wants to know.
+    ticking: Option<Duration>,
     pins_in: PinsIn,
     pins_out: PinsOut,
     cycle: u64,
@@ -140,6 +143,7 @@ impl Testbench {
         pins::idle(&mut pins_in);
         Self {
             device,
+            ticking: None,
             pins_in,
             pins_out: PinsOut::default(),
             cycle: 0,
@@ -239,7 +243,11 @@ impl Testbench {
             ck.event(Event::AtsTimeout);
         }
 
+        let begin = self.ticking.map(|_| Instant::now());
         let ticked = self.device.tick(pins, &mut self.pins_out);
+        if let (Some(all), Some(begin)) = (&mut self.ticking, begin) {
+            *all += begin.elapsed();
+        }
         self.cycle += 1;
         self.after_reset = self.reset;
         ticked?;
@@ -419,6 +427,25 @@ impl Testbench {
     /// Changes `cfg_caps_i`; the block samples it in reset.
     pub fn set_caps_mask(&mut self, mask: u64) {
         self.pins_in.cfg_caps = mask;
+    }
+
+    /// Measures the wall time that the device takes, from here on.
+    pub fn measure(&mut self) {
+        self.ticking = Some(Duration::ZERO);
+    }
+
+    /// Wall time that the device has taken since [`Testbench::measure`].
+    #[must_use]
+    pub fn measured(&self) -> Duration {
+        self.ticking.unwrap_or_default()
+    }
+
+    /// Writes the RTL's coverage so far as Verilator's `coverage.dat`.
+    ///
+    /// # Errors
+    /// The device counts none, or the file cannot be written.
+    pub fn write_coverage(&mut self, path: &Path) -> Result<(), TbError> {
+        Ok(self.device.write_coverage(path)?)
     }
 
     /// Starts a waveform, where the model can make one.

@@ -1,0 +1,493 @@
+//! Closure: bins that are not hit turn the knobs of the seeds to come.
+//!
+//! A campaign runs batches of random seeds. Without closure it goes through its profiles in turn. With
+//! closure, each batch takes the profile that has lately found most per clock, and the knobs that
+//! [`STEER`] names for the bins still missing are turned up in it. Both leave a curve in the database:
+//! bins hit against clocks simulated.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use iommu_coverage::{Functional, Goal, plan};
+use iommu_testcase::random::{self as drawn, Profile};
+
+use crate::app::{Runs, STOP, TestJob};
+use crate::cli::CloseArgs;
+use crate::dut::Dut;
+use crate::random;
+use crate::report::{self, Verdict};
+
+/// The database where none is named.
+const DATABASE: &str = "out/coverage.cov";
+
+/// Runs the subcommand.
+pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
+    let dut = Dut::find(&a.common.root, &a.common.dut)?;
+    let profiles = random::load(&a.common.root, &a.profile)?;
+    let mut common = a.common.clone();
+    common.coverage.get_or_insert_with(|| DATABASE.into());
+    let runs = Runs::new(&common, &dut, "make random", false)?;
+    let gathering = runs
+        .gathering()
+        .ok_or_else(|| miette::miette!("nothing counts"))?;
+    let target = random::target(&runs, &dut)?;
+    let suite = runs.suite(&format!("{} profiles", profiles.len()));
+    let mut yields = Yields::new(profiles.len());
+    let mut left: Vec<usize> = (0..profiles.len()).collect();
+    let (mut cycles, mut seed, mut turn) = (0, a.seed, 0);
+    let mut curve = vec![(0, gathering.figures().0)];
+    let mut bad = 0;
+    while cycles < a.cycles && !left.is_empty() && !STOP.load(Ordering::Relaxed) {
+        let n = if a.plain {
+            left[turn % left.len()]
+        } else {
+            yields.best(&left)
+        };
+        turn += 1;
+        let (mut profile, mut named) = profiles[n].clone();
+        if !a.plain {
+            steer(&mut profile, &gathering.functional());
+            named = save(&common.out, turn, &profile)?;
+        }
+        let case = drawn::case(&profile, &target);
+        let jobs: Vec<_> = (seed..seed + a.batch.max(1))
+            .map(|seed| TestJob {
+                name: format!("{} seed {seed}", profile.name),
+                replay: runs.replay(&format!("PROFILE={named} SEEDS=1 SEED={seed}")),
+                case: case.clone(),
+                seed,
+                runs: &runs,
+                random: None,
+            })
+            .collect();
+        seed += a.batch.max(1);
+        let before = gathering.figures().0;
+        let (results, _) = suite.run(&jobs);
+        for r in results.iter().filter(|r| {
+            !matches!(
+                r.verdict,
+                Verdict::Passed | Verdict::Skipped | Verdict::Interrupted
+            )
+        }) {
+            bad += 1;
+            println!("{}", report::story(r));
+        }
+        let clocks: u64 = results.iter().map(|r| r.cycles).sum();
+        if clocks == 0 {
+            // The block has nothing of what this profile is about.
+            left.retain(|&l| l != n);
+            continue;
+        }
+        cycles += clocks;
+        let (hit, of) = gathering.figures();
+        yields.note(n, hit.saturating_sub(before), clocks);
+        curve.push((cycles, hit));
+        println!(
+            "{}: {hit} of {of} bins after {} clocks (+{})",
+            profile.name,
+            report::grouped(cycles),
+            hit.saturating_sub(before)
+        );
+    }
+    let name = a.curve.clone().unwrap_or_else(|| {
+        if a.plain {
+            "without closure".into()
+        } else {
+            "with closure".into()
+        }
+    });
+    gathering.curve(name, curve);
+    gathering.write().map_err(|e| miette::miette!("{e}"))?;
+    Ok(if bad == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Keeps a profile whose knobs were turned, so that its runs can be done again.
+fn save(out: &Path, turn: usize, profile: &Profile) -> miette::Result<String> {
+    let error = |e: std::io::Error| miette::miette!("{}: {e}", out.display());
+    let folder = out.join("closure");
+    std::fs::create_dir_all(&folder).map_err(error)?;
+    let path = folder.join(format!("{turn}-{}.yaml", profile.name));
+    std::fs::write(&path, profile.to_yaml()).map_err(error)?;
+    Ok(path.display().to_string())
+}
+
+/// Which knobs of a profile help to hit which bins. A knob that the profile has at 0 stays at 0.
+const STEER: &[(&str, &[&str])] = &[
+    ("axi.request/*,FIXED", &["traffic.burst.fixed"]),
+    ("axi.request/*,WRAP", &["traffic.burst.wrap"]),
+    (
+        "axi.request/*,INCR",
+        &["traffic.burst.narrow", "traffic.burst.long"],
+    ),
+    (
+        "axi.align",
+        &["traffic.burst.narrow", "traffic.burst.fixed"],
+    ),
+    ("axi.lock", &["traffic.exclusive"]),
+    ("axi.barred/*,crosses*", &["traffic.burst.crossing"]),
+    ("axi.barred/*,no legal burst", &["traffic.burst.illegal"]),
+    ("axi.barred/*,atomic", &["traffic.atomic"]),
+    (
+        "axi.strobe",
+        &["traffic.strobes.sparse", "traffic.strobes.none"],
+    ),
+    (
+        "axi.mem_response",
+        &[
+            "memory.breaks",
+            "memory.where.fault",
+            "memory.where.command",
+        ],
+    ),
+    ("axi.out_response", &["memory.breaks", "memory.where.data"]),
+    (
+        "axi.dev_response",
+        &["memory.breaks", "memory.where.data", "traffic.exclusive"],
+    ),
+    (
+        "fault.at/268*",
+        &[
+            "memory.breaks",
+            "memory.where.directory",
+            "memory.answer.poison",
+        ],
+    ),
+    (
+        "fault.at/257*",
+        &["memory.breaks", "memory.where.directory"],
+    ),
+    (
+        "fault.at/258*",
+        &[
+            "tables.spoilt_context",
+            "tables.spoil_context.invalid",
+            "edits.kind.pointer",
+        ],
+    ),
+    (
+        "fault.at/259*",
+        &["tables.spoilt_context", "tables.spoil_context.reserved"],
+    ),
+    (
+        "fault.at/26*",
+        &[
+            "tables.processes",
+            "tables.spoilt_context",
+            "traffic.odd_process",
+            "traffic.privileged",
+        ],
+    ),
+    (
+        "fault.at/274*",
+        &[
+            "memory.breaks",
+            "memory.answer.poison",
+            "memory.where.entry",
+        ],
+    ),
+    (
+        "fault.at/AF*",
+        &["memory.breaks", "memory.answer.error", "memory.where.entry"],
+    ),
+    (
+        "fault.at/PF*",
+        &[
+            "tables.spoilt_entry",
+            "tables.spoil.invalid",
+            "traffic.address.flip",
+        ],
+    ),
+    (
+        "fault.at/GPF*",
+        &["tables.spoilt_guest", "tables.second_stage.Sv39x4"],
+    ),
+    ("fault.at/beyond PAS", &["tables.leaf_target.beyond"]),
+    ("fault.at/*,execute", &["traffic.execute"]),
+    ("fault.at/*,translated*", &["traffic.translated"]),
+    (
+        "fault.at/*,*,nested",
+        &["tables.second_stage.Sv48x4", "tables.second_stage.Sv39x4"],
+    ),
+    ("fault.dtf/*,yes", &["tables.faults_hidden"]),
+    ("rule.taken/VATP*", &["tables.spoilt_entry"]),
+    ("rule.taken/GPAT*", &["tables.spoilt_guest"]),
+    (
+        "rule.taken/DC*",
+        &["tables.spoilt_context", "capabilities.mask_out"],
+    ),
+    (
+        "rule.taken/PC*",
+        &["tables.spoilt_context", "tables.processes"],
+    ),
+    ("rule.taken/GET_PC*", &["tables.processes", "memory.breaks"]),
+    (
+        "rule.taken/MSI*",
+        &["tables.message_tables", "traffic.address.message"],
+    ),
+    ("iova.mode/Off", &["queues.mode_changes", "tables.mode.Off"]),
+    (
+        "iova.mode/Bare",
+        &["queues.mode_changes", "tables.mode.Bare"],
+    ),
+    ("iova.mode/1LVL", &["tables.mode.1LVL"]),
+    ("iova.mode/*,translated*", &["traffic.translated"]),
+    ("iova.mode/*,execute", &["traffic.execute"]),
+    (
+        "iova.process",
+        &[
+            "tables.processes",
+            "traffic.odd_process",
+            "traffic.privileged",
+        ],
+    ),
+    ("iova.switch", &["queues.mode_changes"]),
+    (
+        "walk.leaf/*,*,X",
+        &["tables.permission.x", "traffic.execute"],
+    ),
+    ("walk.leaf/*,*,R", &["tables.permission.r"]),
+    ("walk.leaf/*,*,RX", &["tables.permission.rx"]),
+    ("walk.leaf/*,*,RWX", &["tables.permission.rwx"]),
+    ("walk.leaf/*,*,*,execute", &["traffic.execute"]),
+    ("walk.leaf/*,Sv39*", &["tables.first_stage.Sv39"]),
+    ("walk.leaf/*,Sv48*", &["tables.first_stage.Sv48"]),
+    ("walk.leaf/*,Sv57*", &["tables.first_stage.Sv57"]),
+    ("walk.leaf/*,Sv39 64K", &["tables.leaf_size.64K"]),
+    ("walk.leaf/*,Sv48 64K", &["tables.leaf_size.64K"]),
+    ("walk.leaf/*,Sv57 64K", &["tables.leaf_size.64K"]),
+    ("walk.leaf/*,Sv39 1G", &["tables.leaf_size.level2"]),
+    ("walk.leaf/*,Sv48 1G", &["tables.leaf_size.level2"]),
+    ("walk.leaf/*,Sv57 1G", &["tables.leaf_size.level2"]),
+    ("walk.leaf/*,Sv48 512G", &["tables.leaf_size.level3"]),
+    ("walk.leaf/*,Sv57 512G", &["tables.leaf_size.level3"]),
+    ("walk.leaf/*,Sv57 256T", &["tables.leaf_size.level4"]),
+    ("walk.load", &["memory.breaks", "memory.where.directory"]),
+    (
+        "walk.ad",
+        &[
+            "tables.not_accessed",
+            "tables.not_dirty",
+            "tables.hardware_updates",
+        ],
+    ),
+    ("walk.user", &["tables.supervisor", "traffic.privileged"]),
+    ("walk.global", &["tables.global"]),
+    ("walk.pbmt", &["tables.memory_type"]),
+    ("walk.address", &["tables.leaf_place.edge"]),
+    (
+        "walk.pas",
+        &["tables.leaf_target.top", "tables.leaf_target.beyond"],
+    ),
+    ("msi", &["tables.message_tables", "traffic.address.message"]),
+    (
+        "tag.differ",
+        &[
+            "traffic.again",
+            "tables.device_ids.one-bit",
+            "tables.tags.one-bit",
+        ],
+    ),
+    (
+        "cmd.fence",
+        &[
+            "edits.fence.neither",
+            "edits.fence.reads",
+            "edits.fence.writes",
+            "edits.fence.store",
+            "edits.fence.wire",
+        ],
+    ),
+    ("cmd.illegal", &["queues.illegal_command"]),
+    ("cmd.traffic", &["run.racing", "queues.illegal_command"]),
+    ("cmd.place", &["queues.illegal_command"]),
+    (
+        "queue",
+        &[
+            "queues.moves",
+            "queues.lazy_software",
+            "memory.where.fault",
+            "memory.where.command",
+        ],
+    ),
+    (
+        "irq",
+        &["queues.interrupts", "queues.wires", "memory.where.message"],
+    ),
+    (
+        "reg.access",
+        &["registers.kind.read", "registers.kind.write"],
+    ),
+    ("reg.odd", &["registers.kind.illegal"]),
+    ("race.edit", &["run.racing", "edits.kind.change"]),
+    ("race.invalidate", &["run.racing"]),
+    (
+        "race.change",
+        &[
+            "edits.kind.resize",
+            "edits.kind.change",
+            "edits.kind.pointer",
+        ],
+    ),
+    ("reset.during", &["resets.chance"]),
+    ("time.agent", &["timing.changes", "timing.port_stops"]),
+];
+
+/// Most that a knob is turned up.
+const STEEPEST: f64 = 6.0;
+/// Bins missing at which a knob is turned half way.
+const HALF_WAY: f64 = 6.0;
+/// Bins that a profile nobody has tried is supposed to find per million clocks.
+const HOPE: f64 = 2000.0;
+
+/// Whether an entry of [`STEER`] is about a bin.
+fn about(pattern: &str, cover: &str, label: &str) -> bool {
+    match pattern.split_once('/') {
+        // A whole group, or a whole cover.
+        None => cover == pattern || cover.split('.').next() == Some(pattern),
+        // Axes that the pattern leaves out may be anything.
+        Some((c, bins)) => c == cover && plan::fits(&format!("{bins},*"), &format!("{label},-")),
+    }
+}
+
+/// Turns up the knobs that help with what is missing. Says how many bins were behind each.
+fn steer(profile: &mut Profile, seen: &Functional) -> Vec<(&'static str, usize)> {
+    let mut missing: Vec<(&'static str, usize)> = Vec::new();
+    for (name, cover) in &seen.covers {
+        if cover.goal != Goal::Must {
+            continue;
+        }
+        for bin in cover.holes() {
+            let label = cover.label(bin);
+            for (pattern, knobs) in STEER {
+                if !about(pattern, name, &label) {
+                    continue;
+                }
+                for &knob in *knobs {
+                    match missing.iter_mut().find(|m| m.0 == knob) {
+                        Some(m) => m.1 += 1,
+                        None => missing.push((knob, 1)),
+                    }
+                }
+            }
+        }
+    }
+    for &(knob, bins) in &missing {
+        let bins = bins as f64;
+        let factor = 1.0 + (STEEPEST - 1.0) * bins / (bins + HALF_WAY);
+        // A knob that is misspelt is found by the test below.
+        let _ = profile.bias(knob, factor);
+    }
+    missing
+}
+
+/// What each profile has found lately, and which is next.
+#[derive(Debug, Default)]
+struct Yields {
+    /// Bins found and clocks spent, older ones counting less.
+    of: Vec<(f64, f64)>,
+}
+
+impl Yields {
+    /// For so many profiles.
+    fn new(profiles: usize) -> Self {
+        Self {
+            of: vec![(0.0, 0.0); profiles],
+        }
+    }
+
+    /// A batch of a profile is over.
+    fn note(&mut self, profile: usize, bins: usize, clocks: u64) {
+        for (n, (found, spent)) in self.of.iter_mut().enumerate() {
+            if n == profile {
+                *found = *found * 0.5 + bins as f64;
+                *spent = *spent * 0.5 + clocks as f64;
+            } else {
+                // What others find makes old news of it: hope comes back.
+                *found *= 0.95;
+                *spent *= 0.95;
+            }
+        }
+    }
+
+    /// Of these profiles the one that promises most; the first where none does.
+    fn best(&self, of: &[usize]) -> usize {
+        let promise = |n: usize| {
+            let (found, spent) = self.of[n];
+            (found + HOPE * 0.05) / (spent / 1e6 + 0.05)
+        };
+        let mut best = of.first().copied().unwrap_or(0);
+        for &n in of {
+            if promise(n) > promise(best) {
+                best = n;
+            }
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iommu_coverage::{AnyCover, Collector, Target};
+
+    #[test]
+    fn every_entry_names_bins_and_knobs_that_exist() {
+        let collector = Collector::new();
+        let covers: Vec<&dyn AnyCover> = collector.covers();
+        let knobs: Vec<String> = Profile::names().collect();
+        for (pattern, names) in STEER {
+            let found = covers.iter().any(|c| {
+                let labels = c.axis_labels();
+                (0..c.len()).any(|b| {
+                    let mut scale = c.len();
+                    let label: Vec<&str> = labels
+                        .iter()
+                        .map(|a| {
+                            scale /= a.len();
+                            a[b / scale % a.len()].as_str()
+                        })
+                        .collect();
+                    about(pattern, c.name(), &label.join(","))
+                })
+            });
+            assert!(found, "no bin fits `{pattern}`");
+            for name in *names {
+                assert!(knobs.iter().any(|k| k == name), "no knob `{name}`");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_turned_up_and_what_is_off_stays_off() {
+        let collector = Collector::new();
+        let mut profile = Profile::default();
+        let (fixed, long) = ("traffic.burst.fixed", "traffic.burst.long");
+        let before = profile.value(fixed);
+        assert_eq!(profile.value(long), Some(0));
+        let seen = Functional::of(&collector.covers(), &Target::new(0));
+        let turned = steer(&mut profile, &seen);
+        assert!(turned.iter().any(|t| t.0 == fixed));
+        // Weights of a group are spread by 100 at the first turn.
+        assert!(profile.value(fixed) > before.map(|v| v * 200), "{turned:?}");
+        assert_eq!(profile.value(long), Some(0));
+    }
+
+    #[test]
+    fn the_profile_that_finds_most_is_next_and_hope_returns() {
+        let mut y = Yields::new(3);
+        y.note(0, 10, 100_000);
+        assert_ne!(y.best(&[0, 1, 2]), 0, "the others are untried");
+        y.note(1, 100, 100_000);
+        y.note(2, 0, 100_000);
+        assert_eq!(y.best(&[0, 1, 2]), 1);
+        for _ in 0..12 {
+            y.note(1, 0, 100_000);
+        }
+        assert_ne!(y.best(&[0, 1, 2]), 1);
+    }
+}
