@@ -4,6 +4,8 @@
 //! Everything the block can do (hang, break a protocol, fail an assertion) ends
 //! in a [`Failure`] here, never in a panic.
 
+mod devices;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use iommu_testbench::{
     DevCompletion, DevDir, DevTicket, DevTransaction, RegOp, TbError, Testbench, TestbenchConfig,
     axi,
 };
+use iommu_testcase::ats::Atc;
 use iommu_testcase::op::{BoundClass, Shape, match_records, translation_of};
 use iommu_testcase::{Case, Dma, Expect, ExpectedRecord, Op, Where};
 
@@ -34,16 +37,21 @@ const POLL_LIMIT: u64 = 2_000_000;
 const WAVE_BEFORE: u64 = 2_000;
 /// Clocks after it.
 const WAVE_AFTER: u64 = 100;
+/// Clocks that a message to a device may take once everything else has come to rest.
+const SETTLE_MESSAGES: u32 = 2_000;
 /// Failures that are told of one run; the first is the one to read.
 const FAILURES_TOLD: usize = 4;
 
 /// Register offsets that software needs to take fault records (section
 /// "Memory-mapped register interface").
+const FCTL: u16 = 8;
 const FQB: u16 = 40;
 const FQH: u16 = 48;
 const FQT: u16 = 52;
 /// Result of the debug interface.
 const TR_RESPONSE: u16 = 616;
+
+use devices::Devices;
 
 /// A waveform to record.
 #[derive(Debug, Clone)]
@@ -250,6 +258,9 @@ struct Runner<'a> {
     pending: HashMap<DevTicket, Pending>,
     ended: Vec<DevCompletion>,
     records: Vec<TransactionRecord>,
+    devices: Devices,
+    /// Software wrote fctl.BE: records in memory may be big-endian.
+    big_endian: bool,
     /// Accesses under way whose user bits on `m_dev` a test cares about.
     user_wanted: usize,
     /// Bursts that left on `m_dev` while there were any: clock, id, write, user bits.
@@ -310,6 +321,8 @@ impl<'a> Runner<'a> {
             pending: HashMap::new(),
             ended: Vec::new(),
             records: Vec::new(),
+            devices: Devices::default(),
+            big_endian: false,
             user_wanted: 0,
             left: Vec::new(),
             failures: Vec::new(),
@@ -463,6 +476,7 @@ impl<'a> Runner<'a> {
                 }
             }
         }
+        self.ats_clock();
         for t in self.sb.take_transactions() {
             self.metrics.record(&t);
             self.window.record(&t);
@@ -641,6 +655,9 @@ impl<'a> Runner<'a> {
                 size,
                 value,
             } => {
+                if offset == FCTL {
+                    self.big_endian = value & 1 != 0;
+                }
                 self.register(RegOp::Write {
                     offset,
                     size,
@@ -688,6 +705,14 @@ impl<'a> Runner<'a> {
                 }
             }
             Op::Dma(dma) => {
+                let dma = if dma.atc == Atc::None {
+                    dma
+                } else {
+                    match self.through_cache(&dma)? {
+                        Some(dma) => dma,
+                        None => return Ok(()),
+                    }
+                };
                 self.user_wanted += usize::from(dma.user.bits().1 != 0);
                 let ticket = self.tb.submit_dev(transaction(&dma));
                 let at = self.at.clone();
@@ -737,16 +762,16 @@ impl<'a> Runner<'a> {
                     ));
                 }
             }
-            Op::AtsDevices(_) => {}
-            Op::AtsRequest(_)
-            | Op::WaitAts
-            | Op::PageRequest(_)
-            | Op::TakePageRequests { .. }
-            | Op::TakeAtsMessages { .. }
-            | Op::AnswerInvalidations { .. }
-            | Op::AtsTimeout => {
-                return Err(Stop::Error("this runner drives no ATS channels yet".into()));
+            Op::AtsDevices(d) => self.ats_devices(&d),
+            Op::AtsRequest(ask) => {
+                self.ats_ask(ask);
             }
+            Op::WaitAts => self.wait_ats()?,
+            Op::PageRequest(p) => self.page_request(&p),
+            Op::TakePageRequests { expect } => self.take_page_requests(expect.as_deref())?,
+            Op::TakeAtsMessages { expect } => self.take_messages(expect.as_deref())?,
+            Op::AnswerInvalidations { from } => self.answer_invalidations(from),
+            Op::AtsTimeout => self.ats_timeout()?,
             Op::ExpectWires { value, mask } => {
                 let got = self.tb.wsi();
                 if (got ^ value) & mask != 0 {
@@ -836,6 +861,7 @@ impl<'a> Runner<'a> {
         self.records.clear();
         self.user_wanted = 0;
         self.left.clear();
+        self.devices.reset();
         Ok(())
     }
 
@@ -871,6 +897,7 @@ impl<'a> Runner<'a> {
 
     fn wait_idle(&mut self) -> Go {
         self.wait_dma()?;
+        self.wait_ats()?;
         self.until("that nothing is outstanding", |r| {
             r.sb.is_idle() && r.tb.outstanding().is_idle()
         })
@@ -914,7 +941,10 @@ impl<'a> Runner<'a> {
         let (right, wanted) = match p.dma.expect {
             Expect::Any => (true, String::new()),
             Expect::Granted => (record.spa.is_some(), "granted".to_owned()),
-            Expect::Refused => (record.spa.is_none(), "refused".to_owned()),
+            Expect::Refused => (
+                record.spa.is_none() && done.resp == Resp::SlvErr,
+                "refused".to_owned(),
+            ),
             Expect::Ok { pa } => (
                 record.spa == Some(pa) && matches!(done.resp, Resp::Okay | Resp::ExOkay),
                 format!("granted, {pa:#x}, response Okay"),
@@ -924,7 +954,7 @@ impl<'a> Runner<'a> {
                 format!("granted, {pa:#x}, response {resp:?}"),
             ),
             Expect::Mrif => (
-                record.spa.is_none() && record.cause.is_none() && done.resp == Resp::Okay,
+                record.mrif && record.cause.is_none() && done.resp == Resp::Okay,
                 "stored in a memory-resident interrupt file, response Okay".to_owned(),
             ),
             Expect::Fault { cause, recorded } => (
@@ -990,26 +1020,39 @@ impl<'a> Runner<'a> {
 
     /// `fqt`, and the records from `fqh` up to it.
     fn fault_records(&mut self) -> Go<(u64, Vec<[u64; 4]>)> {
+        self.queue_records("fault-queue", [FQB, FQH, FQT])
+    }
+
+    /// The tail of a queue that the IOMMU fills, and its records of N doublewords from the head
+    /// up to it.
+    fn queue_records<const N: usize>(
+        &mut self,
+        name: &str,
+        [base, head, tail]: [u16; 3],
+    ) -> Go<(u64, Vec<[u64; N]>)> {
         let read = |offset, size| RegOp::Read { offset, size };
-        let fqb = self.register(read(FQB, 8))?;
-        let head = self.register(read(FQH, 4))?;
-        let tail = self.register(read(FQT, 4))?;
-        // fqb: LOG2SZ-1 in bits 4:0, PPN in bits 53:10; records of 32 bytes.
-        let entries = 2u64 << (fqb & 0x1f);
-        let base = (fqb >> 10 & ((1 << 44) - 1)) << 12;
+        let base = self.register(read(base, 8))?;
+        let head = self.register(read(head, 4))?;
+        let tail = self.register(read(tail, 4))?;
+        // LOG2SZ-1 in bits 4:0, PPN in bits 53:10.
+        let entries = 2u64 << (base & 0x1f);
+        let at = (base >> 10 & ((1 << 44) - 1)) << 12;
         if head >= entries || tail >= entries {
             return Err(self.mismatch(
-                "fault-queue",
-                format!("fqh and fqt below {entries}"),
-                format!("fqh {head}, fqt {tail}"),
+                name,
+                format!("head and tail below {entries}"),
+                format!("head {head}, tail {tail}"),
             ));
         }
+        // fctl is WARL: the block may not have taken BE.
+        let big = self.big_endian && self.register(read(FCTL, 4))? & 1 != 0;
         let mut records = Vec::new();
         let mut n = head;
         while n != tail {
-            let mut r = [0; 4];
-            for (i, d) in r.iter_mut().enumerate() {
-                *d = self.tb.memory_ref().read_u64(base + n * 32 + i as u64 * 8);
+            let mut r = [0; N];
+            for (i, d) in (0u64..).zip(r.iter_mut()) {
+                let word = self.tb.memory_ref().read_u64(at + (n * N as u64 + i) * 8);
+                *d = if big { word.swap_bytes() } else { word };
             }
             records.push(r);
             n = (n + 1) % entries;

@@ -642,7 +642,11 @@ impl World {
                 self.settle();
             }
             Op::AnswerInvalidations { from } => {
-                for (tag, device) in std::mem::take(&mut self.unanswered) {
+                let asked = match from {
+                    None => std::mem::take(&mut self.unanswered),
+                    Some(_) => self.unanswered.clone(),
+                };
+                for (tag, device) in asked {
                     self.answer(tag, from.unwrap_or(device));
                 }
                 self.settle();
