@@ -198,14 +198,14 @@ impl Scoreboard {
     }
 
     /// Memory executed the update: it must have been due, if it changed anything.
-    pub(crate) fn on_update_stored(&mut self, id: u8) {
+    pub(crate) fn on_update_stored(&mut self, id: u8, mem: &SparseMemory) {
         let Some(w) = self.mem.writes.of(id).front() else {
             return;
         };
         let WriteFor::Update {
             size,
             change,
-            explained: false,
+            explained,
             exclusive,
         } = w.of
         else {
@@ -213,7 +213,11 @@ impl Scoreboard {
         };
         let (addr, old) = (w.axi.addr, w.old);
         let done = exclusive || old == Some(change.0);
-        if !done || self.update_for(addr, size, change, exclusive).is_some() {
+        if done {
+            // Before and after lead the same way: no window needs both.
+            self.oracle.updated(addr, change, mem);
+        }
+        if explained || !done || self.update_for(addr, size, change, exclusive).is_some() {
             return;
         }
         let only_a = {

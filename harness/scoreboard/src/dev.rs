@@ -63,6 +63,8 @@ pub(crate) struct Req {
     pub(crate) awaits_record: bool,
     /// A fault record for it was written.
     pub(crate) recorded: bool,
+    /// Why an interrupt file could not take it, and whether that is to be recorded.
+    pub(crate) mrif_cause: Option<(u16, bool)>,
     pub(crate) reads: u8,
     pub(crate) directory_reads: u8,
     /// Another request's read brought what it needs while it was open.
@@ -111,6 +113,7 @@ impl Req {
             answered: false,
             awaits_record: false,
             recorded: false,
+            mrif_cause: None,
             reads: 0,
             directory_reads: 0,
             shares: false,

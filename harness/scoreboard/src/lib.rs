@@ -272,7 +272,7 @@ impl Scoreboard {
                 }
             }
             Event::MemStored { id } => {
-                self.on_update_stored(id);
+                self.on_update_stored(id, mem);
                 self.on_mem_stored(id);
             }
             Event::MemB(b) => self.on_mem_b(b, mem),
@@ -307,6 +307,7 @@ impl Scoreboard {
             self.in_reset = true;
             self.forget();
         }
+        self.hpm_reset();
     }
 
     /// Everything as after reset.
@@ -322,7 +323,9 @@ impl Scoreboard {
         self.regs = RegPort::default();
         self.askers.clear();
         self.mrif = Mrif::default();
+        let stopped = self.ats.stopped;
         self.ats = Ats::default();
+        self.ats.stopped = stopped;
         self.messages.clear();
         self.pq = PageQueue::default();
         self.hpm_reset();

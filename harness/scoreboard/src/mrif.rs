@@ -364,16 +364,19 @@ impl Scoreboard {
         let Some((target, _)) = job.options.first() else {
             return;
         };
-        self.mrif_fault(target, &job.request, corrupt);
+        self.mrif_fault(job.of, target, &job.request, corrupt);
     }
 
-    fn mrif_fault(&mut self, target: &MrifTarget, request: &Request, corrupt: bool) {
+    fn mrif_fault(&mut self, r: Ref, target: &MrifTarget, request: &Request, corrupt: bool) {
         let told = self.cfg.golden.choices.reports_corruption;
         let cause = if corrupt && told {
             Cause::MrifCorruption
         } else {
             Cause::MrifAccessFault
         };
+        if let Some(q) = self.dev.get_mut(r) {
+            q.mrif_cause = Some((cause.code(), !target.dtf));
+        }
         if !target.dtf {
             let record = FaultRecord::of_request(cause, request, 0);
             self.push_fault(None, Some(record), true);
@@ -479,7 +482,7 @@ impl Scoreboard {
             let request = q.request();
             self.take_by_mrif(r);
             self.mrif_refused(r);
-            self.mrif_fault(&target, &request, false);
+            self.mrif_fault(r, &target, &request, false);
         } else if !okay && !denied && !q.legal.may_grant() {
             // It should have been stored, or read as zero; the check of the response says so.
             self.take_by_mrif(r);

@@ -48,6 +48,8 @@ struct Tag {
 /// What is under way on the ATS channels.
 #[derive(Debug, Default)]
 pub(crate) struct Ats {
+    /// Devices take nothing: what waits for them is not late.
+    pub(crate) stopped: bool,
     open: Vec<Open>,
     pub(crate) owed: Vec<Owed>,
     tags: [Option<Tag>; 32],
@@ -193,6 +195,13 @@ fn mismatch(c: &AtsCompletion, r: &AtsRange) -> Option<String> {
 }
 
 impl Scoreboard {
+    /// Whether devices take what the block sends at the ATS channels, from now on. Only what
+    /// waits for them may then wait.
+    pub fn set_ats_stopped(&mut self, stopped: bool) {
+        self.ats.stopped = stopped;
+        self.bounds.since = self.now;
+    }
+
     /// What the oracle says about a request that is not on `s_dev`, from `since` on.
     fn consult(&mut self, request: &Request, since: u64, mem: &SparseMemory, legal: &mut Legal) {
         let query = Query {
@@ -513,6 +522,9 @@ impl Scoreboard {
 
     /// Messages that do not leave, requests that get no completion.
     pub(crate) fn check_ats(&mut self, all: bool) {
+        if self.ats.stopped && !all {
+            return;
+        }
         let (now, since) = (self.now, self.bounds.since);
         let limit = self.bounds.request + self.bounds.other * self.askers.open().count() as u64;
         let late = |at: u64| all || at.max(since) + 2 * limit < now;

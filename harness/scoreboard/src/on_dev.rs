@@ -841,7 +841,8 @@ impl Scoreboard {
             }
             _ => None,
         });
-        let (cause, recorded) = denial.unwrap_or_default();
+        let failed = q.mrif_cause.map(|(c, recorded)| (Some(c), recorded));
+        let (cause, recorded) = denial.or(failed).unwrap_or_default();
         let record = TransactionRecord {
             id: q.axi.id,
             device_id: q.side.device_id,

@@ -588,6 +588,9 @@ impl Scoreboard {
 
     /// Page requests whose record or response does not come.
     pub(crate) fn check_pages(&mut self, all: bool) {
+        if self.ats.stopped && !all {
+            return;
+        }
         let limit = self.bounds.record + self.pq.jobs.len() as u64 * self.bounds.record / 4;
         let (now, since) = (self.now, self.bounds.since);
         while let Some(n) = self

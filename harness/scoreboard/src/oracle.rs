@@ -398,6 +398,13 @@ impl Oracle {
         }
     }
 
+    /// The block has set A or D bits of an entry: it counts as if they had been set before.
+    /// What it grants is the same; and for 2^n histories of n updates there is no need.
+    pub(crate) fn updated(&mut self, addr: u64, change: (u64, u64), mem: &SparseMemory) {
+        self.words.amend(addr >> 3, mem);
+        self.held.amend(addr, change);
+    }
+
     /// "Reset behavior": caches have no valid entries.
     pub(crate) fn reset(&mut self) {
         self.words.reset();

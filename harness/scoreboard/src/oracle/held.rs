@@ -251,6 +251,15 @@ impl MayHold {
         self.parts.clear();
     }
 
+    /// The entry at an address has changed, and what it held before does not matter.
+    pub(crate) fn amend(&mut self, addr: u64, change: (u64, u64)) {
+        for held in self.sets.values_mut().flatten() {
+            if held.addr == addr && held.count == 1 && held.words[0] == change.0 {
+                held.words[0] = change.1;
+            }
+        }
+    }
+
     /// The set of a key.
     pub(crate) fn set(&mut self, key: Key) -> &mut [Held] {
         self.sets

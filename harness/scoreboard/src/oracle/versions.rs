@@ -130,6 +130,13 @@ impl Words {
         self.order.push_back((until, word));
     }
 
+    /// A word has changed, and what it held before does not matter.
+    pub(crate) fn amend(&mut self, word: u64, mem: &SparseMemory) {
+        if let Some(w) = self.words.get_mut(&word) {
+            w.content = Content::of(mem, word);
+        }
+    }
+
     /// These bytes have been, or are about to be, stored; `until` is the last clock at whose
     /// end they still were what they were.
     pub(crate) fn store(&mut self, addr: u64, len: u64, until: u64) {
