@@ -6,6 +6,12 @@
 //! commands and edits before it, an edit waits for the DMA before it. DMA in a
 //! row runs together.
 //!
+//! Overlapped, an event waits only for what it depends on: a DMA for the stores
+//! before it, and for a fence once the driver has seen it complete; stores,
+//! commands and register accesses of the driver for no DMA at all. A DMA then
+//! may meet the tables of before or after an edit, so its recorded result is not
+//! expected of it: the scoreboard says what is legal.
+//!
 //! What of a recording does not hold for another IOMMU:
 //!
 //! * Queue indices: the recorder left out the fault records that it marks
@@ -47,6 +53,7 @@ pub struct Stream {
     /// Where messages go when the recorded block sent them through a PCI MSI-X table, which
     /// is not in the register page.
     messages_to: Option<u64>,
+    overlapped: bool,
     text: OnceLock<Arc<str>>,
 }
 
@@ -58,8 +65,15 @@ impl Stream {
             path,
             name: name.into(),
             messages_to,
+            overlapped: false,
             text: OnceLock::new(),
         }
+    }
+
+    /// The same with as much in flight as what depends on what allows.
+    #[must_use]
+    pub fn overlapped(self, overlapped: bool) -> Self {
+        Self { overlapped, ..self }
     }
 
     fn text(&self) -> Result<Arc<str>, CaseError> {
@@ -89,6 +103,7 @@ impl Source for Stream {
             out: VecDeque::new(),
             random: Random::new(seed, "stream dma"),
             dma: false,
+            overlapped: self.overlapped,
             queued: VecDeque::new(),
             tail: None,
             head: None,
@@ -167,6 +182,8 @@ struct Replay {
     random: Random,
     /// DMA has been submitted since the last wait.
     dma: bool,
+    /// An event waits only for what it depends on.
+    overlapped: bool,
     /// Commands stored and not yet executed.
     queued: VecDeque<(u64, u64)>,
     /// The tail that the driver wrote, while its commands have not been executed: a DMA that
@@ -215,8 +232,9 @@ impl Replay {
         }
     }
 
+    /// What follows stands after all DMA of the recording so far.
     fn settle_dma(&mut self, at: &Where) {
-        if self.dma {
+        if self.dma && !self.overlapped {
             self.dma = false;
             self.push(at, Op::WaitDma);
         }
@@ -344,7 +362,10 @@ impl Replay {
                 } else {
                     Expect::Ok { pa: hex(5)? }
                 };
-                self.settle_commands(&at);
+                // The driver has not seen the commands complete, or it would have read `cqh`.
+                if !self.overlapped {
+                    self.settle_commands(&at);
+                }
                 self.dma = true;
                 let room = 0x1000 - (iova & 0xfff);
                 let bytes = self.random.range(1, MAX_BYTES.min(room));
@@ -356,7 +377,9 @@ impl Replay {
                 };
                 dma.id = self.random.below(IDS) as u8;
                 dma.process_id = (process_id != 0).then_some(process_id as u32);
-                dma.expect = expect;
+                if !self.overlapped {
+                    dma.expect = expect;
+                }
                 self.push(&at, Op::Dma(dma));
             }
             Some(other) => return Err(format!("unknown line '{other}'")),
@@ -380,13 +403,9 @@ impl Replay {
         match offset {
             regs::FQH if std::mem::take(&mut self.fqt_read) => {
                 let expect = std::mem::take(&mut self.faults);
+                let expect = (!self.overlapped).then_some(expect);
                 self.push(at, Op::WaitIdle);
-                self.push(
-                    at,
-                    Op::TakeFaults {
-                        expect: Some(expect),
-                    },
-                );
+                self.push(at, Op::TakeFaults { expect });
             }
             regs::DDTP => {
                 let mode = value & 0xf;
@@ -427,6 +446,8 @@ impl Replay {
             // civ and fiv; the other causes need not exist.
             regs::ICVEC => self.push(at, read(0xff)),
             regs::FQT => self.fqt_read = true,
+            // Which faults there are by now is not what the recording says.
+            regs::FQCSR | regs::IPSR if self.overlapped => self.push(at, read(0)),
             regs::DDTP | regs::CQH | regs::CQCSR | regs::FQCSR => {
                 self.poll(
                     at,
@@ -459,6 +480,7 @@ impl Iterator for Replay {
                 self.ended = true;
                 let at = self.here("end of the stream");
                 self.settle_commands(&at);
+                self.overlapped = false;
                 self.settle_dma(&at);
                 self.push(&at, Op::WaitIdle);
                 continue;
@@ -798,6 +820,43 @@ mod tests {
             kinds,
             [
                 "dma", "dma", "wait", "store", "store", "write", "poll", "dma", "wait", "idle"
+            ]
+        );
+    }
+
+    #[test]
+    fn overlapped_nothing_waits_for_dma_and_dma_waits_for_what_was_seen() {
+        let text = "D 20 0 w fffff000 101d00000\n\
+             S 101c87000 8 0\n\
+             Q 101c40000 3002 0\n\
+             MW 24 4 1\n\
+             C 3002 0\n\
+             D 20 0 r 2000 F 13\n\
+             MR 20 4 1\n\
+             D 20 0 r 1000 F 13\n\
+             MR 34 4 2\n\
+             MW 30 4 2\n";
+        let stream = Stream::new(PathBuf::new(), "t.txt", None).overlapped(true);
+        let _ = stream.text.set(text.into());
+        let all: Vec<Op> = stream.ops(1).unwrap().map(|o| o.unwrap().op).collect();
+        let kinds: Vec<&str> = all
+            .iter()
+            .map(|o| match o {
+                Op::Dma(d) if d.expect == Expect::Any => "dma",
+                Op::WaitDma => "wait",
+                Op::Store { .. } => "store",
+                Op::RegWrite { .. } => "write",
+                Op::PollReg { .. } => "poll",
+                Op::WaitIdle => "idle",
+                Op::TakeFaults { expect: None } => "take",
+                _ => "?",
+            })
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                "dma", "store", "store", "write", "dma", "poll", "dma", "idle", "take", "wait",
+                "idle"
             ]
         );
     }

@@ -158,9 +158,10 @@ pub fn parse(path: &Path, shown: &str, text: &str) -> std::result::Result<Case, 
     let mut signals = Signals::Any;
     let (source, total_hint): (Arc<dyn CaseSource>, u64) = if let Some(n) = f.get("stream") {
         let messages = f.number("messages_to", u64::MAX)?;
+        let overlapped = f.flag("overlapped", false)?;
         let at = beside(n, "stream")?;
         f.finish()?;
-        let stream = Stream::new(at, shown_beside(n), messages);
+        let stream = Stream::new(at, shown_beside(n), messages).overlapped(overlapped);
         let lines = stream.lines()?;
         (Arc::new(stream), lines)
     } else if let Some(n) = f.get("snapshot") {
