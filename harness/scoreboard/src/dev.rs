@@ -141,6 +141,7 @@ impl Req {
             accepted: self.accepted,
             write: self.write,
             lax: false,
+            ordered: false,
         }
     }
 

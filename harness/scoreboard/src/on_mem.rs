@@ -950,17 +950,15 @@ impl Scoreboard {
             seen.iter_mut().for_each(|w| *w = w.swap_bytes());
         }
         let seen = architected(seen);
-        let position = self.fq.faults.iter().position(|f| {
-            self.options_of(f)
-                .any(|o| architected(o.to_words()) == seen)
-        });
+        if self.fq.taken.len() >= 256 {
+            self.fq.taken.pop_front();
+        }
         if self.fq.recent.len() >= 16 {
             self.fq.recent.pop_front();
         }
         let repeated = self.fq.recent.contains(&seen);
         self.fq.recent.push_back(seen);
-        if let Some(n) = position {
-            self.take_fault(n);
+        if self.rehome(seen, &mut Vec::new()) {
             if self.cfg.merges_faults {
                 for n in 0..self.fq.faults.len() {
                     let f = &self.fq.faults[n];
@@ -1022,6 +1020,56 @@ impl Scoreboard {
                 self.fail(Check::RecordUnexpected, want, got, story);
             }
         }
+    }
+
+    /// Finds a fault for this record: one that waits for it, or one that has been given an equal
+    /// claim on another record for which there is one.
+    pub(crate) fn rehome(&mut self, seen: [u64; 4], tried: &mut Vec<usize>) -> bool {
+        let wants = |f: &&crate::queues::Fault| {
+            self.options_of(f)
+                .any(|o| architected(o.to_words()) == seen)
+        };
+        let all = &self.fq.faults;
+        // Who has been refused, rather than who may be.
+        let position = all
+            .iter()
+            .position(|f| f.certain && wants(&f))
+            .or_else(|| all.iter().position(|f| wants(&f)));
+        if let Some(n) = position {
+            let f = &all[n];
+            let options = self.options_of(f);
+            let taken = crate::queues::Taken {
+                of: f.of,
+                words: seen,
+                options: options.map(|o| architected(o.to_words())).collect(),
+            };
+            self.fq.taken.push_back(taken);
+            self.take_fault(n);
+            return true;
+        }
+        for n in 0..self.fq.taken.len() {
+            let t = &self.fq.taken[n];
+            if tried.contains(&n) || t.words == seen || !t.options.contains(&seen) {
+                continue;
+            }
+            tried.push(n);
+            let given_up = t.words;
+            if self.rehome(given_up, tried) {
+                self.fq.taken[n].words = seen;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The request has been forwarded: a record that was taken to be its is another's, if there
+    /// is one.
+    pub(crate) fn give_record_back(&mut self, r: Ref) -> bool {
+        let Some(n) = self.fq.taken.iter().position(|t| t.of == Some(r)) else {
+            return false;
+        };
+        let words = self.fq.taken.remove(n).map(|t| t.words);
+        words.is_some_and(|w| self.rehome(w, &mut Vec::new()))
     }
 
     /// The records that a fault may have.

@@ -219,6 +219,7 @@ impl Scoreboard {
             self.fq.memory_fault.clear();
             self.fq.overflow.clear();
             self.fq.give_up();
+            self.fq.taken.clear();
             self.fq.started = true;
         }
         if !self.fq.control.on_lo {

@@ -20,7 +20,7 @@ use iommu_golden::{
 use commands::Log;
 pub(crate) use enumerate::BOUND;
 pub(crate) use enumerate::Query;
-use enumerate::{Parts, Script, Source, Stale, View};
+use enumerate::{BOUND_FREE, Parts, Script, Source, Stale, View};
 use held::{ENTRY_WORDS, MayHold};
 use raw::Raw;
 use versions::Words;
@@ -493,10 +493,16 @@ impl Oracle {
         now: u64,
         out: &mut Legal,
     ) -> bool {
-        self.each(iommu, mem, query, now, out, BOUND, |verdict, out, _| {
+        let add = |verdict, out: &mut Legal, _: &[Stale]| {
             out.add(verdict);
             false
-        })
+        };
+        let ordered = Query {
+            ordered: true,
+            ..*query
+        };
+        self.each(iommu, mem, query, now, out, BOUND_FREE, add)
+            || self.each(iommu, mem, &ordered, now, out, BOUND, add)
     }
 
     /// What would have to be held for the outcome that `fits`, if anything that ever was.

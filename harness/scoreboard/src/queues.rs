@@ -243,6 +243,16 @@ pub(crate) struct Fault {
     pub(crate) merged: bool,
 }
 
+/// A record that was written, and whose it has been taken to be. Requests that ask for equal
+/// records can be mistaken for each other, until one of them turns out to be granted.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) of: Option<Ref>,
+    pub(crate) words: [u64; 4],
+    /// Every record that this fault could have.
+    pub(crate) options: Vec<[u64; 4]>,
+}
+
 /// The fault queue.
 #[derive(Debug, Default)]
 pub(crate) struct FaultQueue {
@@ -257,6 +267,8 @@ pub(crate) struct FaultQueue {
     /// A record may have been lost to a full queue since then.
     pub(crate) overflow_used: bool,
     pub(crate) faults: VecDeque<Fault>,
+    /// The last records and their owners.
+    pub(crate) taken: VecDeque<Taken>,
     /// Clock of the last record that became visible.
     pub(crate) last_record: Option<u64>,
     /// The last records, to tell a repeated one from an invented one.

@@ -14,6 +14,8 @@ use super::versions::Words;
 
 /// Walks of one request at most; more is an error of the harness.
 pub(crate) const BOUND: u32 = 50_000;
+/// Beyond so many, an entry that a walk reads again is not taken older than before.
+pub(crate) const BOUND_FREE: u32 = 4_000;
 /// Combinations of the words of one entry at most.
 const COMBINATIONS: usize = 256;
 
@@ -27,6 +29,8 @@ pub(crate) struct Query {
     pub(crate) write: bool,
     /// Take every entry that was ever held, removed or not: to explain what went wrong.
     pub(crate) lax: bool,
+    /// What a walk has seen of an entry it does not see older again.
+    pub(crate) ordered: bool,
 }
 
 /// The choices of the walk at hand: for each load that left one, which, of how many.
@@ -112,6 +116,8 @@ struct Choice {
     words: EntryWords,
     error: Option<MemError>,
     from: From,
+    /// How old: clock of the sample, or until when memory held it.
+    seen: u64,
     no_grant: bool,
     /// Memory holds it and the block may hold it too, or only the block.
     known: bool,
@@ -145,11 +151,14 @@ pub(crate) struct View<'a> {
     sbe: bool,
     sxl: bool,
     sade: bool,
+    nested: bool,
     blind: Blind,
     /// The last first-stage entry was a pointer: second-stage walks are implicit.
     in_first: bool,
     /// A swap failed: this entry has to be read again, and is not this value.
     again: Option<(Label, u64)>,
+    /// How old the entries of this walk were, if that is kept.
+    seen: Vec<(Label, u64, u64)>,
     /// Address of the leaf that a cache gave while its address was not known.
     leaf: Option<(u64, u64)>,
     /// This combination leads nowhere.
@@ -204,9 +213,11 @@ impl<'a> View<'a> {
             sbe: false,
             sxl: false,
             sade: false,
+            nested: false,
             blind: Blind::No,
             in_first: false,
             again: None,
+            seen: Vec::new(),
             leaf: None,
             dead: false,
             no_grant: false,
@@ -282,6 +293,14 @@ impl<'a> View<'a> {
             self.held_choices(addr, blind, (count, size), label, &mut first, &mut more);
             self.skips(count, label, first.as_ref(), &mut more);
         }
+        if label_has_root(label) {
+            self.blind_roots(count, label, first.as_ref(), &mut more);
+        }
+        if self.query.ordered
+            && let Some(oldest) = self.oldest(addr, label)
+        {
+            more.retain(|c| c.seen >= oldest);
+        }
         let total = usize::from(first.is_some()) + more.len();
         if total == 0 {
             self.dead = true;
@@ -294,8 +313,52 @@ impl<'a> View<'a> {
             Some(_) => more[n - 1],
             None => more[n],
         };
+        if self.query.ordered && total > 1 {
+            self.seen.push((*label, addr, choice.seen));
+        }
         self.take(addr, blind, count, label, &choice);
         choice.error.map_or(Ok(choice.words), Err)
+    }
+
+    /// How old this entry was when the walk last read it.
+    fn oldest(&self, addr: u64, label: &Label) -> Option<u64> {
+        let kind = std::mem::discriminant(label);
+        let same = |s: &&(Label, u64, u64)| s.1 == addr && std::mem::discriminant(&s.0) == kind;
+        self.seen.iter().rev().find(same).map(|s| s.2)
+    }
+
+    /// A context whose root pointer leads nowhere: what is below it may still be held.
+    fn blind_roots(
+        &self,
+        count: usize,
+        label: &Label,
+        first: Option<&Choice>,
+        more: &mut Vec<Choice>,
+    ) {
+        let big = self.big(label);
+        let pas = self.caps.pas();
+        let mut blind = Vec::new();
+        for c in first.into_iter().chain(more.iter()) {
+            let mut words = resolved(c.words, big, false);
+            let nested = match label {
+                Label::Dc { .. } => DeviceContext::from_words(&words[..count]).iohgatp_mode() != 0,
+                _ => self.nested,
+            };
+            let Some(fsc) = words.get_mut(if count > 2 { 3 } else { 1 }) else {
+                continue;
+            };
+            let page = *fsc & PPN;
+            let lost = (pas < 56 && page << 12 >> pas != 0) || (nested && page >= 1 << 22);
+            if c.error.is_none() && lost && *fsc >> 60 != 0 {
+                *fsc &= !PPN;
+                blind.push(Choice {
+                    words: resolved(words, big, false),
+                    from: From::SkipStage,
+                    ..*c
+                });
+            }
+        }
+        more.extend(blind);
     }
 
     /// A synthetic value in the byte order of its structure.
@@ -336,6 +399,7 @@ impl<'a> View<'a> {
                 self.sbe = dc.sbe();
                 self.sxl = dc.sxl();
                 self.sade = dc.sade();
+                self.nested = dc.iohgatp_mode() != 0;
             }
             Label::FirstStage { .. } => {
                 self.in_first = matches!(
@@ -374,6 +438,7 @@ impl<'a> View<'a> {
             words,
             error,
             from: From::Memory,
+            seen: u64::MAX,
             no_grant: false,
             known: false,
             stale: None,
@@ -422,6 +487,7 @@ impl<'a> View<'a> {
                 words,
                 error,
                 from: From::Memory,
+                seen: until,
                 no_grant: killer.is_some() && !self.query.lax,
                 known: false,
                 stale: killer.is_some().then_some(Stale {
@@ -482,6 +548,7 @@ impl<'a> View<'a> {
                 words: h.words,
                 error: None,
                 from: From::Held(h.addr),
+                seen: h.sampled,
                 no_grant,
                 known: true,
                 stale: Some(Stale {
@@ -535,6 +602,7 @@ impl<'a> View<'a> {
                     words,
                     error: None,
                     from: From::Memory,
+                    seen,
                     no_grant,
                     known: true,
                     stale: Some(Stale {
@@ -568,6 +636,7 @@ impl<'a> View<'a> {
             words: self.value(value, label),
             error: None,
             from,
+            seen: u64::MAX,
             no_grant: false,
             known: true,
             stale: None,
@@ -695,6 +764,13 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether the entry is a context, which holds the root of what comes next.
+fn label_has_root(label: &Label) -> bool {
+    matches!(label, Label::Dc { .. } | Label::Pc { .. })
+}
+
+/// A page number in `fsc`.
+const PPN: u64 = (1 << 44) - 1;
 /// Bits 9:1 and 63:54, reserved in non-leaf directory entries.
 const RESERVED: u64 = 0x1ff << 1 | 0x3ff << 54;
 

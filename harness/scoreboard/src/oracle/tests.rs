@@ -114,6 +114,7 @@ impl Bench {
             accepted,
             write: request.access == Access::Write,
             lax: false,
+            ordered: false,
         };
         let all = self
             .oracle
@@ -797,6 +798,7 @@ fn the_story_names_edit_command_and_fence() {
         accepted: b.now,
         write: false,
         lax: false,
+        ordered: false,
     };
     let fits = |v: &Verdict| matches!(v, Verdict::Grant { spa, .. } if *spa == HOST_DATA[0]);
     let stale = b

@@ -310,3 +310,31 @@ fn too_many_combinations_are_an_error_of_the_harness() {
     }
     rig.some(Check::OracleBound);
 }
+
+#[test]
+fn a_record_belongs_to_whoever_turns_out_to_be_refused() {
+    // Two alike, while the page goes: the record may be of either, until one is granted.
+    for (granted, fine) in [(1, true), (2, true), (0, false)] {
+        let mut rig = Rig::new();
+        rig.good_read(7, RW);
+        rig.ask_read(1, RW, 0);
+        rig.ask_read(2, RW, 0);
+        rig.edit(LEAF, 0);
+        rig.fetch(LEAF, 1);
+        rig.record_at(0, Rig::record(Cause::ReadPageFault, false, RW), Resp::Okay);
+        for id in [1, 2] {
+            if id == granted || granted == 0 {
+                rig.forwarded(id, PA);
+                rig.over(id);
+            } else {
+                rig.clock(&[Event::DevR(r(id, 0, Resp::SlvErr, true))]);
+            }
+        }
+        if fine {
+            rig.end();
+            rig.fine();
+        } else {
+            rig.only(Check::RecordUnexpected);
+        }
+    }
+}
