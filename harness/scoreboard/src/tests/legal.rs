@@ -322,6 +322,7 @@ fn a_record_belongs_to_whoever_turns_out_to_be_refused() {
         rig.edit(LEAF, 0);
         rig.fetch(LEAF, 1);
         rig.record_at(0, Rig::record(Cause::ReadPageFault, false, RW), Resp::Okay);
+        rig.clock(&[Event::Wsi(2)]);
         for id in [1, 2] {
             if id == granted || granted == 0 {
                 rig.forwarded(id, PA);
