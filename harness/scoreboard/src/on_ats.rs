@@ -209,6 +209,7 @@ impl Scoreboard {
             accepted: since,
             write: false,
             lax: false,
+            ordered: false,
         };
         if !self.legal(&query, mem, legal) {
             self.fail(
