@@ -233,8 +233,11 @@ impl Scoreboard {
 
     fn check_faults(&mut self) {
         let limit = self.bounds.record + self.fq.faults.len() as u64 * self.bounds.record / 4;
-        let late =
-            |f: &crate::queues::Fault, now: u64, since: u64| f.since.max(since) + limit < now;
+        // While records come, one that is not there yet waits for its turn: the end of the run tells.
+        let turn = self.fq.last_record.unwrap_or(0);
+        let late = |f: &crate::queues::Fault, now: u64, since: u64| {
+            f.since.max(since).max(turn) + limit < now
+        };
         while let Some(n) = self.fq.faults.iter().position(|f| {
             let answered =
                 f.of.is_none_or(|r| self.dev.get(r).is_none_or(|q| q.answered))
