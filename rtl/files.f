@@ -26,6 +26,7 @@ iommu_iotlb.sv
 iommu_irq.sv
 iommu_mem_arb.sv
 iommu_miss_queue.sv
+iommu_mrif.sv
 iommu_page_queue.sv
 iommu_pdtc.sv
 iommu_pick.sv

@@ -13,6 +13,10 @@ module iommu #(
     parameter int unsigned NumVec   = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
     parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
+    parameter int unsigned PdtcEntries  = 16,  // contexts in the process-directory cache
+    parameter int unsigned FsCache      = 16,  // pointers in the first-stage walk cache
+    parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
+    parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
     parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
     parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
@@ -215,6 +219,8 @@ module iommu #(
   logic    tr_req_valid, tr_req_ready, tr_rsp_valid;
   tr_req_t tr_req;
   tr_rsp_t tr_rsp;
+  logic      mrif_req_valid, mrif_req_ready, mrif_rsp_valid, mrif_rsp_err;
+  mrif_req_t mrif_req;
   logic    fence_valid, fence_pr, fence_pw, fence_done;
   logic [NumVec-1:0] wsi;
 
@@ -250,6 +256,11 @@ module iommu #(
       .tr_req_o(tr_req),
       .tr_rsp_valid_i(tr_rsp_valid),
       .tr_rsp_i(tr_rsp),
+      .mrif_req_valid_o(mrif_req_valid),
+      .mrif_req_ready_i(mrif_req_ready),
+      .mrif_req_o(mrif_req),
+      .mrif_rsp_valid_i(mrif_rsp_valid),
+      .mrif_rsp_err_i(mrif_rsp_err),
       .fence_valid_i(fence_valid),
       .fence_pr_i(fence_pr),
       .fence_pw_i(fence_pw),
@@ -261,6 +272,10 @@ module iommu #(
       .NumVec(NumVec),
       .IotlbEntries(IotlbEntries),
       .DdtcEntries(DdtcEntries),
+      .PdtcEntries(PdtcEntries),
+      .FsCache(FsCache),
+      .GsCache(GsCache),
+      .GsTlb(GsTlb),
       .NumWalkers(NumWalkers),
       .CmdPrefetch(CmdPrefetch),
       .NumHpm(NumHpm),
@@ -272,6 +287,11 @@ module iommu #(
       .tr_req_i(tr_req),
       .tr_rsp_valid_o(tr_rsp_valid),
       .tr_rsp_o(tr_rsp),
+      .mrif_req_valid_i(mrif_req_valid),
+      .mrif_req_ready_o(mrif_req_ready),
+      .mrif_req_i(mrif_req),
+      .mrif_rsp_valid_o(mrif_rsp_valid),
+      .mrif_rsp_err_o(mrif_rsp_err),
       .fence_valid_o(fence_valid),
       .fence_pr_o(fence_pr),
       .fence_pw_o(fence_pw),

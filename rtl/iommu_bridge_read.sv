@@ -78,6 +78,7 @@ module iommu_bridge_read
     output logic             fence_done_o     // level: those need nothing more from m_dev
 );
   localparam int unsigned SlotW = $clog2(Slots);
+  localparam logic [1:0] RespOkay   = 2'b00;
   localparam logic [1:0] RespSlvErr = 2'b10;
 
   typedef struct packed {
@@ -183,8 +184,8 @@ module iommu_bridge_read
   logic             out_valid_q;
 
   assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
-  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant;
-  assign rsp_refuse = tr_rsp_valid_i && !tr_rsp_i.grant;
+  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant && !tr_rsp_i.sink;
+  assign rsp_refuse = tr_rsp_valid_i && (!tr_rsp_i.grant || tr_rsp_i.sink);
   assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
   assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
   assign stored     = granted_q & may_fwd;
@@ -239,8 +240,26 @@ module iommu_bridge_read
   assign m_dev_aruser_o   = out_target_q.user;
 
   // ---------------------------------------------------------------- refusal
+  // An interrupt file in memory reads as zero, 4 bytes at a time; all other reads
+  // of its page are errors.
+  logic [Slots-1:0] zero_q;
+  burst_t           rsp_burst;
+  logic             rsp_zero;
+  assign rsp_burst = burst_q[rsp_slot];
+  assign rsp_zero  = tr_rsp_i.grant && (rsp_burst.len == '0) && (rsp_burst.size == 3'd2) &&
+                     (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      zero_q <= '0;
+    end else begin
+      if (accept) zero_q[new_slot] <= 1'b0;
+      if (rsp_refuse) zero_q[rsp_slot] <= rsp_zero;
+    end
+  end
+
   logic             err_valid_q, err_start, err_push, err_last, any_refuse;
   logic             err_turn_q;  // m_dev went first last time
+  logic             err_zero_q;  // no error after all
   logic             err_atomic_q, err_atomic_d;  // it answers an atomic, not a slot
   logic [SlotW-1:0] err_slot_q, err_slot_d;
   logic [IdW-1:0]   err_id_q;
@@ -263,6 +282,7 @@ module iommu_bridge_read
       err_valid_q  <= 1'b0;
       err_turn_q   <= 1'b0;
       err_atomic_q <= 1'b0;
+      err_zero_q   <= 1'b0;
       err_slot_q   <= '0;
       err_id_q     <= '0;
       err_left_q   <= '0;
@@ -271,6 +291,7 @@ module iommu_bridge_read
       if (err_start) begin
         err_valid_q  <= 1'b1;
         err_atomic_q <= err_atomic_d;
+        err_zero_q   <= !err_atomic_d && zero_q[err_slot_d];
         if (err_atomic_d) begin
           err_id_q   <= atomic_id_i;
           err_left_q <= atomic_len_i;
@@ -297,7 +318,7 @@ module iommu_bridge_read
   assign err_push       = err_valid_q && rq_ready && !m_take;
 
   always_comb begin
-    rq_in = '{id: err_id_q, data: '0, resp: RespSlvErr, last: err_last};
+    rq_in = '{id: err_id_q, data: '0, resp: err_zero_q ? RespOkay : RespSlvErr, last: err_last};
     if (m_take) begin
       rq_in = '{id: m_dev_rid_i, data: m_dev_rdata_i, resp: m_dev_rresp_i, last: m_dev_rlast_i};
     end
@@ -340,6 +361,8 @@ module iommu_bridge_read
       .alloc_refused_i(!legal),
       .refuse_i       (rsp_refuse),
       .refuse_slot_i  (rsp_slot),
+      .sink_i         (1'b0),
+      .sink_slot_i    ('0),
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
       .done_i         (done),
@@ -357,7 +380,7 @@ module iommu_bridge_read
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, tr_rsp_i, rsp_burst, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

@@ -8,7 +8,9 @@
 // undecided burst is forwarded as soon as it is granted and its data streams
 // through; a younger one of another id may overtake it once all of its data is
 // in the buffer. Beats of a refused burst are dropped; when the last is in, and
-// all older bursts of its id have been answered, its B says SLVERR. Device
+// all older bursts of its id have been answered, its B says SLVERR. An MSI to an
+// interrupt file in memory (sink) does not go to m_dev either: when its data has
+// come, and it is the oldest of its id, it is handed to iommu_mrif. Device
 // atomics are refused; read data owed to one is sent, as errors, by the read half.
 // Handshake: valid/ready; s_dev and m_dev outputs come from flops only.
 
@@ -87,6 +89,12 @@ module iommu_bridge_write
     input  logic               atomic_ready_i,
     output logic [IdW-1:0]     atomic_id_o,
     output logic [7:0]         atomic_len_o,    // beats of read data minus one
+    // an MSI to be stored in an interrupt file: held until ready, answered in order
+    output logic               mrif_req_valid_o,
+    input  logic               mrif_req_ready_i,
+    output mrif_req_t          mrif_req_o,
+    input  logic               mrif_rsp_valid_i,
+    input  logic               mrif_rsp_err_i,
     // fence over writes
     input  logic               fence_i,         // pulse: watch all writes accepted so far
     output logic               fence_done_o     // level: those need nothing more from m_dev
@@ -95,6 +103,7 @@ module iommu_bridge_write
   localparam int unsigned BufW = $clog2(BufBeats);
   // Beats are counted modulo 2^CntW; no two counts in use are half of that apart.
   localparam int unsigned CntW = SlotW + 10;
+  localparam logic [1:0] RespOkay   = 2'b00;
   localparam logic [1:0] RespSlvErr = 2'b10;
 
   typedef struct packed {
@@ -247,6 +256,117 @@ module iommu_bridge_write
   assign fill_place     = place_q[fill_slot];
   assign fill           = fill_q != new_q && come(after(fill_place), beats_q);
 
+  // ---------------------------------------------------------------- MSIs to interrupt files
+  typedef struct packed {
+    mrif_t     mrif;
+    logic      dtf;
+    mem_user_t user;
+  } sink_t;
+
+  tr_req_t          req_q  [Slots];   // as asked, for a fault record
+  sink_t            sink_q [Slots];
+  logic [31:0]      msi_q  [Slots];   // data
+  logic [Slots-1:0] is_sink_q;        // it is one
+  logic [Slots-1:0] msi_full_q;       // with all strobes
+  logic [Slots-1:0] msi_come_q;       // its data is here
+  logic [Slots-1:0] msi_end_q;        // it has been stored, discarded, or has failed
+  logic [Slots-1:0] msi_err_q;        // it has failed
+  logic             rsp_sink, sink_shape;
+  burst_t           rsp_burst;
+
+  // 4 bytes, aligned, nothing else; the strobes are looked at when they come.
+  assign rsp_burst  = burst_q[tr_rsp_i.tag[SlotW-1:0]];
+  assign sink_shape = (place_q[tr_rsp_i.tag[SlotW-1:0]].len == '0) && (rsp_burst.size == 3'd2) &&
+                      (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+
+  // The oldest data in the buffer, as it leaves.
+  localparam int unsigned LaneW = $clog2(DataW / 32);
+  logic                   msi_take;
+  wbeat_t                 msi_beat;
+  logic [LaneW-1:0]       msi_lane;
+  assign msi_take = drain && is_sink_q[drain_slot];
+  assign msi_beat = buf_q[drain_place.start[BufW-1:0]];
+  assign msi_lane = burst_q[drain_slot].offset[2+:LaneW];
+
+  // One at a time goes to be stored, in the order of its id.
+  logic             msi_any, msi_busy_q, msi_sent_q, msi_discard;
+  logic [SlotW-1:0] msi_pick, msi_slot_q, msi_slot;
+  logic [31:0]      msi_data;
+  iommu_pick #(.N(Slots)) u_msi (
+      .req_i  (may_refuse & is_sink_q & msi_come_q & ~msi_end_q),
+      .start_i(msi_slot_q + 1'b1),
+      .valid_o(msi_any),
+      .idx_o  (msi_pick)
+  );
+  assign msi_slot = msi_busy_q ? msi_slot_q : msi_pick;
+  assign msi_data = msi_q[msi_slot];
+  // Big-endian MSIs (A[2]=1) are not supported.
+  assign msi_discard = (burst_q[msi_slot].offset[11:2] != '0) || (msi_data[31:11] != '0) || !msi_full_q[msi_slot];
+
+  assign mrif_req_valid_o = msi_busy_q && !msi_sent_q;
+  assign mrif_req_o = '{
+          req: req_q[msi_slot],
+          mrif: sink_q[msi_slot].mrif,
+          dtf: sink_q[msi_slot].dtf,
+          user: sink_q[msi_slot].user,
+          identity: msi_data[10:0]
+      };
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      is_sink_q  <= '0;
+      msi_full_q <= '0;
+      msi_come_q <= '0;
+      msi_end_q  <= '0;
+      msi_err_q  <= '0;
+      msi_busy_q <= 1'b0;
+      msi_sent_q <= 1'b0;
+      msi_slot_q <= '0;
+    end else begin
+      if (accept) begin
+        is_sink_q[new_slot]  <= 1'b0;
+        msi_come_q[new_slot] <= 1'b0;
+        msi_end_q[new_slot]  <= 1'b0;
+      end
+      if (rsp_sink) is_sink_q[rsp_slot] <= 1'b1;
+      if (msi_take) begin
+        msi_come_q[drain_slot] <= 1'b1;
+        msi_full_q[drain_slot] <= &msi_beat.strb[4*msi_lane+:4];
+      end
+      if (!msi_busy_q) begin
+        msi_slot_q <= msi_pick;
+        msi_sent_q <= 1'b0;
+        if (msi_any) begin
+          if (msi_discard) begin
+            msi_end_q[msi_pick] <= 1'b1;
+            msi_err_q[msi_pick] <= !msi_full_q[msi_pick];
+          end else begin
+            msi_busy_q <= 1'b1;
+          end
+        end
+      end else begin
+        if (mrif_req_ready_i) msi_sent_q <= 1'b1;
+        if (mrif_rsp_valid_i) begin
+          msi_busy_q            <= 1'b0;
+          msi_end_q[msi_slot_q] <= 1'b1;
+          msi_err_q[msi_slot_q] <= mrif_rsp_err_i;
+        end
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (accept) req_q[new_slot] <= new_req;
+    if (rsp_sink) begin
+      sink_q[rsp_slot] <= '{
+          mrif: tr_rsp_i.mrif,
+          dtf: tr_rsp_i.dtf,
+          user: '{mcid: tr_rsp_i.user.mcid, rcid: tr_rsp_i.user.rcid}
+      };
+    end
+    if (msi_take) msi_q[drain_slot] <= msi_beat.data[32*msi_lane+:32];
+  end
+
   // ---------------------------------------------------------------- forwarding
   logic [Slots-1:0] granted_q, ready_fwd, stored, rsp_oh, fwd_oh;
   logic [SlotW-1:0] rsp_slot, stored_slot, fwd_slot, oldest_slot;
@@ -257,8 +377,9 @@ module iommu_bridge_write
   logic             out_valid_q;
 
   assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
-  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant;
-  assign rsp_refuse = tr_rsp_valid_i && !tr_rsp_i.grant;
+  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant && !tr_rsp_i.sink;
+  assign rsp_sink   = tr_rsp_valid_i && tr_rsp_i.grant && tr_rsp_i.sink && sink_shape;
+  assign rsp_refuse = tr_rsp_valid_i && (!tr_rsp_i.grant || (tr_rsp_i.sink && !sink_shape));
   assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
   assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
 
@@ -426,7 +547,7 @@ module iommu_bridge_write
   rsp_t             bq_in, bq_out;
 
   iommu_pick #(.N(Slots)) u_refuse (
-      .req_i  (may_refuse & filled_q),
+      .req_i  (may_refuse & ((is_sink_q & msi_end_q) | (~is_sink_q & filled_q))),
       .start_i(head_slot),
       .valid_o(any_refuse),
       .idx_o  (err_slot)
@@ -444,7 +565,8 @@ module iommu_bridge_write
   end
 
   assign bq_in = m_take ? '{id: m_dev_bid_i, resp: m_dev_bresp_i} :
-                          '{id: burst_q[err_slot].id, resp: RespSlvErr};
+                          '{id: burst_q[err_slot].id,
+                            resp: (is_sink_q[err_slot] && !msi_err_q[err_slot]) ? RespOkay : RespSlvErr};
 
   iommu_fifo #(
       .Width($bits(rsp_t)),
@@ -476,6 +598,8 @@ module iommu_bridge_write
       .alloc_refused_i(!permitted),
       .refuse_i       (rsp_refuse),
       .refuse_slot_i  (rsp_slot),
+      .sink_i         (rsp_sink),
+      .sink_slot_i    (rsp_slot),
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
       .done_i         (m_push || err_push),
@@ -493,7 +617,7 @@ module iommu_bridge_write
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, tr_rsp_i, rsp_burst, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

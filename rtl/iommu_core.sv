@@ -13,6 +13,10 @@ module iommu_core
     parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
     parameter int unsigned IotlbEntries = 64,  // pages in the IOTLB
     parameter int unsigned DdtcEntries  = 16,  // contexts in the device-directory cache
+    parameter int unsigned PdtcEntries  = 16,  // contexts in the process-directory cache
+    parameter int unsigned FsCache      = 16,  // pointers in the first-stage walk cache
+    parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
+    parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
     parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
     parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
@@ -30,6 +34,13 @@ module iommu_core
     // its answer, in any order, by tag
     output logic                              tr_rsp_valid_o,
     output tr_rsp_t                           tr_rsp_o,
+
+    // an MSI of the IO bridge to be stored in an interrupt file
+    input  logic                              mrif_req_valid_i,
+    output logic                              mrif_req_ready_o,
+    input  mrif_req_t                         mrif_req_i,
+    output logic                              mrif_rsp_valid_o,
+    output logic                              mrif_rsp_err_o,
 
     // fence over device traffic: a pulse takes the snapshot, done is a level
     output logic                              fence_valid_o,
@@ -167,6 +178,12 @@ module iommu_core
   mem_rreq_t xl_rreq, cq_rreq;
   mem_rrsp_t xl_rrsp, cq_rrsp;
 
+  // interrupt files share the walks' read port and their way to the fault queue
+  logic       mem_rreq_valid, mem_rreq_ready, mem_rrsp_valid, mrif_rreq_valid, mrif_rreq_ready, rrsp_mrif;
+  mem_rreq_t  mem_rreq, mrif_rreq;
+  logic       mrif_fault_valid, mrif_fault_ready, acc_fault_valid, acc_fault_ready;
+  fault_rec_t mrif_fault, acc_fault;
+
   // by writer: WrFence to WrXlate
   logic      [NumWr-1:0] wreq_valid, wreq_ready, wrsp_valid;
   mem_wreq_t [NumWr-1:0] wreq;
@@ -248,6 +265,10 @@ module iommu_core
   iommu_xlate #(
       .IotlbEntries(IotlbEntries),
       .DdtcEntries(DdtcEntries),
+      .PdtcEntries(PdtcEntries),
+      .FsCache(FsCache),
+      .GsCache(GsCache),
+      .GsTlb(GsTlb),
       .NumWalkers(NumWalkers)
   ) u_xlate (
       .clk_i, .rst_ni,
@@ -339,11 +360,48 @@ module iommu_core
       .fence_valid_o, .fence_pr_o, .fence_pw_o, .fence_done_i
   );
 
+  iommu_mrif u_mrif (
+      .clk_i, .rst_ni,
+      .amo_i(csr_cfg.caps.amo_mrif),
+      .qosid_i(qosid),
+      .req_valid_i(mrif_req_valid_i),
+      .req_ready_o(mrif_req_ready_o),
+      .req_i(mrif_req_i),
+      .rsp_valid_o(mrif_rsp_valid_o),
+      .rsp_err_o(mrif_rsp_err_o),
+      .fault_valid_o(mrif_fault_valid),
+      .fault_ready_i(mrif_fault_ready),
+      .fault_o(mrif_fault),
+      .mem_rreq_valid_o(mrif_rreq_valid),
+      .mem_rreq_ready_i(mrif_rreq_ready),
+      .mem_rreq_o(mrif_rreq),
+      .mem_rrsp_valid_i(mem_rrsp_valid && rrsp_mrif),
+      .mem_rrsp_i(xl_rrsp),
+      .mem_wreq_valid_o(wreq_valid[WrMrif]),
+      .mem_wreq_ready_i(wreq_ready[WrMrif]),
+      .mem_wreq_o(wreq[WrMrif]),
+      .mem_wrsp_valid_i(wrsp_valid[WrMrif]),
+      .mem_wrsp_err_i(wrsp_err)
+  );
+
+  // Its reads go before those of walks, which are many; its faults before theirs.
+  assign mem_rreq_valid  = mrif_rreq_valid || xl_rreq_valid;
+  assign mem_rreq        = mrif_rreq_valid ? mrif_rreq : xl_rreq;
+  assign mrif_rreq_ready = mem_rreq_ready;
+  assign xl_rreq_ready   = mem_rreq_ready && !mrif_rreq_valid;
+  assign rrsp_mrif       = xl_rrsp.id == MemIdWide'(MemIdMrif);
+  assign xl_rrsp_valid   = mem_rrsp_valid && !rrsp_mrif;
+
+  assign acc_fault_valid  = mrif_fault_valid || tr_fault_valid;
+  assign acc_fault        = mrif_fault_valid ? mrif_fault : tr_fault;
+  assign mrif_fault_ready = acc_fault_ready;
+  assign tr_fault_ready   = acc_fault_ready && !mrif_fault_valid;
+
   iommu_fault_queue u_fault_queue (
       .clk_i, .rst_ni,
-      .tr_valid_i(tr_fault_valid),
-      .tr_ready_o(tr_fault_ready),
-      .tr_fault_i(tr_fault),
+      .tr_valid_i(acc_fault_valid),
+      .tr_ready_o(acc_fault_ready),
+      .tr_fault_i(acc_fault),
       .msi_valid_i(msi_fault_valid),
       .msi_ready_o(msi_fault_ready),
       .msi_fault_i(msi_fault),
@@ -394,10 +452,10 @@ module iommu_core
   ) u_mem_arb (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),
-      .xl_rreq_valid_i(xl_rreq_valid),
-      .xl_rreq_ready_o(xl_rreq_ready),
-      .xl_rreq_i(xl_rreq),
-      .xl_rrsp_valid_o(xl_rrsp_valid),
+      .xl_rreq_valid_i(mem_rreq_valid),
+      .xl_rreq_ready_o(mem_rreq_ready),
+      .xl_rreq_i(mem_rreq),
+      .xl_rrsp_valid_o(mem_rrsp_valid),
       .xl_rrsp_o(xl_rrsp),
       .cq_rreq_valid_i(cq_rreq_valid),
       .cq_rreq_ready_o(cq_rreq_ready),

@@ -23,6 +23,8 @@ module iommu_id_order #(
     input  logic             alloc_refused_i,  // it is refused at once
     input  logic             refuse_i,         // a live burst is refused
     input  logic [SlotW-1:0] refuse_slot_i,    // its slot
+    input  logic             sink_i,           // a live burst is answered here, but not before its work is done
+    input  logic [SlotW-1:0] sink_slot_i,      // its slot; it counts as refused, but a fence waits for it
     input  logic             fwd_i,            // a burst's address goes to m_dev
     input  logic [SlotW-1:0] fwd_slot_i,       // its slot; may_fwd_o must be set
     input  logic             done_i,           // a burst's last answer goes to s_dev
@@ -39,18 +41,20 @@ module iommu_id_order #(
     output logic             fence_done_o      // none of those is on its way any more
 );
   logic [Slots-1:0] live_q, fwd_q, refused_q;
+  logic [Slots-1:0] gone_q;      // refused, and nothing is left to do but to say so
   logic [Slots-1:0] tail_q;      // youngest live burst of its id
   logic [Slots-1:0] fwd_wait_q;  // the next older of its id is not forwarded
   logic [Slots-1:0] rsp_wait_q;  // the next older of its id is not done
   logic [Slots-1:0] watch_q;     // the fence waits for it
 
-  logic [Slots-1:0] alloc_oh, refuse_oh, fwd_oh, done_oh;
+  logic [Slots-1:0] alloc_oh, refuse_oh, sink_oh, fwd_oh, done_oh;
   logic [Slots-1:0] same_tail, older_oh, lookup_oh;
   logic [SlotW-1:0] older_slot;
   logic             older, older_fwd;
 
   assign alloc_oh  = Slots'(alloc_i) << alloc_slot_i;
   assign refuse_oh = (Slots'(refuse_i) << refuse_slot_i) | (alloc_refused_i ? alloc_oh : '0);
+  assign sink_oh   = Slots'(sink_i) << sink_slot_i;
   assign fwd_oh    = Slots'(fwd_i) << fwd_slot_i;
   assign done_oh   = Slots'(done_i) << done_slot_i;
 
@@ -100,6 +104,7 @@ module iommu_id_order #(
       live_q     <= '0;
       fwd_q      <= '0;
       refused_q  <= '0;
+      gone_q     <= '0;
       tail_q     <= '0;
       fwd_wait_q <= '0;
       rsp_wait_q <= '0;
@@ -107,9 +112,10 @@ module iommu_id_order #(
     end else begin
       live_q    <= (live_q & ~done_oh) | alloc_oh;
       fwd_q     <= (fwd_q & ~alloc_oh) | fwd_oh;
-      refused_q <= (refused_q & ~alloc_oh) | refuse_oh;
+      refused_q <= (refused_q & ~alloc_oh) | refuse_oh | sink_oh;
       tail_q    <= (tail_q & ~done_oh & ~(alloc_i ? same_tail : '0)) | alloc_oh;
-      watch_q   <= (fence_i ? ((live_q & ~refused_q) | alloc_oh) : watch_q) & ~done_oh & ~refuse_oh;
+      gone_q    <= (gone_q & ~alloc_oh) | refuse_oh;
+      watch_q   <= (fence_i ? ((live_q & ~gone_q) | alloc_oh) : watch_q) & ~done_oh & ~refuse_oh;
       fwd_wait_q <= (fwd_wait_q & ~pred_fwd & ~pred_done & ~alloc_oh) |
                     ((older && !older_fwd) ? alloc_oh : '0);
       rsp_wait_q <= (rsp_wait_q & ~pred_done & ~alloc_oh) | (older ? alloc_oh : '0);
@@ -122,5 +128,6 @@ module iommu_id_order #(
   `IOMMU_ASSERT(OneOldestAnId, $onehot0(lookup_oh))
   `IOMMU_ASSERT(ForwardInOrder, (fwd_oh & ~may_fwd_o) == '0)
   `IOMMU_ASSERT(RefuseUndecided, !refuse_i || waiting_o[refuse_slot_i])
+  `IOMMU_ASSERT(SinkUndecided, !sink_i || waiting_o[sink_slot_i])
   `IOMMU_ASSERT(DoneInOrder, (done_oh & ~(live_q & ~rsp_wait_q & (fwd_q | refused_q))) == '0)
 endmodule

@@ -127,6 +127,13 @@ module iommu_io_bridge
     input  logic                  tr_rsp_valid_i,
     input  tr_rsp_t               tr_rsp_i,
 
+    // an MSI to be stored in an interrupt file: held until ready, answered in order
+    output logic                  mrif_req_valid_o,
+    input  logic                  mrif_req_ready_i,
+    output mrif_req_t             mrif_req_o,
+    input  logic                  mrif_rsp_valid_i,
+    input  logic                  mrif_rsp_err_i,
+
     // fence: a pulse, not while one is under way
     input  logic                  fence_valid_i,  // watch what s_dev has accepted, in this cycle too
     input  logic                  fence_pr_i,     // the reads
@@ -301,6 +308,11 @@ module iommu_io_bridge
       .atomic_ready_i      (atomic_ready),
       .atomic_id_o         (atomic_id),
       .atomic_len_o        (atomic_len),
+      .mrif_req_valid_o    (mrif_req_valid_o),
+      .mrif_req_ready_i    (mrif_req_ready_i),
+      .mrif_req_o          (mrif_req_o),
+      .mrif_rsp_valid_i    (mrif_rsp_valid_i),
+      .mrif_rsp_err_i      (mrif_rsp_err_i),
       .fence_i             (fence_valid_i && fence_pw_i),
       .fence_done_o        (wr_fence_done)
   );

@@ -39,7 +39,7 @@ module iommu_mem_arb
     output logic      cq_rrsp_valid_o,
     output mem_rrsp_t cq_rrsp_o,
 
-    // writes, by client (WrFence to WrXlate)
+    // writes, by client (WrFence to WrMrif)
     input  logic      [NumWr-1:0]     wreq_valid_i,
     output logic      [NumWr-1:0]     wreq_ready_o,
     input  mem_wreq_t [NumWr-1:0]     wreq_i,
@@ -108,6 +108,8 @@ module iommu_mem_arb
       MemIdWide'(MemIdFault): return WrW'(WrFault);
       MemIdWide'(MemIdMsi):   return WrW'(WrMsi);
       MemIdWide'(MemIdPage):  return WrW'(WrPage);
+      MemIdWide'(MemIdMrif):  return WrW'(WrMrif);
+      MemIdWide'(MemIdNotice): return WrW'(WrMrif);
       default:                return WrW'(WrXlate);
     endcase
   endfunction

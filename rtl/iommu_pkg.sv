@@ -204,6 +204,15 @@ package iommu_pkg;
     dev_user_t         user;    // PBMT, RCID, MCID for m_dev; valid when grant
   } tr_rsp_t;
 
+  // An MSI to be stored in an interrupt file, once its data has come.
+  typedef struct packed {
+    tr_req_t     req;       // the access, for a fault record
+    mrif_t       mrif;
+    logic        dtf;
+    mem_user_t   user;      // of the device context
+    logic [10:0] identity;  // interrupt identity
+  } mrif_req_t;
+
   // ---------------------------------------------------------------- translation: the core's own clients
   // ATS translation requests, ATS messages and the debug interface ask at a
   // second port of the lookup pipeline, with the same handshake.
@@ -389,12 +398,13 @@ package iommu_pkg;
   parameter int unsigned MemIdNotice  = 22;  // notice MSI of an interrupt file
 
   // Writers of m_mem
-  parameter int unsigned NumWr    = 5;
+  parameter int unsigned NumWr    = 6;
   parameter int unsigned WrFence  = 0;
   parameter int unsigned WrFault  = 1;
   parameter int unsigned WrMsi    = 2;
   parameter int unsigned WrPage   = 3;  // page requests
-  parameter int unsigned WrXlate  = 4;  // translation: A/D updates, interrupt files, notices
+  parameter int unsigned WrXlate  = 4;  // A/D updates
+  parameter int unsigned WrMrif   = 5;  // interrupt files, notices
 
   // AWATOP
   parameter logic [5:0] AtopNone    = 6'b000000;

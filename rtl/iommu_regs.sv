@@ -139,6 +139,22 @@ module iommu_regs
     c.sv48     = 1'b1;
     c.sv57     = 1'b1;
     c.msi_flat = 1'b1;
+    c.sv39x4   = 1'b1;
+    c.sv48x4   = 1'b1;
+    c.sv57x4   = 1'b1;
+    c.pd8      = 1'b1;
+    c.pd17     = 1'b1;
+    c.pd20     = 1'b1;
+    c.sv32     = 1'b1;
+    c.sv32x4   = 1'b1;
+    c.svpbmt   = 1'b1;
+    c.svrsw60t59b = 1'b1;
+    c.amo_hwad = 1'b1;
+    c.msi_mrif = 1'b1;
+    c.amo_mrif = 1'b1;
+    c.nl       = 1'b1;
+    c.s        = 1'b1;
+    c.qosid    = 1'b1;
     c.igs      = IgsBoth;
     c.pas      = 6'(PaW);
     return c;
@@ -146,8 +162,9 @@ module iommu_regs
 
   localparam caps_t OwnCaps = own_caps();
 
-  // fctl.GXL can be written.
-  localparam bit GxlWritable = 1'b0;
+  // fctl.GXL can be written if there are schemes of 32 bits.
+  logic gxl_wr;
+  assign gxl_wr = caps_q.sv32 || caps_q.sv32x4;
 
   caps_t mask_in;
   caps_t caps_d, caps_q;
@@ -296,7 +313,7 @@ module iommu_regs
       if (wr_word == WordFctl) begin
         be_q  <= wr_data_lo[0] && caps_q.endi;
         wsi_q <= wr_data_lo[1];
-        gxl_q <= wr_data_lo[2] && GxlWritable;
+        gxl_q <= wr_data_lo[2] && gxl_wr;
       end
       if (wr_word == WordQos && caps_q.qosid) qosid_q <= '{mcid: wr_data_lo[27:16], rcid: wr_data_lo[11:0]};
     end
@@ -309,7 +326,7 @@ module iommu_regs
     csr_cfg_o.wsi    = wsi;
     csr_cfg_o.gxl    = gxl_q;
     csr_cfg_o.be_wr  = caps_q.endi;
-    csr_cfg_o.gxl_wr = GxlWritable;
+    csr_cfg_o.gxl_wr = gxl_wr;
   end
 
   assign qosid_o = qosid_q;

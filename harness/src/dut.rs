@@ -10,6 +10,9 @@ use iommu_softdut::SoftIommu;
 use iommu_testcase::driver::Directory;
 use iommu_testcase::dut::{self, DutDesc};
 
+/// `capabilities.Sv32` and `Sv32x4`.
+const GXL_SCHEMES: u64 = 1 << 8 | 1 << 16;
+
 /// A device under test.
 #[derive(Debug)]
 pub struct Dut {
@@ -172,7 +175,8 @@ impl Dut {
             msi_addr_bits: narrow("msi_addr_bits", c.msi_addr_bits)?,
             log2sz_bits: narrow("log2sz_bits", c.log2sz_bits)?,
             ppn_bits: narrow("ppn_bits", c.ppn_bits)?,
-            gxl: if c.gxl_writable {
+            // A bit whose feature is masked away is read-only (docs/pins.md).
+            gxl: if c.gxl_writable && caps & GXL_SCHEMES != 0 {
                 ControlBit::Writable(false)
             } else {
                 ControlBit::Fixed(false)
