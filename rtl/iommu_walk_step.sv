@@ -363,10 +363,10 @@ module iommu_walk_step
                 mid.why   = WhyFs;
                 go_gpa    = 1'b1;
               end else if (pte_update) begin
-                mid.pte   = data;
-                mid.set_d = pte_set_d;
-                mid.why   = WhyFsAd;  // of the entry that was just read
-                go_gpa    = 1'b1;
+                mid.fs_pte   = data;
+                mid.fs_set_d = pte_set_d;
+                mid.why      = WhyFsAd;  // of the entry that was just read
+                go_gpa       = 1'b1;
               end else begin
                 mid.fs_size = pte_size;
                 mid.fs_pbmt = pte_pbmt;
@@ -573,6 +573,8 @@ module iommu_walk_step
           end
           WhyFsAd: begin
             nxt_o.rd    = RdFs;
+            nxt_o.pte   = mid.fs_pte;
+            nxt_o.set_d = mid.fs_set_d;
             nxt_o.look  = LkAmo;
             nxt_o.cause = access;
             state_o     = WkAmo;

@@ -367,6 +367,8 @@ package iommu_xlate_pkg;
     pte_perm_t         gs_perm;
     logic [63:0]       pte;      // to be updated; first half of an MSI PTE
     logic              set_d;    // the update sets D beside A
+    logic [63:0]       fs_pte;   // the same of the first stage, while the second stage
+    logic              fs_set_d; // may have an update of its own
     // result
     logic              deny;
     logic [11:0]       cause;

@@ -1112,6 +1112,11 @@ fn transaction(d: &Dma) -> DevTransaction {
         None => DevTransaction::read(side, d.id, d.iova, d.bytes.max(1) as usize),
         Some(data) => DevTransaction::write(side, d.id, d.iova, data),
     };
+    // An aligned word is one narrow beat, as an MSI must be.
+    let bytes = d.write.as_ref().map_or(d.bytes as usize, Vec::len);
+    if bytes == 4 && d.iova % 4 == 0 {
+        t.size = 2;
+    }
     if let Some(s) = d.shape {
         (t.len, t.size, t.burst) = (s.len, s.size, s.burst);
         if let (DevDir::Write { data: beats }, Some(bytes)) = (&mut t.dir, &d.write) {

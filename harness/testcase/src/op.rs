@@ -133,7 +133,8 @@ pub struct Dma {
     pub bytes: u32,
     /// AXI id.
     pub id: u8,
-    /// Burst shape; `None` takes the narrowest INCR burst of 8-byte beats that covers the bytes.
+    /// Burst shape; `None` takes the narrowest INCR burst of 8-byte beats that covers the bytes,
+    /// or one beat of 4 for an aligned word.
     pub shape: Option<Shape>,
     /// Exclusive access (AxLOCK).
     pub lock: bool,
