@@ -1114,7 +1114,7 @@ fn transaction(d: &Dma) -> DevTransaction {
     };
     // An aligned word is one narrow beat, as an MSI must be.
     let bytes = d.write.as_ref().map_or(d.bytes as usize, Vec::len);
-    if bytes == 4 && d.iova % 4 == 0 {
+    if bytes == 4 && d.iova.is_multiple_of(4) {
         t.size = 2;
     }
     if let Some(s) = d.shape {
