@@ -436,7 +436,11 @@ impl<'a> Play<'a> {
                 }
                 return self.op(at, Op::Measure);
             }
-            "clear_memory_errors" => return self.op(at, Op::ClearFaults),
+            "clear_memory_errors" => {
+                // Under the errors until it has ended.
+                self.op(at, Op::WaitDma)?;
+                return self.op(at, Op::ClearFaults);
+            }
             "unspecified" => return self.op(at, Op::Unspecified),
             "load_image" => {
                 let path = self.folder.join(src.string(node, "load_image")?);
