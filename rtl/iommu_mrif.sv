@@ -3,8 +3,8 @@
 //
 // Memory-resident interrupt files: stores an MSI that a device has written to a
 // page in MRIF mode, and sends the notice (AIA, "MSI PTE, MRIF mode"). One MSI at
-// a time: set its pending bit, by AtomicStore or, without AMO_MRIF, by reading
-// and writing its doubleword; when that is visible, write the notice; then
+// a time: set its pending bit, by AtomicLoad (whose data tells an error from
+// corruption) or, without AMO_MRIF, by reading and writing its doubleword; when that is visible, write the notice; then
 // answer.
 //
 // Handshake: a request is valid/ready and answered once, in order, by a pulse.
@@ -48,7 +48,7 @@ module iommu_mrif
     StRead,     // read of the doubleword offered
     StData,     // its data awaited
     StUpdate,   // update offered
-    StUpdateB,  // its answer awaited
+    StUpdateB,  // its answer awaited, and an atomic's data
     StNotice,
     StNoticeB,
     StFault,    // record offered
@@ -60,6 +60,9 @@ module iommu_mrif
   logic [63:0] old_q;       // doubleword as read; 0 for an atomic
   logic        err_q;       // nothing was stored
   logic [11:0] cause_q, cause_d;
+  logic        b_q, b_err_q;  // the update's answer has come
+  logic        r_q, r_err_q, r_poison_q;  // an atomic's data has come
+  logic        updated, failed;
 
   always_comb begin
     state_d = state_q;
@@ -78,10 +81,10 @@ module iommu_mrif
       end
       StUpdate:  if (mem_wreq_ready_i) state_d = StUpdateB;
       StUpdateB: begin
-        if (mem_wrsp_valid_i) begin
+        if (updated) begin
           state_d = StNotice;
-          if (mem_wrsp_err_i) begin
-            cause_d = CauseMrifAccess;
+          if (failed) begin
+            cause_d = (r_poison_q && !r_err_q) ? CauseMrifCorrupt : CauseMrifAccess;
             state_d = req_q.dtf ? StDone : StFault;
           end
         end
@@ -96,6 +99,35 @@ module iommu_mrif
       StFault: if (fault_ready_i) state_d = StDone;
       default: state_d = StIdle;
     endcase
+  end
+
+  assign updated = b_q && (r_q || !amo_i);
+  assign failed  = b_err_q || r_err_q || r_poison_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      b_q        <= 1'b0;
+      b_err_q    <= 1'b0;
+      r_q        <= 1'b0;
+      r_err_q    <= 1'b0;
+      r_poison_q <= 1'b0;
+    end else if (!(state_q inside {StUpdate, StUpdateB})) begin
+      b_q        <= 1'b0;
+      b_err_q    <= 1'b0;
+      r_q        <= 1'b0;
+      r_err_q    <= 1'b0;
+      r_poison_q <= 1'b0;
+    end else begin
+      if (mem_wrsp_valid_i) begin
+        b_q     <= 1'b1;
+        b_err_q <= mem_wrsp_err_i;
+      end
+      if (mem_rrsp_valid_i) begin
+        r_q        <= 1'b1;
+        r_err_q    <= mem_rrsp_i.err;
+        r_poison_q <= mem_rrsp_i.poison;
+      end
+    end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -117,7 +149,7 @@ module iommu_mrif
         old_q <= mem_rrsp_i.data;
         err_q <= mem_rrsp_i.err || mem_rrsp_i.poison;
       end
-      if (state_q == StUpdateB && mem_wrsp_valid_i) err_q <= mem_wrsp_err_i;
+      if (state_q == StUpdateB && updated) err_q <= failed;
     end
   end
 
@@ -148,7 +180,7 @@ module iommu_mrif
       mem_wreq_o.user    = qosid_i;
     end else begin
       mem_wreq_o.id      = MemIdWide'(MemIdMrif);
-      mem_wreq_o.atop    = amo_i ? AtopStoreSet : AtopNone;
+      mem_wreq_o.atop    = amo_i ? AtopLoadSet : AtopNone;
       mem_wreq_o.addr    = word;
       mem_wreq_o.size    = 3'd3;
       mem_wreq_o.strb    = 8'hFF;

@@ -408,6 +408,6 @@ package iommu_pkg;
 
   // AWATOP
   parameter logic [5:0] AtopNone    = 6'b000000;
-  parameter logic [5:0] AtopStoreSet = 6'b010011;  // AtomicStore, little-endian, SET
+  parameter logic [5:0] AtopLoadSet = 6'b100011;  // AtomicLoad, little-endian, SET
   parameter logic [5:0] AtopCompare = 6'b110001;
 endpackage

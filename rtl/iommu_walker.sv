@@ -184,7 +184,7 @@ module iommu_walker
       .rsp_i           (mem_rrsp_i),
       .msi_index_i     (msi_index_q),
       .amo_same_i      (amo_same_q[step_slot]),
-      .amo_err_i       (amo_err_q[step_slot]),
+      .amo_err_i       (amo_err_q[step_slot] && !amo_poison_q[step_slot]),
       .amo_poison_i    (amo_poison_q[step_slot]),
       .nxt_o           (nxt),
       .state_o         (state_next),
@@ -375,7 +375,7 @@ module iommu_walker
       if (rsp_amo) begin
         amo_r_q[rsp_slot]      <= 1'b1;
         amo_same_q[rsp_slot]   <= found_same;
-        amo_poison_q[rsp_slot] <= mem_rrsp_i.poison;
+        amo_poison_q[rsp_slot] <= mem_rrsp_i.poison && !mem_rrsp_i.err;
         if (mem_rrsp_i.err) amo_err_q[rsp_slot] <= 1'b1;
       end
       if (wrsp) begin
