@@ -357,7 +357,8 @@ impl World {
                 (None, true) => Access::Execute,
                 (None, false) => Access::Read,
             },
-            len: bytes,
+            // Without a shape of its own a burst has beats of 8 bytes: too wide for an MRIF page.
+            len: d.shape.map_or(bytes.next_multiple_of(8), |_| bytes),
             ..Request::read(d.device_id, Iova(d.iova))
         };
         let outcome = self.iommu.translate(&mut self.mem, &request, &mut ());
@@ -414,9 +415,13 @@ impl World {
                 for (to, from) in data.iter_mut().zip(d.write.as_deref().unwrap_or(&[])) {
                     *to = *from;
                 }
-                let action =
-                    self.iommu
-                        .mrif_action(&target, request.iova, request.access, bytes, data);
+                let action = self.iommu.mrif_action(
+                    &target,
+                    request.iova,
+                    request.access,
+                    request.len,
+                    data,
+                );
                 let mut wanted = Expect::Mrif;
                 match action {
                     MrifAction::Abort => wanted = Expect::Refused,

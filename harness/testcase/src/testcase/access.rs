@@ -319,7 +319,15 @@ impl Play<'_> {
     ) -> Result<()> {
         let expect = f.get("expect");
         let mut dma = match write {
-            Some(data) => Dma::write(a.device, iova, data),
+            // One beat of 32 bits, as memory-resident interrupt files take it.
+            Some(data) => Dma {
+                shape: Some(Shape {
+                    len: 0,
+                    size: 2,
+                    burst: Burst::Incr,
+                }),
+                ..Dma::write(a.device, iova, data)
+            },
             None => Dma::read(a.device, iova, 4),
         };
         dma.id = f.number("id", 255)?.unwrap_or(0) as u8;
