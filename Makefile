@@ -105,7 +105,8 @@ ifneq ($(SECOND_VERILATOR),)
 	@if VERILATOR="$(SECOND_VERILATOR)" tools/setup --only verilator; then \
 	    $(MAKE) --no-print-directory VERILATOR="$(SECOND_VERILATOR)" OUT=out/second lint models regression && \
 	    tools/same-cycles out/first/run/results.json out/second/run/results.json && \
-	    tools/same-cycles out/first/random/results.json out/second/random/results.json; \
+	    tools/same-cycles out/first/random/results.json out/second/random/results.json && \
+	    tools/same-cycles out/first/profiles/results.json out/second/profiles/results.json; \
 	else \
 	    echo "== it is left out"; \
 	fi
@@ -147,6 +148,8 @@ regression: build
 	@$(COSIM) random --seeds 3 --out $(OUT)/random
 	@echo "== every profile"
 	@$(COSIM) random --profile all --seeds 2 --out $(OUT)/profiles
+	@echo "== every profile, on the specification in software"
+	@$(COSIM) random --profile all --seeds 2 --dut soft --out $(OUT)/soft
 	@echo "== short regression of the stub"
 	@$(COSIM) run --short --dut stub --out $(OUT)/stub
 	@echo "== short regression of the stub with a bug: it has to fail"

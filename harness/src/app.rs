@@ -437,7 +437,7 @@ impl Job for TestJob<'_> {
             && outcome.error.is_none()
             && !outcome.interrupted
         {
-            part.run_again(&self.case, &setup, &mut outcome, &seen, ticket);
+            part.run_again(&self.case, &setup, &mut outcome, &seen, traceable, ticket);
         }
         let verdict = if outcome.error.is_some() {
             Verdict::Error

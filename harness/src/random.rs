@@ -174,19 +174,22 @@ impl Seen {
 impl RandomPart {
     /// Runs a test that has passed again, otherwise, as its plan says: what comes of it has to
     /// be the same.
+    /// (`rtl`: the block is a Verilated one.)
     pub(crate) fn run_again(
         &self,
         case: &Case,
         setup: &Setup,
         first: &mut Outcome,
         seen: &Seen,
+        rtl: bool,
         ticket: &Ticket<'_>,
     ) {
         let Plan {
             other_state,
             isolation,
         } = random::plan(&self.profile, setup.seed);
-        if other_state {
+        // A device in software draws what it may do from that seed.
+        if other_state && rtl {
             let setup = Setup {
                 model_seed: Some(!setup.seed),
                 wave: None,

@@ -52,8 +52,9 @@ pub fn reduce(
         check: &failure.check,
         ticket,
         until: Instant::now() + time,
-        // Twice the time of the original is a failure of another kind.
-        most_cycles: failure.cycle.saturating_mul(2) + 20_000,
+        // Twice the time of the original is a failure of another kind (polls that fail take
+        // less in a trial).
+        most_cycles: failure.cycle.saturating_mul(2) + 200_000,
         setting: case.setting(setup.seed),
         counter,
         trials: 0,

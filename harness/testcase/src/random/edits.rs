@@ -429,7 +429,7 @@ impl World {
             }
             (Stale::GuestLeaf(m, leaf), how) => {
                 let gscid = u64::from(self.machines[m].gscid);
-                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 40;
+                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 44;
                 if how == Invalidation::Exact && !generous {
                     self.by_address(d0, &leaf);
                 } else {
@@ -437,12 +437,12 @@ impl World {
                 }
                 // What a guest's own tables and directories led to by this page may be kept with
                 // them.
-                self.driver.command(1 | 1 << 33 | gscid << 40, 0);
+                self.driver.command(1 | 1 << 33 | gscid << 44, 0);
                 self.driver.invalidate_directory(None);
             }
             (Stale::Message(m, at), how) => {
                 let gscid = u64::from(self.machines[m].gscid);
-                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 40;
+                let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 44;
                 if how == Invalidation::Exact {
                     self.driver.command(d0 | 1 << 10, (at >> 12) << 10);
                 } else {
@@ -519,7 +519,7 @@ impl World {
         let d = &self.domains[d];
         let guest = d
             .machine
-            .map_or(0, |m| 1 << 33 | u64::from(self.machines[m].gscid) << 40);
+            .map_or(0, |m| 1 << 33 | u64::from(self.machines[m].gscid) << 44);
         let process = if pscv {
             1 << 32 | u64::from(d.pscid) << 12
         } else {

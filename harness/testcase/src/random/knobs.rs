@@ -123,7 +123,7 @@ chances! {
     NotAccessed = "tables.not_accessed": 5,
     /// of each leaf: D is clear
     NotDirty = "tables.not_dirty": 10,
-    /// of each leaf: G is set
+    /// of each leaf, where there is one domain alone: G is set
     Global = "tables.global": 10,
     /// of each leaf where there is Svpbmt: a memory type
     MemoryType = "tables.memory_type": 30,

@@ -242,6 +242,7 @@ impl World {
             let _ = self.build_machine((DATA, DATA_BYTES));
         }
         let domains = p.amount(Amount::Domains, &mut self.r.tables).max(1);
+        self.globals = domains == 1;
         for _ in 0..domains {
             self.build_domain();
         }
@@ -560,8 +561,9 @@ impl World {
                 flags |= bit;
             }
         }
-        if guest {
-            // G has no meaning in the second stage, software leaves it clear.
+        if guest || !self.globals {
+            // G has no meaning in the second stage. In the first, a global page must be the same
+            // in all address spaces of its host or guest.
             flags &= !pte::G;
         }
         if p.chance(Chance::SoftwareBits, r) {
@@ -623,7 +625,7 @@ impl World {
             Spoil::BadNapot => pointer | pte::N,
             Spoil::BadPointer => pointer | *r.pick(&[pte::D, pte::A, pte::U]),
             Spoil::Invalid => entry & !pte::V,
-            Spoil::Noise => r.bits(),
+            Spoil::Noise => r.bits() & !pte::G,
             Spoil::FarPointer if pas < 56 => {
                 pointer & !(PPN << 10) | 1 << (r.range(u64::from(pas), 55) - 2)
             }

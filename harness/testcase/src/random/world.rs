@@ -189,6 +189,8 @@ pub(super) struct World {
     pub mode: Directory,
     pub gxl: bool,
     pub racing: bool,
+    /// There is one address space: its pages may be global.
+    pub globals: bool,
     pub schemes: Vec<Scheme>,
     pub r: Streams,
     pub machines: Vec<Machine>,
@@ -274,6 +276,7 @@ impl World {
             mode,
             gxl,
             racing,
+            globals: false,
             schemes,
             r,
             machines: Vec::new(),
@@ -364,8 +367,8 @@ impl World {
         for n in 0..self.machines.len() {
             let gscid = u64::from(self.machines[n].gscid);
             // IOTINVAL.GVMA and IOTINVAL.VMA with GV.
-            self.driver.command(1 | 1 << 7 | 1 << 33 | gscid << 40, 0);
-            self.driver.command(1 | 1 << 33 | gscid << 40, 0);
+            self.driver.command(1 | 1 << 7 | 1 << 33 | gscid << 44, 0);
+            self.driver.command(1 | 1 << 33 | gscid << 44, 0);
         }
     }
 
