@@ -1,6 +1,7 @@
 //! What a person and a machine read after a run: the table, the failures'
 //! stories, and `results.json`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -218,6 +219,15 @@ pub fn summary(results: &[RunResult], wall: Duration) -> String {
             let _ = write!(s, ", {} {w}", count(v));
         }
     }
+    // What was not shown, and why: a skipped test is no passed one.
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for r in results.iter().filter(|r| r.verdict == Verdict::Skipped) {
+        let why = r.why.as_deref().unwrap_or("no reason given");
+        reasons.entry(why).or_default().push(&r.name);
+    }
+    for (why, names) in reasons {
+        let _ = write!(s, "\n  skipped, {why}: {}", names.join(", "));
+    }
     s
 }
 
@@ -335,5 +345,40 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1000), "1,000");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn the_summary_says_why_tests_were_skipped() {
+        let result = |name: &str, verdict, why: Option<&str>| RunResult {
+            name: name.to_owned(),
+            seed: 1,
+            verdict,
+            cycles: 1,
+            wall: Duration::from_millis(1),
+            event_hash: 0,
+            metrics: Metrics::default(),
+            failures: vec![],
+            replay: String::new(),
+            why: why.map(str::to_owned),
+            hashes: Hashes::default(),
+        };
+        let text = summary(
+            &[
+                result("a", Verdict::Passed, None),
+                result("b", Verdict::Skipped, Some("needs ATS")),
+                result("c", Verdict::Skipped, Some("needs HPM")),
+                result("d", Verdict::Skipped, Some("needs ATS")),
+            ],
+            Duration::from_secs(1),
+        );
+        let last: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            last,
+            [
+                "1 passed, 0 failed, 3 skipped",
+                "  skipped, needs ATS: b, d",
+                "  skipped, needs HPM: c"
+            ]
+        );
     }
 }

@@ -238,16 +238,16 @@ impl Suite<'_> {
                         match result.verdict {
                             Verdict::Passed | Verdict::Skipped => {
                                 if !watched && !timed {
-                                    say(&format!(
-                                        "{:<8}{} ({:.1} s)",
-                                        if result.verdict == Verdict::Passed {
-                                            "pass"
-                                        } else {
-                                            "skipped"
-                                        },
-                                        result.name,
-                                        result.wall.as_secs_f64()
-                                    ));
+                                    let name = &result.name;
+                                    say(&match &result.why {
+                                        Some(why) if result.verdict == Verdict::Skipped => {
+                                            format!("skipped {name}: {why}")
+                                        }
+                                        _ => format!(
+                                            "pass    {name} ({:.1} s)",
+                                            result.wall.as_secs_f64()
+                                        ),
+                                    });
                                 }
                             }
                             _ => say(&report::story(&result)),
