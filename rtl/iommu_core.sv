@@ -363,6 +363,7 @@ module iommu_core
   iommu_mrif u_mrif (
       .clk_i, .rst_ni,
       .amo_i(csr_cfg.caps.amo_mrif),
+      .pas_i(csr_cfg.caps.pas),
       .qosid_i(qosid),
       .req_valid_i(mrif_req_valid_i),
       .req_ready_o(mrif_req_ready_o),

@@ -19,6 +19,7 @@ module iommu_mrif
     input  logic                 clk_i,          // clock
     input  logic                 rst_ni,         // asynchronous reset, active low
     input  logic                 amo_i,          // capabilities.AMO_MRIF
+    input  logic [5:0]           pas_i,          // capabilities.PAS
     input  mem_user_t            qosid_i,        // iommu_qosid, for the notice
     // an MSI to be stored
     input  logic                 req_valid_i,
@@ -63,6 +64,7 @@ module iommu_mrif
   logic        b_q, b_err_q;  // the update's answer has come
   logic        r_q, r_err_q, r_poison_q;  // an atomic's data has come
   logic        updated, failed;
+  logic        beyond;       // the file is at or above 2^PAS
 
   always_comb begin
     state_d = state_q;
@@ -79,7 +81,15 @@ module iommu_mrif
           end
         end
       end
-      StUpdate:  if (mem_wreq_ready_i) state_d = StUpdateB;
+      StUpdate: begin
+        // No answer with data would come for an atomic that never reaches memory.
+        if (beyond) begin
+          cause_d = CauseMrifAccess;
+          state_d = req_q.dtf ? StDone : StFault;
+        end else if (mem_wreq_ready_i) begin
+          state_d = StUpdateB;
+        end
+      end
       StUpdateB: begin
         if (updated) begin
           state_d = StNotice;
@@ -149,6 +159,7 @@ module iommu_mrif
         old_q <= mem_rrsp_i.data;
         err_q <= mem_rrsp_i.err || mem_rrsp_i.poison;
       end
+      if (state_q == StUpdate && beyond) err_q <= 1'b1;
       if (state_q == StUpdateB && updated) err_q <= failed;
     end
   end
@@ -164,10 +175,11 @@ module iommu_mrif
   assign word    = {req_q.mrif.addr, req_q.identity[10:6], 4'd0};
   assign pending = 64'd1 << req_q.identity[5:0];
   assign notice  = {req_q.mrif.nppn, 12'd0};
+  assign beyond  = (word & ({PaW{1'b1}} << pas_i)) != '0;
 
   assign mem_rreq_valid_o = state_q == StRead;
   assign mem_rreq_o       = '{id: MemIdWide'(MemIdMrif), addr: word, len: 8'd0, user: req_q.user};
-  assign mem_wreq_valid_o = state_q inside {StUpdate, StNotice};
+  assign mem_wreq_valid_o = (state_q == StUpdate && !beyond) || state_q == StNotice;
   always_comb begin
     mem_wreq_o = '0;
     if (state_q == StNotice) begin
