@@ -172,6 +172,7 @@ impl Runner<'_> {
         config.answer_delay = d.delay;
         config.answer_count = d.completions;
         config.ready_percent = d.ready;
+        self.sb.set_ats_stopped(d.stopped);
         self.devices.answers = d.answers;
         self.devices.completions = d.completions;
     }
