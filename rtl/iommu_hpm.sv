@@ -145,15 +145,18 @@ module iommu_hpm
       evt_q      <= '0;
       ev_q       <= '0;
       overflow_q <= 1'b0;
-    end else if (present_i) begin
-      ev_q       <= event_i;
-      of_q       <= of_written | ovf;
-      overflow_q <= (ovf & ~of_written) != '0;
+    end else begin
+      // From the first clock after reset, when capabilities are not known yet.
       if (!inh_q[0]) cycles_q <= cycles_next[62:0];
+      if (present_i) begin
+        ev_q       <= event_i;
+        of_q       <= of_written | ovf;
+        overflow_q <= (ovf & ~of_written) != '0;
+      end
       if (any_event) begin
         for (int unsigned c = 1; c <= NumCtr; c++) ctr_q[c] <= ctr_next[c][63:0];
       end
-      if (wr_en_i != '0) begin
+      if (present_i && wr_en_i != '0) begin
         if (wr_word_i == WordOvfInh && wr_en_i[1]) inh_q <= wr_data_i[32+NumCtr:32];
         if (wr_cycles) begin
           cycles_q <= {wr_en_i[1] ? wr_data_i[62:32] : cycles_q[62:32], wr_en_i[0] ? wr_data_i[31:0] : cycles_q[31:0]};

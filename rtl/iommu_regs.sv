@@ -156,6 +156,9 @@ module iommu_regs
     c.s        = 1'b1;
     c.qosid    = 1'b1;
     c.igs      = IgsBoth;
+    c.endi     = 1'b1;
+    c.hpm      = 1'b1;
+    c.dbg      = 1'b1;
     c.pas      = 6'(PaW);
     return c;
   endfunction

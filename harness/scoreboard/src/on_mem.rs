@@ -791,6 +791,8 @@ impl Scoreboard {
         w: &MemWrite,
     ) -> WriteFor {
         self.counters.messages += 1;
+        // The cycle counter may have overflowed a moment ago.
+        self.hpm_time();
         let regs = self.iommu.registers();
         let entry = regs.msi_cfg[usize::from(vector)];
         let old = self

@@ -401,6 +401,7 @@ impl Scoreboard {
 
     /// Compares wires that are high, and wires that are low, with `ipsr` and `icvec`.
     fn check_wires(&mut self, high: u16, low: u16) {
+        self.hpm_time();
         let before = self.before.as_ref().map(|b| b.registers());
         let (lo, hi) = self.irq.wires(before, self.iommu.registers());
         let wrong = (high & !hi) | (low & lo);

@@ -626,6 +626,8 @@ impl Scoreboard {
     }
 
     fn read_pending(&mut self, value: u32, asked: u64) {
+        // The cycle counter may have overflowed a moment ago.
+        self.hpm_time();
         let mut wrong = Vec::new();
         for (n, name) in NAMES.iter().enumerate() {
             let value = value >> n & 1 != 0;
