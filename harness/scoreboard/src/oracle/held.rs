@@ -235,7 +235,7 @@ pub(crate) struct MayHold {
 }
 
 /// Entries kept of a set whose invalidation has completed, for the story of a failure.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 16;
 
 impl MayHold {
     pub(crate) fn new(caps: Capabilities) -> Self {
@@ -267,7 +267,7 @@ impl MayHold {
             .map_or(&mut [][..], Vec::as_mut_slice)
     }
 
-    /// Memory returned a whole entry. True if its set now has several values.
+    /// Memory returned a whole entry. True if that adds to what open requests may be served from.
     pub(crate) fn insert(
         &mut self,
         label: &Label,
@@ -304,7 +304,11 @@ impl MayHold {
                 .find(|h| h.words == kept && h.what == new.what)
             {
                 Some(h) if h.sampled > sampled => {}
-                Some(h) => *h = new,
+                Some(h) => {
+                    // One that was gone is there again.
+                    several |= h.killer(log).is_some();
+                    *h = new;
+                }
                 None => {
                     let gone = set.iter_mut().filter_map(|h| h.killer(log)).count();
                     if gone > REMEMBERED
@@ -313,9 +317,9 @@ impl MayHold {
                         set.remove(n);
                     }
                     set.push(new);
+                    several |= set.len() > 1;
                 }
             }
-            several |= set.len() > 1;
         }
         several
     }
