@@ -125,7 +125,7 @@ fn step(op: &Op, next: Option<&Op>, dirty: &mut HashSet<u64>) -> Result<Option<S
                 MemFault::Poison => "poison",
             }
         ),
-        Op::ClearFaults => "clear_memory_errors".into(),
+        Op::ClearFaults => "clear_memory_errors: {quiesce: false}".into(),
         Op::Unspecified => "unspecified".into(),
         Op::ExpectMemory { addr, data } => {
             format!(

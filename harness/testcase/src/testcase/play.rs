@@ -437,8 +437,10 @@ impl<'a> Play<'a> {
                 return self.op(at, Op::Measure);
             }
             "clear_memory_errors" => {
-                // Under the errors until it has ended.
-                self.op(at, Op::WaitDma)?;
+                // An access under them has ended first, unless the step says otherwise.
+                let f = src.fields(node, "clear_memory_errors")?;
+                self.quiesce(&f, at)?;
+                f.finish()?;
                 return self.op(at, Op::ClearFaults);
             }
             "unspecified" => return self.op(at, Op::Unspecified),
