@@ -216,6 +216,11 @@ impl Scoreboard {
         if done {
             // Before and after lead the same way: no window needs both.
             self.oracle.updated(addr, change, mem);
+            // Svnapot: an entry may be kept for its whole region, so with A and D set by the
+            // update of any of its 16 copies.
+            if size == 8 && (change.1 | change.1.swap_bytes()) >> 63 == 1 {
+                self.mark_users(addr & !127, 128);
+            }
         }
         if explained || !done || self.update_for(addr, size, change, exclusive).is_some() {
             return;
