@@ -253,8 +253,11 @@ impl MayHold {
 
     /// The entry at an address has changed, and what it held before does not matter.
     pub(crate) fn amend(&mut self, addr: u64, change: (u64, u64)) {
+        // Svnapot: one kept entry stands for its 16 copies, whichever of them was read last.
+        let napot = (change.1 | change.1.swap_bytes()) >> 63 == 1;
+        let place = |at: u64| if napot { at & !127 } else { at };
         for held in self.sets.values_mut().flatten() {
-            if held.addr == addr && held.count == 1 && held.words[0] == change.0 {
+            if place(held.addr) == place(addr) && held.count == 1 && held.words[0] == change.0 {
                 held.words[0] = change.1;
             }
         }
