@@ -30,7 +30,7 @@ COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 # make random PROFILE="smoke faults": several, all of them with PROFILE=all.
 PROFILES := $(foreach p,$(PROFILE),--profile "$(p)")
 
-.PHONY: help setup build sim random list duts mutants synth test test-second regression lint fmt clippy unit doc clean
+.PHONY: help setup build sim random list duts oracle-proof mutants synth test test-second regression lint fmt clippy unit doc clean
 
 help:
 	@echo "make sim              build, run all test cases, print the table"
@@ -48,6 +48,7 @@ help:
 	@echo "make coverage         test cases and SEEDS of every profile, counted; figures, holes, out/coverage.html"
 	@echo "make list             the test cases, a line each"
 	@echo "make duts             the devices under test, a line each"
+	@echo "make oracle-proof     the software device passes SEEDS=n seeds, its wrong behaviours are caught (long)"
 	@echo "make test             everything that CI checks"
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
 	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3)"
@@ -85,6 +86,11 @@ coverage: setup
 	@$(COVERAGE_RUN) random --profile all --seeds $(or $(SEEDS),4) $(COMMON) --coverage "$(COVERAGE_DB)" --out out/coverage
 	@$(COVERAGE_RUN) coverage html "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)") --to out/coverage.html
 	@$(COVERAGE_RUN) coverage report "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)")
+
+# Both sides of the oracle, with full figures (docs/oracle.md): SEEDS that have to pass, LIMIT within which
+# each wrong behaviour has to be caught.
+oracle-proof: build
+	@$(COSIM) prove --seeds $(or $(SEEDS),10000) --limit $(or $(LIMIT),200) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
 
 # Deliberate bugs in scratch copies of rtl/: the regression has to find each.
 mutants: setup

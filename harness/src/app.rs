@@ -50,6 +50,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::List(a) => list(a),
         Command::Bench(a) => crate::bench::command(a),
         Command::Coverage(c) => coverage::command(c),
+        Command::Prove(a) => crate::prove::command(a),
     };
     match done {
         Ok(code) => code,
@@ -66,6 +67,7 @@ fn list(a: &ListArgs) -> miette::Result<ExitCode> {
             println!("{:<32} {}", dut.name, dut.yaml);
         }
         println!("{:<32} the specification in software", iommu_softdut::NAME);
+        println!("{:<32} the same with every capability", iommu_softdut::FULL);
         for bug in iommu_softdut::Bug::ALL {
             let name = format!("{}:{}", iommu_softdut::NAME, bug.name());
             println!("{name:<32} {}", bug.description());

@@ -21,6 +21,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run random tests: profiles of testcases/profiles, one test a seed.
     Random(RandomArgs),
+    /// Show the oracle from both sides: the software device passes, each wrong one is caught.
+    Prove(ProveArgs),
     /// List the test cases and what each is about, or the devices under test.
     List(ListArgs),
     /// Measure what takes the time: model, agents, scoreboard with golden model, coverage.
@@ -140,6 +142,29 @@ pub struct RunArgs {
     /// Only the quick tests; recorded streams are cut short.
     #[arg(long)]
     pub short: bool,
+}
+
+/// `iommu-cosim prove`
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    /// Shared options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Profiles that are run, each with every seed.
+    #[arg(long, short, default_value = "invalidation-races")]
+    pub profile: Vec<String>,
+    /// Only these wrong behaviours. May be repeated.
+    #[arg(long)]
+    pub bug: Vec<String>,
+    /// Seeds of each profile that the legal device has to pass.
+    #[arg(long, default_value_t = 1000)]
+    pub seeds: u64,
+    /// Seeds of each profile within which a wrong device has to be caught.
+    #[arg(long, default_value_t = 200)]
+    pub limit: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    pub seed: u64,
 }
 
 /// `iommu-cosim list`

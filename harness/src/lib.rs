@@ -12,6 +12,7 @@ mod closure;
 pub mod coverage;
 pub mod dut;
 pub mod metrics;
+pub mod prove;
 pub mod random;
 pub mod reduce;
 pub mod report;

@@ -1,8 +1,8 @@
 //! Wrong behaviours: each a small deviation of an otherwise legal device.
 
-use iommu_golden::Command;
 use iommu_golden::command::Iotinval;
 use iommu_golden::invalidate::{Entry, Range, covers, operand_range};
+use iommu_golden::{Capabilities, Command};
 
 use crate::cache::Held;
 
@@ -139,6 +139,18 @@ bugs! {
 }
 
 impl Bug {
+    /// Capabilities without which it cannot show.
+    #[must_use]
+    pub const fn needs(self) -> u64 {
+        match self {
+            Bug::NoticeEarly => Capabilities::MSI_MRIF,
+            Bug::DirtyForgotten => Capabilities::AMO_HWAD,
+            Bug::VmaNlIgnored | Bug::GvmaNlIgnored => Capabilities::NL,
+            Bug::VmaRangeIgnored | Bug::GvmaRangeIgnored => Capabilities::S,
+            _ => 0,
+        }
+    }
+
     /// The bug of this name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Bug> {

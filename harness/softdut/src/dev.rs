@@ -12,6 +12,9 @@ const SLVERR: u8 = 2;
 /// Beats of read data that are kept for ids that wait, before `m_dev` has to wait.
 const KEPT: usize = 2048;
 
+/// Records that may wait before no request is taken in.
+const RECORDS: usize = 16;
+
 /// What the data path keeps beside the jobs.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -301,7 +304,8 @@ impl State {
 
     /// What is on the pins next.
     pub(crate) fn drive_path(&mut self, o: &mut PinsOut) {
-        let open = !self.draining;
+        // What is refused has to be recorded: no more is taken in while many records wait.
+        let open = !self.draining && self.faults.len() < RECORDS;
         o.s_dev_arready = u8::from(open && self.path.counts[0] < self.habits.depth);
         o.s_dev_awready = u8::from(open && self.path.counts[1] < self.habits.depth);
         // Data before its address is taken too, up to a point.

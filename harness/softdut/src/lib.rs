@@ -49,6 +49,9 @@ use crate::state::State;
 /// The name that selects this device; `soft:<bug>` selects a wrong one.
 pub const NAME: &str = "soft";
 
+/// The same with every capability, those that the harness is only learning to judge among them.
+pub const FULL: &str = "soft-full";
+
 /// Why there is no such device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SoftError {
@@ -73,7 +76,7 @@ fn names() -> Vec<&'static str> {
 /// Whether a device of this name is one of this crate's.
 #[must_use]
 pub fn is_soft(name: &str) -> bool {
-    name == NAME || name.starts_with("soft:")
+    matches!(name.split(':').next(), Some(NAME | FULL))
 }
 
 /// The wrong behaviour that a device's name asks for.
@@ -82,18 +85,18 @@ pub fn is_soft(name: &str) -> bool {
 /// An unknown name.
 pub fn bug_of(name: &str) -> Result<Option<Bug>, SoftError> {
     match name.split_once(':') {
-        None if name == NAME => Ok(None),
-        Some((NAME, bug)) => match Bug::of_name(bug) {
+        _ if !is_soft(name) => Err(SoftError::Name),
+        None => Ok(None),
+        Some((_, bug)) => match Bug::of_name(bug) {
             Some(bug) => Ok(Some(bug)),
             None => Err(SoftError::UnknownBug {
                 name: bug.to_owned(),
             }),
         },
-        _ => Err(SoftError::Name),
     }
 }
 
-/// What it can do, before `cfg_caps_i` masks it.
+/// What `soft` can do, before `cfg_caps_i` masks it.
 #[must_use]
 pub fn capabilities() -> Capabilities {
     Capabilities::version_1_0()
@@ -117,6 +120,22 @@ pub fn capabilities() -> Capabilities {
         )
         .with_igs(Igs::Both)
         .with_pas(56)
+}
+
+/// What `soft-full` can do.
+#[must_use]
+pub fn all_capabilities() -> Capabilities {
+    capabilities().with(
+        Capabilities::AMO_MRIF
+            | Capabilities::MSI_MRIF
+            | Capabilities::AMO_HWAD
+            | Capabilities::ATS
+            | Capabilities::T2GPA
+            | Capabilities::END
+            | Capabilities::HPM
+            | Capabilities::DBG
+            | Capabilities::QOSID,
+    )
 }
 
 /// Its implementation-defined choices.
@@ -149,6 +168,7 @@ fn masked(caps: Capabilities, mask: u64) -> Capabilities {
 #[derive(Debug)]
 pub struct SoftIommu {
     bug: Option<Bug>,
+    caps: Capabilities,
     seed: u64,
     state: State,
     /// Times that it was reset: each life draws habits of its own.
@@ -164,19 +184,25 @@ impl SoftIommu {
     /// An unknown name.
     pub fn new(name: &str, seed: u64) -> Result<Self, SoftError> {
         let bug = bug_of(name)?;
+        let caps = if name.split(':').next() == Some(FULL) {
+            all_capabilities()
+        } else {
+            capabilities()
+        };
         Ok(Self {
             bug,
+            caps,
             seed,
-            state: Self::state(seed, bug, !0)?,
+            state: Self::state(seed, bug, caps)?,
             resets: 0,
             next: PinsOut::default(),
             in_reset: true,
         })
     }
 
-    fn state(seed: u64, bug: Option<Bug>, mask: u64) -> Result<State, ConfigError> {
+    fn state(seed: u64, bug: Option<Bug>, caps: Capabilities) -> Result<State, ConfigError> {
         let config = Config {
-            capabilities: masked(capabilities(), mask),
+            capabilities: caps,
             choices: choices(),
         };
         State::new(config, seed, bug)
@@ -186,7 +212,7 @@ impl SoftIommu {
         // A capability combination that no IOMMU can have leaves the device as it was.
         let seed = self.seed.wrapping_add(self.resets << 48);
         self.resets += 1;
-        if let Ok(mut state) = Self::state(seed, self.bug, mask) {
+        if let Ok(mut state) = Self::state(seed, self.bug, masked(self.caps, mask)) {
             if self.bug == Some(Bug::KeptOverReset) {
                 state.cache = self.state.cache.clone();
             }
