@@ -27,14 +27,14 @@ fn what_is_wrong_is_caught() {
     let bugs = [
         Bug::VmaAddressKept,
         Bug::InvalDdtKeepsDc,
-        Bug::PscidBitIgnored,
+        Bug::DeviceIdBitIgnored,
         Bug::InvalidCached,
         Bug::RecordDropped,
         Bug::TailBeforeRecord,
         Bug::HeldLeafWritable,
         Bug::RefusedDataLeaks,
     ];
-    let found = prover().hunt_all(&bugs, 1, 40, 2, &AtomicBool::new(false));
+    let found = prover().hunt_all(&bugs, 1, 10, 2, &AtomicBool::new(false));
     for (bug, found) in &found {
         assert!(
             matches!(found, Found::Caught { .. }),
