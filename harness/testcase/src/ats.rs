@@ -133,7 +133,7 @@ pub struct PageAsk {
     pub privileged: bool,
     /// Execute requested.
     pub execute: bool,
-    /// Message body: {address[63:12], PRGI[8:0], L, W, R}.
+    /// Message body: `{address[63:12], PRGI[8:0], L, W, R}`.
     pub payload: u64,
 }
 

@@ -84,7 +84,7 @@ pub struct ExpectedUser {
 }
 
 impl ExpectedUser {
-    /// (value, mask) of `m_dev`'s user bits: {MCID[11:0], RCID[11:0], PBMT[1:0]}.
+    /// (value, mask) of `m_dev`'s user bits: `{MCID[11:0], RCID[11:0], PBMT[1:0]}`.
     #[must_use]
     pub fn bits(&self) -> (u32, u32) {
         let mut bits = (0, 0);

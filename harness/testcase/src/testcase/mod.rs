@@ -2,7 +2,7 @@
 //!
 //! A file is read in two passes over the same text. [`load`] decodes and checks
 //! every field, so that a mistake is found before anything runs; lowering then
-//! plays the steps through a [`Driver`] and yields operations. Lowering happens
+//! plays the steps through a [`crate::driver::Driver`] and yields operations. Lowering happens
 //! at load too (with seed 0), because some mistakes, such as mapping an address
 //! twice, only show there.
 
