@@ -42,6 +42,7 @@ mod oracle;
 mod ports;
 mod queues;
 mod record;
+mod record_queue;
 mod sticky;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
 use crate::oracle::Wanted;
 use crate::ports::{MemRead, MemWrite, ReadFor, WriteFor, beat_address, extent};
-use crate::queues::{Cmd, Fault, Kind, Slot, Store};
+use crate::queues::{Cmd, Fault, Kind, Store};
+use crate::record_queue::Ring;
 use crate::{Check, Scoreboard, describe_axi};
 
 impl Scoreboard {
@@ -541,12 +542,12 @@ impl Scoreboard {
                 return self.message_write(vector, addr, Some(data), w);
             }
         }
-        if in_queue && self.fq.started {
-            return self.record_write(w, base);
+        if in_queue && self.fq.ring.started {
+            return self.record_write(w);
         }
         let pq = self.iommu.registers().pq;
         let (page_base, page_bytes) = (pq.base_address(), 16u64 << pq.log2_entries());
-        if self.pq.started && first >= page_base && last - page_base.min(last) < page_bytes {
+        if self.pq.ring.started && first >= page_base && last - page_base.min(last) < page_bytes {
             return self.page_record_write(w);
         }
         if let Some(update) = self.mrif_write(w) {
@@ -574,104 +575,37 @@ impl Scoreboard {
     }
 
     /// Part of a fault record, or several.
-    fn record_write(&mut self, w: &MemWrite, base: u64) -> WriteFor {
-        let mask = self.iommu.registers().fq.index_mask();
-        let mut first = None;
-        let mut touched = 0u32;
-        let mut previous = None;
-        for (n, beat) in w.beats.iter().enumerate() {
-            let lane = beat_address(&w.axi, n) & !7;
-            let Some(offset) = lane.checked_sub(base) else {
-                continue;
-            };
-            let index = (offset / 32) as u32 & mask;
-            let place = u64::from(index.wrapping_sub(self.fq.tail.hi as u32) & mask);
-            if place > self.fq.slots.len() as u64 {
-                let next = (self.fq.tail.hi + self.fq.slots.len() as u64) & u64::from(mask);
-                self.fail(
-                    Check::RecordIndex,
-                    format!("a record at index {next:#x} ({:#x})", base + 32 * next),
-                    format!("AW {}: index {index:#x}", describe_axi(&w.axi)),
-                    String::new(),
-                );
-                return WriteFor::Unknown;
-            }
-            if place == self.fq.slots.len() as u64 {
-                self.open_slot(index, mask, &w.axi);
-            }
-            let Some(slot) = self.fq.slots.get_mut(place as usize) else {
-                continue;
-            };
-            if previous != Some(place) {
-                previous = Some(place);
-                touched += 1;
-                slot.bursts += 1;
-                first = first.or(Some(self.fq.tail.hi + place));
-            }
-            let word = (offset / 8 % 4) as usize;
-            for lane in 0..8 {
-                if beat.strb >> lane & 1 == 1 {
-                    let bits = 0xff << (8 * lane);
-                    slot.words[word] = (slot.words[word] & !bits) | (beat.data & bits);
-                    slot.mask |= 1 << (8 * word + lane);
-                }
-            }
+    fn record_write(&mut self, w: &MemWrite) -> WriteFor {
+        let ring = fault_ring(&self.iommu);
+        let written = self.fq.ring.write(w, ring, self.now);
+        for (index, why) in written.refused {
+            self.fail(
+                Check::RecordWhileStopped,
+                why.text("fault queue", "fq", ring.head),
+                format!("AW {} for index {index:#x}", describe_axi(&w.axi)),
+                String::new(),
+            );
         }
-        for place in 0..self.fq.slots.len() {
-            let slot = &mut self.fq.slots[place];
-            if slot.mask == u32::MAX && !slot.compared {
-                slot.compared = true;
-                let words = slot.words;
-                self.compare_record(words);
-            }
+        if let Some((index, next)) = written.out_of_turn {
+            let at = ring.base + 32 * u64::from(next);
+            self.fail(
+                Check::RecordIndex,
+                format!("a record at index {next:#x} ({at:#x})"),
+                format!("AW {}: index {index:#x}", describe_axi(&w.axi)),
+                String::new(),
+            );
+            return WriteFor::Unknown;
         }
-        match first {
-            Some(first) => WriteFor::Record {
+        while let Some((_, words)) = self.fq.ring.take_whole() {
+            self.compare_record(words);
+        }
+        written
+            .first
+            .map_or(WriteFor::Unknown, |first| WriteFor::Record {
                 first,
-                slots: touched,
-                epoch: self.fq.epoch,
-            },
-            None => WriteFor::Unknown,
-        }
-    }
-
-    /// The block begins to write a record at the next index: is there room, may it?
-    fn open_slot(&mut self, index: u32, mask: u32, axi: &AxiAddr) {
-        self.fq.overflow.tick(self.now);
-        self.fq.memory_fault.tick(self.now);
-        let head = self.iommu.registers().fq.head;
-        let got = format!("AW {} for index {index:#x}", describe_axi(axi));
-        if !self.fq.control.on_hi {
-            self.fail(
-                Check::RecordWhileStopped,
-                "no record: the fault queue is off",
-                got,
-                String::new(),
-            );
-        } else if self.fq.overflow.lo || self.fq.memory_fault.lo {
-            let bit = if self.fq.overflow.lo { "fqof" } else { "fqmf" };
-            self.fail(
-                Check::RecordWhileStopped,
-                format!("no record while {bit} is 1"),
-                got,
-                String::new(),
-            );
-        } else if index.wrapping_add(1) & mask == head {
-            self.fail(
-                Check::RecordWhileStopped,
-                format!("no record: the queue is full (fqh is {head:#x})"),
-                got,
-                String::new(),
-            );
-        }
-        // It writes, so it is on.
-        self.fq.control.on_lo |= self.fq.control.enable && self.fq.control.on_hi;
-        self.fq.slots.push_back(Slot {
-            words: [0; 4],
-            mask: 0,
-            bursts: 0,
-            compared: false,
-        });
+                slots: written.slots,
+                epoch: self.fq.ring.epoch,
+            })
     }
 
     /// The fence that waits to store at `addr` (and this data, if given).
@@ -874,19 +808,13 @@ impl Scoreboard {
                 first,
                 slots,
                 epoch,
-            } if epoch == self.fq.epoch => {
+            } if epoch == self.fq.ring.epoch => {
                 if fine {
-                    for count in first..first + u64::from(slots) {
-                        if let Some(n) = count.checked_sub(self.fq.tail.hi)
-                            && let Some(slot) = self.fq.slots.get_mut(n as usize)
-                        {
-                            slot.bursts = slot.bursts.saturating_sub(1);
-                        }
-                    }
+                    self.fq.ring.answered(first, slots);
                     self.records_visible();
                 } else {
                     // "The fault-record that was attempted to be written is discarded"
-                    self.fq.give_up();
+                    self.fq.ring.give_up();
                     self.fault_queue_error();
                 }
             }
@@ -905,7 +833,7 @@ impl Scoreboard {
                 first,
                 slots,
                 epoch,
-            } if epoch == self.pq.epoch => self.page_record_answered(first, slots, fine),
+            } if epoch == self.pq.ring.epoch => self.page_record_answered(first, slots, fine),
             WriteFor::Update { .. } => self.on_update_done(&w, b, mem),
             WriteFor::Mrif { job } => {
                 // A poisoned word is refused on B as well: only the word tells why.
@@ -927,18 +855,10 @@ impl Scoreboard {
 
     /// Records at the front of the queue whose writes have all been answered.
     fn records_visible(&mut self) {
-        while self
-            .fq
-            .slots
-            .front()
-            .is_some_and(|s| s.bursts == 0 && s.compared)
-        {
-            self.fq.slots.pop_front();
-            self.fq.tail.advance(self.now);
-            self.fq.last_record = Some(self.now);
+        while self.fq.ring.next_visible(self.now).is_some() {
             self.counters.records += 1;
-            if self.fq.control.ie_hi {
-                let sure = self.fq.control.ie_lo;
+            if self.fq.ring.control.ie_hi {
+                let sure = self.fq.ring.control.ie_lo;
                 self.cause(FIP, sure);
             }
         }
@@ -1091,6 +1011,16 @@ impl Scoreboard {
     /// The block can reach these bytes at all.
     pub(crate) fn reachable(&self, addr: u64, len: u64) -> bool {
         self.iommu.reachable(Spa(addr), len)
+    }
+}
+
+/// Where the fault queue lies.
+pub(crate) fn fault_ring(iommu: &iommu_golden::Iommu) -> Ring {
+    let fq = iommu.registers().fq;
+    Ring {
+        base: fq.base_address(),
+        mask: fq.index_mask(),
+        head: fq.head,
     }
 }
 

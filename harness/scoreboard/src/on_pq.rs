@@ -1,7 +1,5 @@
 //! Messages from devices: page requests, their queue and their responses.
 
-use std::collections::VecDeque;
-
 use iommu_bus::ats::{AtsInvalidationDone, AtsPageRequest, AtsPageResponse};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::ats::{PageRequest, PageRequestStep};
@@ -12,9 +10,8 @@ use crate::askers::AskFor;
 use crate::irq::PIP;
 use crate::on_ats::{Plain, add_loads, same_target};
 use crate::oracle::{Legal, Verdict};
-use crate::ports::{MemWrite, WriteFor, beat_address};
-use crate::queues::{Control, Index, lost};
-use crate::sticky::Sticky;
+use crate::ports::{MemWrite, WriteFor};
+use crate::record_queue::{RecordQueue, Ring, lost};
 use crate::{Check, Scoreboard, describe_axi};
 
 /// What a message is.
@@ -59,7 +56,7 @@ pub(crate) struct Message {
 
 /// A page request that is not settled.
 #[derive(Debug)]
-struct Job {
+pub(crate) struct Job {
     request: PageRequest,
     /// Its place in the list of messages.
     asker: u64,
@@ -70,32 +67,11 @@ struct Job {
     failed: bool,
 }
 
-/// A record being written.
-#[derive(Debug)]
-struct Slot {
-    words: [u64; 2],
-    mask: u16,
-    bursts: u32,
-    /// The job that it was, once compared.
-    job: Option<Job>,
-    compared: bool,
-}
-
 /// The page-request queue.
 #[derive(Debug, Default)]
 pub(crate) struct PageQueue {
-    pub(crate) control: Control,
-    pub(crate) tail: Index,
-    slots: VecDeque<Slot>,
-    pub(crate) memory_fault: Sticky,
-    pub(crate) overflow: Sticky,
+    pub(crate) ring: RecordQueue<2, Job>,
     jobs: Vec<Job>,
-    /// Page requests may have been lost to a full queue since `pqof` was last cleared.
-    overflow_used: bool,
-    overflow_cleared: u64,
-    pub(crate) epoch: u32,
-    pub(crate) started: bool,
-    last_record: Option<u64>,
 }
 
 impl PageQueue {
@@ -103,6 +79,21 @@ impl PageQueue {
         for j in &mut self.jobs {
             j.lost |= why;
         }
+    }
+
+    /// Some record may have found no room.
+    fn has_waiting(&self) -> bool {
+        self.jobs.iter().any(|j| j.lost & lost::FULL != 0)
+    }
+}
+
+/// Where the page-request queue lies.
+fn page_ring(iommu: &Iommu) -> Ring {
+    let pq = iommu.registers().pq;
+    Ring {
+        base: pq.base_address(),
+        mask: pq.index_mask(),
+        head: pq.head,
     }
 }
 
@@ -234,24 +225,20 @@ impl Scoreboard {
             kind: MessageKind::Page(request),
             options: Vec::new(),
         });
-        let mut why = 0;
-        if !self.pq.control.on_lo {
-            why |= lost::OFF;
-        }
-        if self.pq.overflow.hi || self.pq.memory_fault.hi {
-            why |= lost::STOPPED;
-        }
+        let lost = self.pq.ring.may_lose_one();
         self.pq.jobs.push(Job {
             request,
             asker: serial,
             since: self.now,
-            lost: why,
+            lost,
             failed: false,
         });
         self.ask_asker(serial, mem);
         self.check_page_room();
         let pq = self.iommu.registers().pq;
-        if self.pq.control.on_hi && !self.reachable(pq.base_address(), 16u64 << pq.log2_entries()) {
+        if self.pq.ring.control.on_hi
+            && !self.reachable(pq.base_address(), 16u64 << pq.log2_entries())
+        {
             self.page_queue_error(None);
         }
     }
@@ -259,18 +246,18 @@ impl Scoreboard {
     /// If the records that may come do not all fit, each of them may be lost.
     pub(crate) fn check_page_room(&mut self) {
         let pq = self.iommu.registers().pq;
-        let mask = pq.index_mask();
-        let tail = self.pq.tail.hi as u32;
-        let used = tail.wrapping_sub(pq.head) & mask;
         let before = self
             .before
             .as_ref()
-            .map_or(used, |b| tail.wrapping_sub(b.registers().pq.head) & mask);
-        let wanted =
-            u64::from(used.max(before)) + self.pq.slots.len() as u64 + self.pq.jobs.len() as u64;
-        if wanted > u64::from(mask) && self.pq.control.on_hi && !self.pq.jobs.is_empty() {
+            .map_or(pq.head, |b| b.registers().pq.head);
+        let waiting = self.pq.jobs.len();
+        if self
+            .pq
+            .ring
+            .too_small(waiting, pq.index_mask(), [pq.head, before])
+        {
             self.pq.may_lose(lost::FULL);
-            self.pq.overflow.may(self.now);
+            self.pq.ring.overflow.may(self.now);
             self.update_levels();
         }
     }
@@ -278,7 +265,7 @@ impl Scoreboard {
     /// Storing a record failed; `job` is whose.
     fn page_queue_error(&mut self, job: Option<Job>) {
         let (now, settle) = (self.now, self.bounds.settle);
-        self.pq.memory_fault.must(now, settle);
+        self.pq.ring.memory_fault.must(now, settle);
         self.pq.may_lose(lost::STOPPED);
         if let Some(mut job) = job {
             job.failed = true;
@@ -297,100 +284,38 @@ impl Scoreboard {
 
     /// Part of a page-request record, or several.
     pub(crate) fn page_record_write(&mut self, w: &MemWrite) -> WriteFor {
-        let pq = self.iommu.registers().pq;
-        let (base, mask) = (pq.base_address(), pq.index_mask());
-        let mut first = None;
-        let mut touched = 0u32;
-        let mut previous = None;
-        for (n, beat) in w.beats.iter().enumerate() {
-            let lane = beat_address(&w.axi, n) & !7;
-            let Some(offset) = lane.checked_sub(base) else {
-                continue;
-            };
-            let index = (offset / 16) as u32 & mask;
-            let place = u64::from(index.wrapping_sub(self.pq.tail.hi as u32) & mask);
-            let next = self.pq.slots.len() as u64;
-            if place > next {
-                let at = (self.pq.tail.hi + next) & u64::from(mask);
-                self.fail(
-                    Check::PageRecord,
-                    format!("a record at index {at:#x}"),
-                    format!("AW {}: index {index:#x}", describe_axi(&w.axi)),
-                    String::new(),
-                );
-                return WriteFor::Unknown;
-            }
-            if place == next {
-                self.open_page_slot(index, mask, w);
-            }
-            let Some(slot) = self.pq.slots.get_mut(place as usize) else {
-                continue;
-            };
-            if previous != Some(place) {
-                previous = Some(place);
-                touched += 1;
-                slot.bursts += 1;
-                first = first.or(Some(self.pq.tail.hi + place));
-            }
-            let word = (offset / 8 % 2) as usize;
-            for lane in (0..8).filter(|l| beat.strb >> l & 1 == 1) {
-                let bits = 0xff << (8 * lane);
-                slot.words[word] = (slot.words[word] & !bits) | (beat.data & bits);
-                slot.mask |= 1 << (8 * word + lane);
-            }
-        }
-        for place in 0..self.pq.slots.len() {
-            let slot = &mut self.pq.slots[place];
-            if slot.mask == u16::MAX && !slot.compared {
-                slot.compared = true;
-                let words = slot.words;
-                let job = self.compare_page_record(words);
-                if let Some(slot) = self.pq.slots.get_mut(place) {
-                    slot.job = job;
-                }
-            }
-        }
-        match first {
-            Some(first) => WriteFor::Page {
-                first,
-                slots: touched,
-                epoch: self.pq.epoch,
-            },
-            None => WriteFor::Unknown,
-        }
-    }
-
-    fn open_page_slot(&mut self, index: u32, mask: u32, w: &MemWrite) {
-        self.pq.overflow.tick(self.now);
-        self.pq.memory_fault.tick(self.now);
-        let head = self.iommu.registers().pq.head;
-        let why = if !self.pq.control.on_hi {
-            Some("the page-request queue is off")
-        } else if self.pq.overflow.lo {
-            Some("pqof is 1")
-        } else if self.pq.memory_fault.lo {
-            Some("pqmf is 1")
-        } else if index.wrapping_add(1) & mask == head {
-            Some("the queue is full")
-        } else {
-            None
-        };
-        if let Some(why) = why {
+        let ring = page_ring(&self.iommu);
+        let written = self.pq.ring.write(w, ring, self.now);
+        for (index, why) in written.refused {
             self.fail(
                 Check::PageRecord,
-                format!("no record: {why}"),
+                why.text("page-request queue", "pq", ring.head),
                 format!("AW {} for index {index:#x}", describe_axi(&w.axi)),
                 String::new(),
             );
         }
-        self.pq.control.on_lo |= self.pq.control.enable && self.pq.control.on_hi;
-        self.pq.slots.push_back(Slot {
-            words: [0; 2],
-            mask: 0,
-            bursts: 0,
-            job: None,
-            compared: false,
-        });
+        if let Some((index, next)) = written.out_of_turn {
+            self.fail(
+                Check::PageRecord,
+                format!("a record at index {next:#x}"),
+                format!("AW {}: index {index:#x}", describe_axi(&w.axi)),
+                String::new(),
+            );
+            return WriteFor::Unknown;
+        }
+        while let Some((place, words)) = self.pq.ring.take_whole() {
+            let job = self.compare_page_record(words);
+            if let Some(slot) = self.pq.ring.slots.get_mut(place) {
+                slot.of = job;
+            }
+        }
+        written
+            .first
+            .map_or(WriteFor::Unknown, |first| WriteFor::Page {
+                first,
+                slots: written.slots,
+                epoch: self.pq.ring.epoch,
+            })
     }
 
     /// Takes the job whose record this is.
@@ -453,8 +378,7 @@ impl Scoreboard {
         if !fine {
             // "pqmf ... The Page Request message that caused the error and all subsequent ones
             // are discarded": each is answered if it needs to be.
-            self.pq.epoch += 1;
-            let jobs: Vec<Job> = self.pq.slots.drain(..).filter_map(|s| s.job).collect();
+            let jobs = self.pq.ring.give_up();
             if jobs.is_empty() {
                 self.page_queue_error(None);
             }
@@ -463,28 +387,14 @@ impl Scoreboard {
             }
             return;
         }
-        for count in first..first + u64::from(slots) {
-            if let Some(n) = count.checked_sub(self.pq.tail.hi)
-                && let Some(slot) = self.pq.slots.get_mut(n as usize)
-            {
-                slot.bursts = slot.bursts.saturating_sub(1);
-            }
-        }
-        while self
-            .pq
-            .slots
-            .front()
-            .is_some_and(|s| s.bursts == 0 && s.compared)
-        {
-            let slot = self.pq.slots.pop_front();
-            if let Some(job) = slot.and_then(|s| s.job) {
+        self.pq.ring.answered(first, slots);
+        while let Some(slot) = self.pq.ring.next_visible(self.now) {
+            if let Some(job) = slot.of {
                 self.forget_message(job.asker);
             }
-            self.pq.tail.advance(self.now);
-            self.pq.last_record = Some(self.now);
             self.counters.page_records += 1;
-            if self.pq.control.ie_hi {
-                let sure = self.pq.control.ie_lo;
+            if self.pq.ring.control.ie_hi {
+                let sure = self.pq.ring.control.ie_lo;
                 self.cause(PIP, sure);
             }
         }
@@ -512,13 +422,13 @@ impl Scoreboard {
                     fault,
                 } => {
                     let stopped = job.lost & lost::STOPPED != 0;
-                    if job.lost & lost::FULL != 0 || (stopped && self.pq.overflow.hi) {
+                    if job.lost & lost::FULL != 0 || (stopped && self.pq.ring.overflow.hi) {
                         all.extend(*overflow);
                     }
                     if job.lost & lost::OFF != 0 {
                         all.extend(*off);
                     }
-                    if job.failed || (stopped && self.pq.memory_fault.hi) {
+                    if job.failed || (stopped && self.pq.ring.memory_fault.hi) {
                         all.extend(*fault);
                     }
                 }
@@ -578,12 +488,12 @@ impl Scoreboard {
     /// A page request was discarded for sure: what follows for the queue's bits.
     fn settle_page(&mut self, job: &Job) {
         let taken = self.options(job).iter().all(|o| !o.refused());
-        if taken && job.lost == lost::FULL && self.pq.overflow_cleared <= job.since {
+        if taken && job.lost == lost::FULL && self.pq.ring.overflow_cleared <= job.since {
             let (now, settle) = (self.now, self.bounds.settle);
-            self.pq.overflow.must(now, settle);
+            self.pq.ring.overflow.must(now, settle);
             self.update_levels();
         }
-        self.pq.overflow_used |= job.lost & lost::FULL != 0;
+        self.pq.ring.overflow_used |= job.lost & lost::FULL != 0;
     }
 
     /// Page requests whose record or response does not come.
@@ -638,9 +548,10 @@ impl Scoreboard {
             .filter(|&a| {
                 !self
                     .pq
+                    .ring
                     .slots
                     .iter()
-                    .any(|s| s.job.as_ref().is_some_and(|j| j.asker == a))
+                    .any(|s| s.of.as_ref().is_some_and(|j| j.asker == a))
             })
             .collect();
         for asker in old {
@@ -650,7 +561,7 @@ impl Scoreboard {
 
     /// Nothing is left to come for page requests.
     pub(crate) fn pages_idle(&self) -> bool {
-        self.pq.slots.is_empty()
+        self.pq.ring.slots.is_empty()
             && self.pq.jobs.iter().all(|j| {
                 let refused = self.options(j).iter().any(MessageVerdict::refused);
                 let answer = j.request.last() && !j.request.is_stop_marker();
@@ -662,33 +573,16 @@ impl Scoreboard {
 
     pub(crate) fn begin_page_csr(&mut self, value: u32) {
         let now = self.now;
-        let (enable, ie) = (value & 1 != 0, value & 2 != 0);
-        let starts = enable && !self.pq.control.enable;
-        self.pq.control.begin(enable, ie, now);
-        if starts {
-            // "Changing pqen from 0 to 1 sets the pqt register and the pqcsr bits pqmf and pqof
-            // to 0."
-            self.pq.tail.reset();
-            self.pq.memory_fault.clear();
-            self.pq.overflow.clear();
-            self.pq.slots.clear();
-            self.pq.epoch += 1;
-            self.pq.started = true;
-        }
-        if !self.pq.control.on_lo {
+        let ie = value & 2 != 0;
+        self.pq.ring.begin_csr(value, now);
+        if !self.pq.ring.control.on_lo {
             self.pq.may_lose(lost::OFF);
-        }
-        if value & 1 << 8 != 0 {
-            self.pq.memory_fault.begin_clear(now);
-        }
-        if value & 1 << 9 != 0 {
-            self.pq.overflow.begin_clear(now);
-            self.pq.overflow_cleared = now;
         }
         if !ie {
             self.irq.disabled(PIP);
         } else if self
             .pq
+            .ring
             .last_record
             .is_some_and(|at| at + self.bounds.settle >= now)
         {
@@ -700,14 +594,8 @@ impl Scoreboard {
 
     pub(crate) fn end_page_csr(&mut self, value: u32) {
         let (now, settle) = (self.now, self.bounds.settle);
-        self.pq.control.end(value & 2 != 0, now);
-        self.pq.memory_fault.end_clear(settle);
-        self.pq.overflow.end_clear(settle);
-        if self.pq.jobs.iter().any(|j| j.lost & lost::FULL != 0) {
-            self.pq.overflow.may(now);
-        } else if !self.pq.overflow.hi {
-            self.pq.overflow_used = false;
-        }
+        let waiting = self.pq.has_waiting();
+        self.pq.ring.end_csr(value, waiting, now, settle);
         self.update_levels();
     }
 
@@ -724,17 +612,7 @@ impl Scoreboard {
             return;
         }
         self.read_control(crate::on_reg::Which::Page, value, asked);
-        let mut wrong = Vec::new();
-        for (n, name, bit) in [
-            (8, "pqmf", &mut self.pq.memory_fault),
-            (9, "pqof", &mut self.pq.overflow),
-        ] {
-            crate::on_reg::check_bit(value >> n & 1 != 0, name, bit, asked, &mut wrong);
-        }
-        let zero = value & !(0xf000_0000 | 0x3_0303);
-        if zero != 0 {
-            wrong.push(format!("bits {zero:#x} zero"));
-        }
+        let wrong = self.pq.ring.read_csr(value, "pq", asked);
         self.update_levels();
         if !wrong.is_empty() {
             let story = self.page_story();
@@ -748,7 +626,7 @@ impl Scoreboard {
     }
 
     pub(crate) fn read_page_tail(&mut self, value: u32, asked: u64) {
-        if !self.pq.started {
+        if !self.pq.ring.started {
             if value != 0 && self.cfg.reset_zero {
                 self.fail(
                     Check::ResetValue,
@@ -760,19 +638,14 @@ impl Scoreboard {
             return;
         }
         let pq = self.iommu.registers().pq;
-        let lo = self.pq.tail.sure(asked, self.bounds.settle);
-        let mask = pq.index_mask();
-        let count = self.pq.tail.count_of(value, mask);
-        if value > mask || count > self.pq.tail.hi {
-            let (lo, hi) = (lo & u64::from(mask), self.pq.tail.hi & u64::from(mask));
+        let (mask, settle) = (pq.index_mask(), self.bounds.settle);
+        if let Err((lo, hi)) = self.pq.ring.read_tail(value, mask, asked, settle) {
             self.fail(
                 Check::PageTail,
                 format!("pqt in {lo:#x}..={hi:#x}"),
                 format!("{value:#x}"),
-                format!("records being written: {}", self.pq.slots.len()),
+                format!("records being written: {}", self.pq.ring.slots.len()),
             );
-        } else {
-            self.pq.tail.lo = count;
         }
     }
 }

@@ -5,7 +5,8 @@ use iommu_golden::FaultRecord;
 
 use crate::dev::Ref;
 use crate::irq::{CIP, FIP, NAMES, PIP, SOURCES, vector};
-use crate::queues::{Fault, Kind, Store, lost};
+use crate::queues::{Fault, Kind, Store};
+use crate::record_queue::lost;
 use crate::{Check, Scoreboard};
 
 impl Scoreboard {
@@ -46,13 +47,7 @@ impl Scoreboard {
         own: Option<FaultRecord>,
         certain: bool,
     ) {
-        let mut lost = 0;
-        if !self.fq.control.on_lo {
-            lost |= lost::OFF;
-        }
-        if self.fq.overflow.hi || self.fq.memory_fault.hi {
-            lost |= lost::STOPPED;
-        }
+        let lost = self.fq.ring.may_lose_one();
         self.fq.faults.push_back(Fault {
             of,
             asker,
@@ -64,7 +59,9 @@ impl Scoreboard {
         });
         self.check_room();
         let fq = self.iommu.registers().fq;
-        if self.fq.control.on_hi && !self.reachable(fq.base_address(), 32u64 << fq.log2_entries()) {
+        if self.fq.ring.control.on_hi
+            && !self.reachable(fq.base_address(), 32u64 << fq.log2_entries())
+        {
             self.fault_queue_error();
         }
     }
@@ -72,28 +69,27 @@ impl Scoreboard {
     /// If the records that may come do not all fit, each of them may be lost.
     pub(crate) fn check_room(&mut self) {
         let fq = self.iommu.registers().fq;
-        let mask = fq.index_mask();
-        let tail = self.fq.tail.hi as u32;
-        let used = tail.wrapping_sub(fq.head) & mask;
         // While a write of fqh is in flight, the old one may still count.
         let before = self
             .before
             .as_ref()
-            .map_or(used, |b| tail.wrapping_sub(b.registers().fq.head) & mask);
-        let wanted =
-            u64::from(used.max(before)) + self.fq.slots.len() as u64 + self.fq.faults.len() as u64;
-        if wanted > u64::from(mask) && self.fq.control.on_hi && !self.fq.faults.is_empty() {
+            .map_or(fq.head, |b| b.registers().fq.head);
+        let waiting = self.fq.faults.len();
+        if self
+            .fq
+            .ring
+            .too_small(waiting, fq.index_mask(), [fq.head, before])
+        {
             self.fq.may_lose(lost::FULL);
-            self.fq.overflow.may(self.now);
+            self.fq.ring.overflow.may(self.now);
             self.update_levels();
         }
     }
 
     /// If every record that might have found no room has been written, none has overflowed.
     pub(crate) fn check_overflow(&mut self) {
-        let waiting = self.fq.faults.iter().any(|f| f.lost & lost::FULL != 0);
-        if !waiting && !self.fq.overflow_used {
-            self.fq.overflow.disprove();
+        if !self.fq.has_waiting() && !self.fq.ring.overflow_used {
+            self.fq.ring.overflow.disprove();
             self.update_levels();
         }
     }
@@ -101,7 +97,7 @@ impl Scoreboard {
     /// Storing a record failed.
     pub(crate) fn fault_queue_error(&mut self) {
         let (now, settle) = (self.now, self.bounds.settle);
-        self.fq.memory_fault.must(now, settle);
+        self.fq.ring.memory_fault.must(now, settle);
         self.fq.may_lose(lost::STOPPED);
         self.update_levels();
     }
@@ -175,7 +171,7 @@ impl Scoreboard {
             }
             self.dev.release_if_over(r);
         }
-        self.fq.overflow_used |= f.lost & lost::FULL != 0;
+        self.fq.ring.overflow_used |= f.lost & lost::FULL != 0;
         if !f.certain || f.merged {
             return;
         }
@@ -189,10 +185,10 @@ impl Scoreboard {
             return;
         }
         self.counters.records_lost += 1;
-        if f.lost == lost::FULL && self.fq.overflow_cleared <= f.since {
+        if f.lost == lost::FULL && self.fq.ring.overflow_cleared <= f.since {
             // Nothing but a full queue can have lost it, and that leaves its mark.
-            self.fq.overflow.must(self.now, 0);
-            self.fq.overflow.tick(self.now);
+            self.fq.ring.overflow.must(self.now, 0);
+            self.fq.ring.overflow.tick(self.now);
             self.update_levels();
         }
     }
@@ -345,10 +341,10 @@ impl Scoreboard {
             bit.tick(now);
         }
         for bit in [
-            &mut self.fq.memory_fault,
-            &mut self.fq.overflow,
-            &mut self.pq.memory_fault,
-            &mut self.pq.overflow,
+            &mut self.fq.ring.memory_fault,
+            &mut self.fq.ring.overflow,
+            &mut self.pq.ring.memory_fault,
+            &mut self.pq.ring.overflow,
         ] {
             bit.tick(now);
         }
@@ -367,13 +363,13 @@ impl Scoreboard {
         let (ie_hi, ie_lo) = (c.control.ie_hi, c.control.ie_lo);
         self.irq
             .level(CIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
-        let f = &self.fq;
+        let f = &self.fq.ring;
         let hi = f.memory_fault.hi || f.overflow.hi;
         let lo = f.memory_fault.lo || f.overflow.lo;
         let (ie_hi, ie_lo) = (f.control.ie_hi, f.control.ie_lo);
         self.irq
             .level(FIP, ie_hi && hi, ie_lo && lo, messages, now, settle);
-        let p = &self.pq;
+        let p = &self.pq.ring;
         let hi = p.memory_fault.hi || p.overflow.hi;
         let lo = p.memory_fault.lo || p.overflow.lo;
         let (ie_hi, ie_lo) = (p.control.ie_hi, p.control.ie_lo);

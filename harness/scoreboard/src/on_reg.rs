@@ -6,7 +6,7 @@ use iommu_golden::{Capabilities, RegSize, offset};
 
 use crate::irq::{CIP, FIP, NAMES, SOURCES};
 use crate::ports::{RegRead, RegWrite};
-use crate::queues::lost;
+use crate::record_queue::lost;
 use crate::{Check, Past, Scoreboard};
 
 /// A write that means something: register offset, size, value.
@@ -209,33 +209,18 @@ impl Scoreboard {
 
     fn begin_fault_csr(&mut self, value: u32) {
         let now = self.now;
-        let (enable, ie) = (value & 1 != 0, value & 2 != 0);
-        let starts = enable && !self.fq.control.enable;
-        self.fq.control.begin(enable, ie, now);
-        if starts {
-            // "Changing fqen from 0 to 1 sets the fqt register and the fqcsr bits fqof and
-            // fqmf to 0."
-            self.fq.tail.reset();
-            self.fq.memory_fault.clear();
-            self.fq.overflow.clear();
-            self.fq.give_up();
+        let ie = value & 2 != 0;
+        if self.fq.ring.begin_csr(value, now) {
             self.fq.taken.clear();
-            self.fq.started = true;
         }
-        if !self.fq.control.on_lo {
+        if !self.fq.ring.control.on_lo {
             self.fq.may_lose(lost::OFF);
-        }
-        if value & 1 << 8 != 0 {
-            self.fq.memory_fault.begin_clear(now);
-        }
-        if value & 1 << 9 != 0 {
-            self.fq.overflow.begin_clear(now);
-            self.fq.overflow_cleared = now;
         }
         if !ie {
             self.irq.disabled(FIP);
         } else if self
             .fq
+            .ring
             .last_record
             .is_some_and(|at| at + self.bounds.settle >= now)
         {
@@ -313,15 +298,8 @@ impl Scoreboard {
                     self.update_levels();
                 }
                 offset::FQCSR => {
-                    self.fq.control.end(value & 2 != 0, now);
-                    self.fq.memory_fault.end_clear(settle);
-                    self.fq.overflow.end_clear(settle);
-                    if self.fq.faults.iter().any(|f| f.lost & lost::FULL != 0) {
-                        // One of those that found no room may be tried again.
-                        self.fq.overflow.may(now);
-                    } else if !self.fq.overflow.hi {
-                        self.fq.overflow_used = false;
-                    }
+                    let waiting = self.fq.has_waiting();
+                    self.fq.ring.end_csr(value, waiting, now, settle);
                     self.update_levels();
                 }
                 offset::IPSR => {
@@ -516,8 +494,8 @@ impl Scoreboard {
         let limit = self.control_limit();
         let (check, which, control) = match which {
             Which::Command => (Check::CommandStatus, "cqcsr", &mut self.cq.control),
-            Which::Fault => (Check::FaultStatus, "fqcsr", &mut self.fq.control),
-            Which::Page => (Check::PageStatus, "pqcsr", &mut self.pq.control),
+            Which::Fault => (Check::FaultStatus, "fqcsr", &mut self.fq.ring.control),
+            Which::Page => (Check::PageStatus, "pqcsr", &mut self.pq.ring.control),
         };
         let (on, busy) = (value >> 16 & 1 != 0, value >> 17 & 1 != 0);
         let mut wrong = None;
@@ -594,26 +572,15 @@ impl Scoreboard {
 
     fn read_fault_csr(&mut self, value: u32, asked: u64) {
         self.read_control(Which::Fault, value, asked);
-        let bits = [
-            (8, "fqmf", &mut self.fq.memory_fault),
-            (9, "fqof", &mut self.fq.overflow),
-        ];
-        let mut wrong = Vec::new();
-        for (n, name, bit) in bits {
-            check_bit(value >> n & 1 != 0, name, bit, asked, &mut wrong);
-        }
-        let zero = value & !(0xf000_0000 | 0x3_0303);
-        if zero != 0 {
-            wrong.push(format!("bits {zero:#x} zero"));
-        }
+        let wrong = self.fq.ring.read_csr(value, "fq", asked);
         self.update_levels();
         if !wrong.is_empty() {
             let fq = self.iommu.registers().fq;
             let story = format!(
                 "fqh {:#x}, records visible {}, being written {}, outstanding {}",
                 fq.head,
-                self.fq.tail.hi,
-                self.fq.slots.len(),
+                self.fq.ring.tail.hi,
+                self.fq.ring.slots.len(),
                 self.fq.faults.len()
             );
             self.fail(
@@ -694,26 +661,21 @@ impl Scoreboard {
 
     fn read_tail(&mut self, value: u32, asked: u64) {
         let fq = self.iommu.registers().fq;
-        if !self.fq.started {
+        if !self.fq.ring.started {
             if value != 0 && self.cfg.reset_zero {
                 self.wrong_register(offset::FQT, "0x00000000".into(), value);
             }
             return;
         }
-        let lo = self.fq.tail.sure(asked, self.bounds.settle);
-        let mask = fq.index_mask();
-        let count = self.fq.tail.count_of(value, mask);
-        if value > mask || count > self.fq.tail.hi {
-            let (lo, hi) = (lo & u64::from(mask), self.fq.tail.hi & u64::from(mask));
-            let story = format!("records being written: {}", self.fq.slots.len());
+        let (mask, settle) = (fq.index_mask(), self.bounds.settle);
+        if let Err((lo, hi)) = self.fq.ring.read_tail(value, mask, asked, settle) {
+            let story = format!("records being written: {}", self.fq.ring.slots.len());
             self.fail(
                 Check::FaultTail,
                 format!("fqt in {lo:#x}..={hi:#x}"),
                 format!("{value:#x}"),
                 story,
             );
-        } else {
-            self.fq.tail.lo = count;
         }
     }
 

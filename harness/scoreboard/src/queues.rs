@@ -6,6 +6,7 @@ use iommu_golden::FaultRecord;
 use iommu_golden::command::{AtsMessage, Iofence};
 
 use crate::dev::Ref;
+use crate::record_queue::{RecordQueue, lost};
 use crate::sticky::Sticky;
 
 /// The enable side of a queue: `cqen`/`cqon`/`busy` and the like.
@@ -202,28 +203,6 @@ pub(crate) struct CommandQueue {
     pub(crate) started: bool,
 }
 
-/// A record being written.
-#[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    pub(crate) words: [u64; 4],
-    /// Bytes that were written.
-    pub(crate) mask: u32,
-    /// Bursts not answered yet.
-    pub(crate) bursts: u32,
-    /// The content was compared.
-    pub(crate) compared: bool,
-}
-
-/// Why a record may be lost.
-pub(crate) mod lost {
-    /// The queue was off, or not surely on.
-    pub(crate) const OFF: u8 = 1;
-    /// `fqof` or `fqmf` was possibly set.
-    pub(crate) const STOPPED: u8 = 2;
-    /// The queue was possibly full.
-    pub(crate) const FULL: u8 = 4;
-}
-
 /// A fault that has, or may have, a record coming.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
@@ -256,41 +235,25 @@ pub(crate) struct Taken {
 /// The fault queue.
 #[derive(Debug, Default)]
 pub(crate) struct FaultQueue {
-    pub(crate) control: Control,
-    pub(crate) tail: Index,
-    /// Records from `tail.hi` on.
-    pub(crate) slots: VecDeque<Slot>,
-    pub(crate) memory_fault: Sticky,
-    pub(crate) overflow: Sticky,
-    /// Clock when software last began to clear `fqof`.
-    pub(crate) overflow_cleared: u64,
-    /// A record may have been lost to a full queue since then.
-    pub(crate) overflow_used: bool,
+    pub(crate) ring: RecordQueue<4>,
     pub(crate) faults: VecDeque<Fault>,
     /// The last records and their owners.
     pub(crate) taken: VecDeque<Taken>,
-    /// Clock of the last record that became visible.
-    pub(crate) last_record: Option<u64>,
     /// The last records, to tell a repeated one from an invented one.
     pub(crate) recent: VecDeque<[u64; 4]>,
-    /// Writes of an earlier epoch belong to records that were given up.
-    pub(crate) epoch: u32,
-    /// It has been enabled since reset: `fqt` is defined.
-    pub(crate) started: bool,
 }
 
 impl FaultQueue {
-    /// Gives up the records that are being written.
-    pub(crate) fn give_up(&mut self) {
-        self.slots.clear();
-        self.epoch += 1;
-    }
-
     /// Every outstanding record may now be lost, for this reason.
     pub(crate) fn may_lose(&mut self, why: u8) {
         for f in &mut self.faults {
             f.lost |= why;
         }
+    }
+
+    /// Some record may have found no room.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.faults.iter().any(|f| f.lost & lost::FULL != 0)
     }
 }
 

@@ -45,7 +45,7 @@ struct Rig {
     walked: bool,
 }
 
-fn burst(id: u8, addr: u64, len: u8) -> AxiAddr {
+pub(crate) fn burst(id: u8, addr: u64, len: u8) -> AxiAddr {
     AxiAddr {
         id,
         addr,

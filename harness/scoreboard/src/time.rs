@@ -77,17 +77,17 @@ impl Scoreboard {
             let clocks = now - self.bounds.since.min(now);
             self.irq.delay(clocks);
             self.cq.head.delay(clocks);
-            self.fq.tail.delay(clocks);
-            self.pq.tail.delay(clocks);
+            self.fq.ring.tail.delay(clocks);
+            self.pq.ring.tail.delay(clocks);
             for bit in [
                 &mut self.cq.memory_fault,
                 &mut self.cq.illegal,
                 &mut self.cq.timeout,
                 &mut self.cq.fence_w_ip,
-                &mut self.fq.memory_fault,
-                &mut self.fq.overflow,
-                &mut self.pq.memory_fault,
-                &mut self.pq.overflow,
+                &mut self.fq.ring.memory_fault,
+                &mut self.fq.ring.overflow,
+                &mut self.pq.ring.memory_fault,
+                &mut self.pq.ring.overflow,
             ] {
                 bit.delay(clocks);
             }
@@ -156,8 +156,8 @@ impl Scoreboard {
         let limit = self.control_limit();
         for control in [
             &mut self.cq.control,
-            &mut self.fq.control,
-            &mut self.pq.control,
+            &mut self.fq.ring.control,
+            &mut self.pq.ring.control,
         ] {
             if let Some((_, Some(done))) = control.changing
                 && done.max(self.bounds.since) + limit < self.now
@@ -234,7 +234,7 @@ impl Scoreboard {
     fn check_faults(&mut self) {
         let limit = self.bounds.record + self.fq.faults.len() as u64 * self.bounds.record / 4;
         // While records come, one that is not there yet waits for its turn: the end of the run tells.
-        let turn = self.fq.last_record.unwrap_or(0);
+        let turn = self.fq.ring.last_record.unwrap_or(0);
         let late = |f: &crate::queues::Fault, now: u64, since: u64| {
             f.since.max(since).max(turn) + limit < now
         };
@@ -314,11 +314,20 @@ impl Scoreboard {
                 story,
             );
         }
-        if self.fq.slots.iter().any(|s| s.mask != u32::MAX) {
+        if self.fq.ring.has_partial() {
             let got = "bytes of a record are missing";
             self.fail(
                 Check::RecordPartial,
                 "whole records of 32 bytes",
+                got,
+                String::new(),
+            );
+        }
+        if self.pq.ring.has_partial() {
+            let got = "bytes of a record are missing";
+            self.fail(
+                Check::PageRecord,
+                "whole records of 16 bytes",
                 got,
                 String::new(),
             );
@@ -355,7 +364,7 @@ impl Scoreboard {
         let messages = (0..self.irq.due.len()).all(|n| self.irq.due[n].is_none() || masked(n));
         self.dev.open == 0
             && self.mem.open == 0
-            && self.fq.slots.is_empty()
+            && self.fq.ring.slots.is_empty()
             && faults
             && messages
             && self.mrif.jobs.is_empty()
