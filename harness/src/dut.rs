@@ -206,6 +206,7 @@ impl Dut {
             exclusive_updates: c.atomics == dut::Atomics::Exclusive,
             settle: c.settle,
             patience: c.patience,
+            overtakes: c.overtakes,
             ..ScoreboardConfig::new(golden)
         })
     }

@@ -84,6 +84,7 @@ pub struct Metrics {
     transactions: u64,
     bytes: u64,
     mem_reads: u64,
+    most_overtaken: u32,
     first_accept: Option<u64>,
     last_forward: u64,
 }
@@ -98,6 +99,7 @@ impl Metrics {
         self.transactions += 1;
         self.bytes += u64::from(t.bytes);
         self.mem_reads += u64::from(t.class.reads());
+        self.most_overtaken = self.most_overtaken.max(t.overtaken);
         self.first_accept = Some(self.first_accept.map_or(t.accepted, |f| f.min(t.accepted)));
         self.last_forward = self.last_forward.max(end);
     }
@@ -127,6 +129,11 @@ impl Metrics {
     /// Accesses of the IOMMU to memory that served these transactions.
     pub const fn mem_reads(&self) -> u64 {
         self.mem_reads
+    }
+
+    /// The most walks of younger requests that were done before one was decided.
+    pub const fn most_overtaken(&self) -> u32 {
+        self.most_overtaken
     }
 
     /// Cycles from the first accepted to the last decided transaction.

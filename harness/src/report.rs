@@ -278,6 +278,7 @@ struct JsonResult<'a> {
     bytes: u64,
     mem_reads: u64,
     window_cycles: u64,
+    most_overtaken: u32,
     latency: Vec<JsonLatency>,
     failures: &'a [Failure],
     why: Option<&'a str>,
@@ -310,6 +311,7 @@ pub fn write_json(path: &Path, results: &[&RunResult]) -> io::Result<()> {
             bytes: r.metrics.bytes(),
             mem_reads: r.metrics.mem_reads(),
             window_cycles: r.metrics.window(),
+            most_overtaken: r.metrics.most_overtaken(),
             latency: LatencyClass::ALL
                 .iter()
                 .filter_map(|&class| {

@@ -183,6 +183,8 @@ checks! {
 
     /// A device request that does not end within its bound.
     RequestStuck = "request-stuck", "design 6, Liveness";
+    /// A device request was overtaken by more walks of younger ones than `dut.yaml` allows.
+    RequestStarved = "request-starved", "design 6, Liveness: fairness";
     /// The command queue does not move within its bound.
     CommandStuck = "command-stuck", "design 6, Liveness";
     /// A register access that does not end within its bound.

@@ -27,6 +27,8 @@ pub struct ScoreboardConfig {
     pub settle: u32,
     /// Clocks beyond what memory and traffic explain before something counts as stuck.
     pub patience: u32,
+    /// Younger requests that needed reads of tables and may be decided before one that waits.
+    pub overtakes: u32,
 }
 
 impl ScoreboardConfig {
@@ -43,6 +45,7 @@ impl ScoreboardConfig {
             exclusive_updates: false,
             settle: 128,
             patience: 4000,
+            overtakes: 512,
         }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Req {
     pub(crate) directory_reads: u8,
     /// Another request's read brought what it needs while it was open.
     pub(crate) shares: bool,
+    /// Younger requests that read tables and were decided while this one was not.
+    pub(crate) overtaken: u32,
 }
 
 impl Req {
@@ -117,6 +119,7 @@ impl Req {
             reads: 0,
             directory_reads: 0,
             shares: false,
+            overtaken: 0,
         }
     }
 
@@ -442,6 +445,35 @@ impl Dev {
         self.order
             .iter()
             .filter_map(|&r| self.get(r).map(|q| (r, q)))
+    }
+
+    /// A request that read tables is decided: every older one that could have been is overtaken. The
+    /// one that has been overtaken most, and how often.
+    ///
+    /// Counted are requests that are the first of their id and have all their data: what the others
+    /// wait for is not the block. Hits are not counted: how many of them pass a walk depends on memory.
+    pub(crate) fn overtake(&mut self, by: Ref) -> Option<(Ref, u32)> {
+        let accepted = self.get(by).filter(|q| q.reads > 0)?.accepted;
+        let mut most: Option<(Ref, u32)> = None;
+        for n in 0..self.order.len() {
+            let r = self.order[n];
+            let Some(q) = self.get(r) else { continue };
+            if q.accepted >= accepted {
+                break;
+            }
+            let of_id = if q.write { &self.writes } else { &self.reads };
+            let first = of_id.peek(q.axi.id).front() == Some(&r);
+            if q.fate != Fate::Open || q.companion || !q.has_data() || !first {
+                continue;
+            }
+            let Some(q) = self.get_mut(r) else { continue };
+            q.overtaken += 1;
+            let count = q.overtaken;
+            if most.is_none_or(|(_, m)| count > m) {
+                most = Some((r, count));
+            }
+        }
+        most
     }
 
     /// Whether a read (or write) that was forwarded as number `upto` or before has not ended on `m_dev`.

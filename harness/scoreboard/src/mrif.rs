@@ -163,6 +163,7 @@ impl Scoreboard {
         let (write, id) = (q.write, q.axi.id);
         let awaits = std::mem::take(&mut q.awaits_record);
         self.dev.was_slow(write, id, now);
+        self.check_fairness(r);
         self.dev.undecided = self.dev.undecided.saturating_sub(1);
         if awaits {
             self.drop_fault_of(r);

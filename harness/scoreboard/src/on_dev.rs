@@ -492,6 +492,7 @@ impl Scoreboard {
         let awaits = std::mem::take(&mut q.awaits_record);
         if slow {
             self.dev.was_slow(write, id, now);
+            self.check_fairness(r);
         } else if self.dev.stood_behind(write, id, accepted)
             && let Some(q) = self.dev.get_mut(r)
         {
@@ -800,6 +801,7 @@ impl Scoreboard {
         q.fate = Fate::Refused;
         let (write, id) = (q.write, q.axi.id);
         self.dev.was_slow(write, id, now);
+        self.check_fairness(r);
         self.dev.undecided = self.dev.undecided.saturating_sub(1);
         let q = self.dev.get(r);
         if q.is_some_and(|q| q.awaits_record) {
@@ -859,6 +861,7 @@ impl Scoreboard {
             cause,
             recorded,
             mrif,
+            overtaken: q.overtaken,
         };
         let awaits = q.awaits_record;
         if let Some(c) = self.coverage.as_mut().filter(|_| !q.companion) {

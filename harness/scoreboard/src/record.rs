@@ -108,6 +108,8 @@ pub struct TransactionRecord {
     pub recorded: bool,
     /// A page in MRIF mode took it: not forwarded, and (with `cause` none) not refused either.
     pub mrif: bool,
+    /// Walks of younger requests that were done before this one was decided.
+    pub overtaken: u32,
 }
 
 /// What the scoreboard counted.

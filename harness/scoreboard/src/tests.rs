@@ -1571,6 +1571,33 @@ fn request_stuck() {
 }
 
 #[test]
+fn request_starved() {
+    let overtaken = |by: u32, data: bool| {
+        let mut cfg = config();
+        cfg.overtakes = 3;
+        let mut rig = Rig::with(cfg, false);
+        rig.good_read(2, RW);
+        // The old one waits; walks of younger ones pass it, each of which reads its leaf.
+        rig.clock(&[Event::DevAw(burst(1, 0x2000, 0), DEVICE)]);
+        if data {
+            rig.clock(&[Event::DevW(w(0, 0xff, true))]);
+        }
+        for n in 0..by {
+            rig.ask_read(2, RW, 0);
+            rig.walk(RW);
+            rig.clock(&[Event::OutAr(burst(2, PA, 0))]);
+            rig.clock(&[Event::OutR(r(2, u64::from(n), Resp::Okay, true))]);
+            rig.clock(&[Event::DevR(r(2, u64::from(n), Resp::Okay, true))]);
+        }
+        rig
+    };
+    overtaken(3, true).fine();
+    overtaken(4, true).only(Check::RequestStarved);
+    // Its data is missing: it could not have been forwarded.
+    overtaken(9, false).fine();
+}
+
+#[test]
 fn command_stuck() {
     let mut rig = Rig::new();
     rig.fence(0, PLAIN_FENCE);

@@ -4,7 +4,7 @@ use iommu_bus::timing::PortTiming;
 
 use crate::askers::{AskFor, Asker};
 use crate::config::{ScoreboardConfig, Timing};
-use crate::dev::{Fate, bytes};
+use crate::dev::{Fate, Ref, bytes};
 use crate::queues::Kind;
 use crate::{Check, Scoreboard};
 
@@ -195,6 +195,27 @@ impl Scoreboard {
             format!("after {} clocks it is {what}", self.now - accepted),
             story,
         );
+    }
+
+    /// A request is decided: has an older one waited for too many such?
+    pub(crate) fn check_fairness(&mut self, decided: Ref) {
+        let Some((r, count)) = self.dev.overtake(decided) else {
+            return;
+        };
+        // Reported when it is passed, once for each.
+        if count == self.cfg.overtakes + 1 {
+            let line = |r: Ref| self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+            let story = format!("{}\novertaken last by:\n{}", line(r), line(decided));
+            self.fail(
+                Check::RequestStarved,
+                format!(
+                    "at most {} walks of younger requests done before it",
+                    self.cfg.overtakes
+                ),
+                format!("{count}, and it is neither forwarded nor refused"),
+                story,
+            );
+        }
     }
 
     fn check_commands(&mut self) {

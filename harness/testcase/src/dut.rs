@@ -149,6 +149,8 @@ pub struct Choices {
     pub settle: u32,
     /// Clocks beyond what memory and traffic explain before something counts as stuck.
     pub patience: u32,
+    /// Younger requests that needed reads of tables and may be decided before one that waits.
+    pub overtakes: u32,
     /// Design 8: clocks from a request to its translation when it hits, at most.
     pub hit_latency: u32,
     /// Design 8: clocks that a walk of n accesses may take beyond n(L+1), at most.
@@ -188,6 +190,7 @@ impl Default for Choices {
             device_atomics: false,
             settle: 128,
             patience: 4000,
+            overtakes: 512,
             hit_latency: 3,
             walk_overhead: 9,
         }
@@ -328,6 +331,7 @@ impl Choices {
         flag(&f, "device_atomics", &mut c.device_atomics)?;
         count(&f, "settle", 1..=1_000_000, &mut c.settle)?;
         count(&f, "patience", 1..=1_000_000, &mut c.patience)?;
+        count(&f, "overtakes", 0..=1_000_000, &mut c.overtakes)?;
         count(&f, "hit_latency", 1..=1_000_000, &mut c.hit_latency)?;
         count(&f, "walk_overhead", 0..=1_000_000, &mut c.walk_overhead)?;
         f.finish()?;
