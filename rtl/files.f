@@ -33,6 +33,7 @@ iommu_pick.sv
 iommu_pte_check.sv
 iommu_queue_csr.sv
 iommu_regs.sv
+iommu_replace.sv
 iommu_resolve.sv
 iommu_walk_cache.sv
 iommu_walk_step.sv

@@ -161,8 +161,8 @@ module iommu_cmd_queue
   logic [127:0] cmd_q;        // command being executed
 
   // Prefetch buffer: filled by one burst, emptied in order.
-  logic [PrefetchDepth-1:0][127:0] buf_q;
-  logic [PrefetchDepth-1:0]        buf_err_q;
+  logic [127:0]             buf_q[PrefetchDepth];
+  logic [PrefetchDepth-1:0] buf_err_q;
   logic [PtrW-1:0]  rd_q;        // next to execute
   logic [CntW-1:0]  count_q;     // whole commands in the buffer
   logic [PtrW-1:0]  wr_q;        // next to be filled

@@ -186,7 +186,7 @@ module iommu_core
 
   // by writer: WrFence to WrXlate
   logic      [NumWr-1:0] wreq_valid, wreq_ready, wrsp_valid;
-  mem_wreq_t [NumWr-1:0] wreq;
+  mem_wreq_t             wreq[NumWr];
   logic                  wrsp_err;
   logic [MemIdWide-1:0]  wrsp_id;
 

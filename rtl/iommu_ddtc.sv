@@ -27,61 +27,48 @@ module iommu_ddtc
     input  logic [DeviceIdW-1:0] inv_did_i
 );
 
-  logic [Entries-1:0]                valid_q, valid_d;
-  logic [Entries-1:0]                used_q, used_d;  // recently
-  logic [Entries-1:0][DeviceIdW-1:0] did_q;
-  dc_t                               dc_q[Entries];
+  localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1;
 
-  logic [Entries-1:0] match, victim, write;
+  logic [DeviceIdW-1:0] did_q[Entries];
+  dc_t                  dc_q [Entries];
+
+  logic [Entries-1:0] valid, match, drop;
+  logic [IndexW-1:0]  hit_index, fill_index;
 
   always_comb begin
-    for (int unsigned i = 0; i < Entries; i++) match[i] = valid_q[i] && (did_q[i] == did_i);
+    for (int unsigned i = 0; i < Entries; i++) match[i] = valid[i] && (did_q[i] == did_i);
   end
   assign hit_o = |match;
+  assign dc_o  = dc_q[hit_index];
 
   always_comb begin
-    dc_o = '0;
-    for (int unsigned i = 0; i < Entries; i++) if (match[i]) dc_o = dc_o | dc_q[i];
-  end
-
-  // Victim: the first free entry, else the first not used recently.
-  logic [Entries-1:0] candidate;
-  assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign victim    = candidate & (~candidate + 1'b1);
-  assign write     = fill_i ? (hit_o ? match : victim) : '0;
-
-  always_comb begin
-    valid_d = valid_q | write;
+    drop = '0;
     if (inv_i) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        if (!inv_did_valid_i || (did_q[i] == inv_did_i)) valid_d[i] = 1'b0;
-      end
+      for (int unsigned i = 0; i < Entries; i++) drop[i] = !inv_did_valid_i || (did_q[i] == inv_did_i);
     end
-    used_d = used_q | write | (touch_i ? match : '0);
-    if (&used_d) used_d = write | (touch_i ? match : '0);
-    if (&used_d) used_d = '0;  // a single entry
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      valid_q <= '0;
-      used_q  <= '0;
-    end else begin
-      valid_q <= valid_d;
-      used_q  <= used_d;
-    end
-  end
+  iommu_replace #(
+      .Entries(Entries)
+  ) u_replace (
+      .clk_i       (clk_i),
+      .rst_ni      (rst_ni),
+      .valid_o     (valid),
+      .hit_i       (match),
+      .hit_index_o (hit_index),
+      .touch_i     (touch_i),
+      .fill_i      (fill_i),
+      .same_i      (match),
+      .fill_index_o(fill_index),
+      .drop_i      (drop)
+  );
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Entries; i++) begin
-      if (write[i]) begin
-        did_q[i] <= did_i;
-        dc_q[i]  <= fill_dc_i;
-      end
+    if (fill_i) begin
+      did_q[fill_index] <= did_i;
+      dc_q[fill_index]  <= fill_dc_i;
     end
   end
 
-  `IOMMU_ASSERT(DdtcHitOneHot, $onehot0(match))
   `IOMMU_ASSERT(DdtcFillXorInvalidate, !(fill_i && inv_i))
-  `IOMMU_ASSERT(DdtcVictimExists, !fill_i || (write != '0))
 endmodule

@@ -20,7 +20,7 @@ module iommu_gs_tlb
     input  logic [VpnW-1:0]   vpn_i,      // guest-physical page
     input  logic              lookup_i,   // look up; without it nothing hits
     output logic              hit_o,
-    output logic [PpnW-1:0]   ppn_o,      // of the 4 KiB page vpn_i
+    output logic [PpnW-1:0]   ppn_o,      // of the 4 KiB page vpn_i; like the rest, valid when hit
     output page_size_t        size_o,
     output logic [1:0]        pbmt_o,
     output pte_perm_t         perm_o,
@@ -33,18 +33,17 @@ module iommu_gs_tlb
     input  reach_t            inv_reach_i
 );
 
-  typedef struct packed {
-    space_t            space;
-    logic [VpnW-1:0]   vpn;   // zero in the bits inside the page, and so is ppn
-    page_size_t        size;
-    logic [PpnW-1:0]   ppn;
-    logic [1:0]        pbmt;
-    pte_perm_t         perm;
-  } entry_t;
+  localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1;
 
-  logic   [Entries-1:0] valid_q, valid_d;
-  logic   [Entries-1:0] used_q, used_d;  // recently
-  entry_t               entry_q[Entries];
+  // The tag, which all entries compare at once.
+  space_t             space_q[Entries];
+  logic [VpnW-1:0]    vpn_q  [Entries];  // zero in the bits inside the page, and so is ppn
+  page_size_t         size_q [Entries];
+
+  // The rest is read and written by index.
+  logic [PpnW-1:0]    ppn_q [Entries];
+  logic [1:0]         pbmt_q[Entries];
+  pte_perm_t          perm_q[Entries];
 
   space_t space;
   always_comb begin
@@ -55,78 +54,61 @@ module iommu_gs_tlb
 
   // Several pages may cover an address when software changed a table without
   // invalidating; any of them is right.
-  logic [Entries-1:0] match, first;
-  logic [PpnW-1:0]    ppn;
+  logic [Entries-1:0] valid, match, first, drop;
+  logic [IndexW-1:0]  hit_index, fill_index;
   logic [VpnW-1:0]    mask;
   always_comb begin
     match = '0;
-    if ((lookup_i || fill_i) && (valid_q != '0)) begin
+    if ((lookup_i || fill_i) && (valid != '0)) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid_q[i] && (entry_q[i].space == space) &&
-                   (((entry_q[i].vpn ^ vpn_i) & ~page_mask(entry_q[i].size)) == '0);
+        match[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
       end
     end
-    first  = match & (~match + 1'b1);
-    ppn    = '0;
-    size_o = '0;
-    pbmt_o = '0;
-    perm_o = '0;
-    if (match != '0) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        if (first[i]) begin
-          ppn    = ppn | entry_q[i].ppn;
-          size_o = size_o | entry_q[i].size;
-          pbmt_o = pbmt_o | entry_q[i].pbmt;
-          perm_o = perm_o | entry_q[i].perm;
-        end
-      end
-    end
-    mask  = page_mask(size_o);
-    ppn_o = ppn | (vpn_i[PpnW-1:0] & mask[PpnW-1:0]);
-    hit_o = lookup_i && (match != '0);
   end
-
-  logic [Entries-1:0] candidate, victim, write;
-  assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign victim    = candidate & (~candidate + 1'b1);
-  assign write     = (!fill_i || inv_i) ? '0 : (match != '0) ? first : victim;
+  assign first  = match & (~match + 1'b1);
+  assign hit_o  = lookup_i && (match != '0);
+  assign size_o = size_q[hit_index];
+  assign pbmt_o = pbmt_q[hit_index];
+  assign perm_o = perm_q[hit_index];
+  assign mask   = page_mask(size_o);
+  assign ppn_o  = ppn_q[hit_index] | (vpn_i[PpnW-1:0] & mask[PpnW-1:0]);
 
   always_comb begin
-    valid_d = valid_q | write;
+    drop = '0;
     if (inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (reaches(inv_reach_i, entry_q[i].space, 1'b0, entry_q[i].vpn, page_mask(entry_q[i].size))) valid_d[i] = 1'b0;
+        drop[i] = reaches(inv_reach_i, space_q[i], 1'b0, vpn_q[i], page_mask(size_q[i]));
       end
     end
-    used_d = used_q | write | first;
-    if (&used_d) used_d = write | first;
-    if (&used_d) used_d = '0;  // a single entry
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      valid_q <= '0;
-      used_q  <= '0;
-    end else begin
-      valid_q <= valid_d;
-      used_q  <= used_d;
-    end
-  end
+  logic fill;
+  assign fill = fill_i && !inv_i;
+  iommu_replace #(
+      .Entries(Entries)
+  ) u_replace (
+      .clk_i       (clk_i),
+      .rst_ni      (rst_ni),
+      .valid_o     (valid),
+      .hit_i       (first),
+      .hit_index_o (hit_index),
+      .touch_i     (1'b1),
+      .fill_i      (fill),
+      .same_i      (first),
+      .fill_index_o(fill_index),
+      .drop_i      (drop)
+  );
 
   logic [VpnW-1:0] fill_mask;
   assign fill_mask = page_mask(fill_size_i);
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Entries; i++) begin
-      if (write[i]) begin
-        entry_q[i] <= '{
-            space: space,
-            vpn: vpn_i & ~fill_mask,
-            size: fill_size_i,
-            ppn: fill_ppn_i & ~fill_mask[PpnW-1:0],
-            pbmt: fill_pbmt_i,
-            perm: fill_perm_i
-        };
-      end
+    if (fill) begin
+      space_q[fill_index] <= space;
+      vpn_q[fill_index]   <= vpn_i & ~fill_mask;
+      size_q[fill_index]  <= fill_size_i;
+      ppn_q[fill_index]   <= fill_ppn_i & ~fill_mask[PpnW-1:0];
+      pbmt_q[fill_index]  <= fill_pbmt_i;
+      perm_q[fill_index]  <= fill_perm_i;
     end
   end
 

@@ -53,8 +53,8 @@ module iommu_hpm
   logic [NumCtr:0]              inh_q;     // bit 0: cycles
   logic [NumCtr:0]              of_q;
   logic [62:0]                  cycles_q;
-  logic [NumCtr:1][63:0]        ctr_q;
-  evt_t [NumCtr:1]              evt_q;
+  logic [63:0]                  ctr_q[1:NumCtr];
+  evt_t                         evt_q[1:NumCtr];
   hpm_event_t [HpmPorts-1:0]    ev_q;
   logic                         overflow_q;
 
@@ -116,7 +116,7 @@ module iommu_hpm
 
   logic [63:0]     cycles_next;  // OF's place takes the carry
   logic [NumCtr:0] ovf;          // the counter overflows in this cycle
-  logic [NumCtr:1][64:0] ctr_next;
+  logic [64:0]     ctr_next[1:NumCtr];
 
   assign cycles_next = {1'b0, cycles_q} + 64'd1;
 
@@ -141,8 +141,10 @@ module iommu_hpm
       inh_q      <= '0;
       of_q       <= '0;
       cycles_q   <= '0;
-      ctr_q      <= '0;
-      evt_q      <= '0;
+      for (int unsigned c = 1; c <= NumCtr; c++) begin
+        ctr_q[c] <= '0;
+        evt_q[c] <= '0;
+      end
       ev_q       <= '0;
       overflow_q <= 1'b0;
     end else begin

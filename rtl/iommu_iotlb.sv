@@ -38,107 +38,82 @@ module iommu_iotlb
     input  reach_t            inv_reach_i
 );
 
-  // Page numbers are zero in the bits inside the page, so that hits can be ORed.
-  typedef struct packed {
-    space_t            space;
-    logic [VpnW-1:0]   vpn;
-    page_size_t        size;
-    logic [PpnW-1:0]   ppn;
-    logic [VpnW-1:0]   gppn;
-    page_attr_t        attr;
-  } entry_t;
+  localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1;
 
-  logic   [Entries-1:0] valid_q, valid_d;
-  logic   [Entries-1:0] used_q, used_d;  // recently
-  entry_t               entry_q[Entries];
+  // The tag, which all entries compare at once. Page numbers are zero in the bits
+  // inside the page.
+  space_t             space_q[Entries];
+  logic [VpnW-1:0]    vpn_q  [Entries];
+  page_size_t         size_q [Entries];
+  logic [Entries-1:0] glob_q;
 
-  logic [Entries-1:0] match, first, victim, write;
+  // The rest is read and written by index.
+  logic [PpnW-1:0]    ppn_q [Entries];
+  logic [VpnW-1:0]    gppn_q[Entries];
+  page_attr_t         attr_q[Entries];
+
+  logic [Entries-1:0] valid, match, first, drop;
+  logic [IndexW-1:0]  hit_index, fill_index;
 
   always_comb begin
     match = '0;
     if (lookup_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid_q[i] && (((entry_q[i].vpn ^ vpn_i) & ~page_mask(entry_q[i].size)) == '0) &&
-                   (entry_q[i].space == space_i);
+        match[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
       end
     end
   end
-  assign hit_o = |match;
   // Pages of several sizes may cover one address when software changed a table
   // without invalidating; any of them is right, a mixture is not.
+  assign hit_o = |match;
   assign first = match & (~match + 1'b1);
 
-  page_size_t      hit_size;
-  logic [PpnW-1:0] hit_ppn;
-  logic [VpnW-1:0] hit_gppn, hit_mask;
-  always_comb begin
-    hit_size = '0;
-    hit_ppn  = '0;
-    hit_gppn = '0;
-    attr_o   = '0;
-    for (int unsigned i = 0; i < Entries; i++) begin
-      if (first[i]) begin
-        hit_size = hit_size | entry_q[i].size;
-        hit_ppn  = hit_ppn | entry_q[i].ppn;
-        hit_gppn = hit_gppn | entry_q[i].gppn;
-        attr_o   = attr_o | entry_q[i].attr;
-      end
-    end
-  end
-  assign hit_mask = page_mask(hit_size);
-  assign ppn_o    = hit_ppn | (vpn_i[PpnW-1:0] & hit_mask[PpnW-1:0]);
-  assign gppn_o   = hit_gppn | (vpn_i & hit_mask);
-
-  // Victim: the first free entry, else the first not used recently.
-  logic [Entries-1:0] candidate;
-  assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign victim    = candidate & (~candidate + 1'b1);
-  assign write     = fill_i ? (hit_o ? first : victim) : '0;
+  logic [VpnW-1:0] hit_mask;
+  assign hit_mask = page_mask(size_q[hit_index]);
+  assign ppn_o    = ppn_q[hit_index] | (vpn_i[PpnW-1:0] & hit_mask[PpnW-1:0]);
+  assign gppn_o   = gppn_q[hit_index] | (vpn_i & hit_mask);
+  assign attr_o   = attr_q[hit_index];
 
   always_comb begin
-    valid_d = valid_q | write;
+    drop = '0;
     if (inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (reaches(inv_reach_i, entry_q[i].space, entry_q[i].attr.g, entry_q[i].vpn, page_mask(entry_q[i].size))) begin
-          valid_d[i] = 1'b0;
-        end
+        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]));
       end
     end
-    used_d = used_q | write | (touch_i ? first : '0);
-    if (&used_d) used_d = write | (touch_i ? first : '0);
-    if (&used_d) used_d = '0;  // a single entry
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      valid_q <= '0;
-      used_q  <= '0;
-    end else begin
-      valid_q <= valid_d;
-      used_q  <= used_d;
-    end
-  end
+  iommu_replace #(
+      .Entries(Entries)
+  ) u_replace (
+      .clk_i       (clk_i),
+      .rst_ni      (rst_ni),
+      .valid_o     (valid),
+      .hit_i       (first),
+      .hit_index_o (hit_index),
+      .touch_i     (touch_i),
+      .fill_i      (fill_i),
+      .same_i      (first),
+      .fill_index_o(fill_index),
+      .drop_i      (drop)
+  );
 
-  entry_t          fill_entry;
   logic [VpnW-1:0] fill_mask;
-  assign fill_mask  = page_mask(fill_size_i);
-  assign fill_entry = '{
-          space: space_i,
-          vpn: vpn_i & ~fill_mask,
-          size: fill_size_i,
-          ppn: fill_ppn_i & ~fill_mask[PpnW-1:0],
-          gppn: fill_gppn_i & ~fill_mask,
-          attr: fill_attr_i
-      };
+  assign fill_mask = page_mask(fill_size_i);
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Entries; i++) begin
-      if (write[i]) entry_q[i] <= fill_entry;
+    if (fill_i) begin
+      space_q[fill_index] <= space_i;
+      vpn_q[fill_index]   <= vpn_i & ~fill_mask;
+      size_q[fill_index]  <= fill_size_i;
+      glob_q[fill_index]  <= fill_attr_i.g;
+      ppn_q[fill_index]   <= fill_ppn_i & ~fill_mask[PpnW-1:0];
+      gppn_q[fill_index]  <= fill_gppn_i & ~fill_mask;
+      attr_q[fill_index]  <= fill_attr_i;
     end
   end
 
   `IOMMU_ASSERT(IotlbFillXorInvalidate, !(fill_i && inv_i))
-  `IOMMU_ASSERT(IotlbVictimExists, !fill_i || (write != '0))
 
   logic unused;
   assign unused = &{1'b0, hit_mask[VpnW-1:PpnW]};

@@ -42,7 +42,7 @@ module iommu_mem_arb
     // writes, by client (WrFence to WrMrif)
     input  logic      [NumWr-1:0]     wreq_valid_i,
     output logic      [NumWr-1:0]     wreq_ready_o,
-    input  mem_wreq_t [NumWr-1:0]     wreq_i,
+    input  mem_wreq_t                 wreq_i[NumWr],
     output logic      [NumWr-1:0]     wrsp_valid_o,
     output logic                      wrsp_err_o,   // with any of them
     output logic      [MemIdWide-1:0] wrsp_id_o,    // id of the write that is answered

@@ -558,8 +558,8 @@ module iommu_regs
   assign icvec_o = icvec_q;
 
   // ---------------------------------------------------------------- msi_cfg_tbl
-  logic [NumVec-1:0][53:0] msi_addr_q;  // bits 55:2
-  logic [NumVec-1:0][31:0] msi_data_q;
+  logic [53:0]             msi_addr_q[NumVec];  // bits 55:2
+  logic [31:0]             msi_data_q[NumVec];
   logic [NumVec-1:0]       msi_mask_q;
   logic                    wr_msi;
   logic [3:0]              wr_vec;
@@ -569,8 +569,10 @@ module iommu_regs
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      msi_addr_q <= '0;
-      msi_data_q <= '0;
+      for (int unsigned v = 0; v < NumVec; v++) begin
+        msi_addr_q[v] <= '0;
+        msi_data_q[v] <= '0;
+      end
       msi_mask_q <= '0;
     end else if (wr_msi) begin
       for (int unsigned v = 0; v < NumVec; v++) begin

@@ -21,7 +21,7 @@ module iommu_walk_cache
     input  logic [VpnW-1:0]   vpn_i,
     input  logic              lookup_i,   // look up; without it nothing hits
     output logic              hit_o,
-    output logic [LevelW-1:0] level_o,    // of the table at ppn_o
+    output logic [LevelW-1:0] level_o,    // of the table at ppn_o; all valid when hit
     output logic [PpnW-1:0]   ppn_o,
     output logic              glob_o,
     input  logic              fill_i,     // keep a pointer
@@ -32,19 +32,17 @@ module iommu_walk_cache
     input  reach_t            inv_reach_i
 );
 
+  localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1;
   localparam int unsigned Levels = 4;  // of tables that a pointer leads to
 
-  typedef struct packed {
-    logic [1:0]        level;
-    space_t            space;
-    logic [VpnW-1:0]   vpn;   // zero in the bits below
-    logic [PpnW-1:0]   ppn;
-    logic              glob;
-  } entry_t;
+  // The tag, which all entries compare at once.
+  logic [1:0]         level_q[Entries];
+  space_t             space_q[Entries];
+  logic [VpnW-1:0]    vpn_q  [Entries];  // zero in the bits below
+  logic [Entries-1:0] glob_q;
 
-  logic   [Entries-1:0] valid_q, valid_d;
-  logic   [Entries-1:0] used_q, used_d;  // recently
-  entry_t               entry_q[Entries];
+  // Read and written by index.
+  logic [PpnW-1:0]    ppn_q[Entries];
 
   space_t   space;
   pt_mode_e mode;
@@ -57,91 +55,84 @@ module iommu_walk_cache
   end
   assign mode = Second ? space.gs_mode : space.fs_mode;
 
-  // Entries that match the address, and the one of the lowest level.
-  logic [Entries-1:0] match, best, hit;
+  logic [Entries-1:0] valid, best, same, drop;
+  logic [IndexW-1:0]  hit_index, fill_index;
+
+  // Entries that match the address, by level, and the one of the lowest level.
+  logic [Entries-1:0] match[Levels];
+  logic [VpnW-1:0]    below[Levels];
   always_comb begin
-    match = '0;
-    best  = '0;
-    hit   = '0;
-    if (lookup_i && (valid_q != '0)) begin
+    best = '0;
+    for (int unsigned l = 0; l < Levels; l++) begin
+      match[l] = '0;
+      below[l] = '0;
+    end
+    if (lookup_i && (valid != '0)) begin
+      for (int unsigned l = 0; l < Levels; l++) below[l] = table_mask(mode, LevelW'(l));
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid_q[i] && (entry_q[i].space == space) &&
-                   (((entry_q[i].vpn ^ vpn_i) & ~table_mask(mode, LevelW'(entry_q[i].level))) == '0);
+        if (valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~below[level_q[i]]) == '0)) begin
+          match[level_q[i]][i] = 1'b1;
+        end
       end
       for (int unsigned l = Levels; l > 0; l--) begin
-        hit = '0;
-        for (int unsigned i = 0; i < Entries; i++) hit[i] = match[i] && (entry_q[i].level == 2'(l - 1));
-        if (hit != '0) best = hit & (~hit + 1'b1);
-      end
-    end
-    hit_o   = |best;
-    level_o = '0;
-    ppn_o   = '0;
-    glob_o  = 1'b0;
-    if (lookup_i) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        if (best[i]) begin
-          level_o = level_o | LevelW'(entry_q[i].level);
-          ppn_o   = ppn_o | entry_q[i].ppn;
-          glob_o  = glob_o | entry_q[i].glob;
-        end
+        if (match[l-1] != '0) best = match[l-1] & (~match[l-1] + 1'b1);
       end
     end
   end
+  assign hit_o   = |best;
+  assign level_o = LevelW'(level_q[hit_index]);
+  assign ppn_o   = ppn_q[hit_index];
+  assign glob_o  = glob_q[hit_index];
 
-  // A fill replaces the pointer of the same place, or the victim: the first free
-  // entry, else the first not used recently.
+  // A fill replaces the pointer of the same place.
+  logic               fill;
   logic [VpnW-1:0]    fill_vpn;
-  logic [Entries-1:0] same, candidate, victim, write;
-  assign fill_vpn  = vpn_i & ~table_mask(mode, fill_level_i);
-  assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign victim    = candidate & (~candidate + 1'b1);
+  assign fill     = fill_i && !inv_i;
+  assign fill_vpn = vpn_i & ~table_mask(mode, fill_level_i);
   always_comb begin
-    same  = '0;
-    write = '0;
-    if (fill_i && !inv_i) begin
+    same = '0;
+    if (fill) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        same[i] = valid_q[i] && (entry_q[i].space == space) && (entry_q[i].level == fill_level_i[1:0]) &&
-                  (entry_q[i].vpn == fill_vpn);
+        same[i] = valid[i] && (space_q[i] == space) && (level_q[i] == fill_level_i[1:0]) && (vpn_q[i] == fill_vpn);
       end
-      write = (same != '0) ? same : victim;
     end
   end
 
   always_comb begin
-    valid_d = valid_q | write;
+    drop = '0;
     if (inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (reaches(inv_reach_i, entry_q[i].space, entry_q[i].glob, entry_q[i].vpn,
-                    table_mask(Second ? entry_q[i].space.gs_mode : entry_q[i].space.fs_mode,
-                               LevelW'(entry_q[i].level)))) begin
-          valid_d[i] = 1'b0;
-        end
+        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i],
+                          table_mask(Second ? space_q[i].gs_mode : space_q[i].fs_mode, LevelW'(level_q[i])));
       end
     end
-    used_d = used_q | write | best;
-    if (&used_d) used_d = write | best;
-    if (&used_d) used_d = '0;  // a single entry
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      valid_q <= '0;
-      used_q  <= '0;
-    end else begin
-      valid_q <= valid_d;
-      used_q  <= used_d;
-    end
-  end
+  iommu_replace #(
+      .Entries(Entries)
+  ) u_replace (
+      .clk_i       (clk_i),
+      .rst_ni      (rst_ni),
+      .valid_o     (valid),
+      .hit_i       (best),
+      .hit_index_o (hit_index),
+      .touch_i     (1'b1),
+      .fill_i      (fill),
+      .same_i      (same),
+      .fill_index_o(fill_index),
+      .drop_i      (drop)
+  );
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Entries; i++) begin
-      if (write[i]) begin
-        entry_q[i] <= '{level: fill_level_i[1:0], space: space, vpn: fill_vpn, ppn: fill_ppn_i, glob: fill_glob_i};
-      end
+    if (fill) begin
+      level_q[fill_index] <= fill_level_i[1:0];
+      space_q[fill_index] <= space;
+      vpn_q[fill_index]   <= fill_vpn;
+      ppn_q[fill_index]   <= fill_ppn_i;
+      glob_q[fill_index]  <= fill_glob_i;
     end
   end
 
-  `IOMMU_ASSERT(WalkCacheSameOneHot, $onehot0(same))
+  `IOMMU_ASSERT(WalkCacheLookupXorFill, !(lookup_i && fill_i))
   `IOMMU_ASSERT(WalkCacheLevel, !fill_i || (fill_level_i < LevelW'(Levels)))
 endmodule

@@ -112,7 +112,7 @@ module iommu_walker
   endfunction
 
   // ---------------------------------------------------------------- step of this cycle
-  logic [SlotW-1:0] rsp_slot, look_slot, step_slot;
+  logic [SlotW-1:0] rsp_slot, look_slot, step_slot, look_turn_q;
   logic             rsp_amo, step_mem, step_look, step_start, step_valid;
   walk_t            start_walk, cur, nxt;
   walk_state_e      state_next;
@@ -126,7 +126,6 @@ module iommu_walker
   assign step_start = !step_mem && (looks == '0) && start_valid_i && !start_i.deny;
   assign step_valid = step_mem || step_look || step_start;
 
-  logic [SlotW-1:0] look_turn_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) look_turn_q <= '0;
     else if (step_look) look_turn_q <= look_slot;
@@ -248,14 +247,21 @@ module iommu_walker
   // becomes known.
   logic [SlotW-1:0] turn_q, issue_slot, held_slot_q;
   logic             held_q, early, taken;
-  walk_t            issue;
+  // What is issued: the fields of the slot, or of the step's result.
+  read_e            issue_rd;
+  logic [PaW-1:0]   issue_addr;
+  mem_user_t        issue_user;
   assign early = (want == '0) && step_valid && (state_next == WkReq);
   always_comb begin
     issue_slot = step_slot;
-    issue      = nxt;
+    issue_rd   = nxt.rd;
+    issue_addr = nxt.addr;
+    issue_user = '{mcid: nxt.dc.mcid, rcid: nxt.dc.rcid};
     if (!early) begin
       issue_slot = held_q ? held_slot_q : next_of(want, turn_q);
-      issue      = walk_q[issue_slot];
+      issue_rd   = walk_q[issue_slot].rd;
+      issue_addr = walk_q[issue_slot].addr;
+      issue_user = '{mcid: walk_q[issue_slot].dc.mcid, rcid: walk_q[issue_slot].dc.rcid};
     end
   end
 
@@ -263,15 +269,15 @@ module iommu_walker
   assign taken            = mem_rreq_valid_o && mem_rreq_ready_i;
   always_comb begin
     mem_rreq_o.id   = MemIdWide'(issue_slot);
-    mem_rreq_o.addr = {issue.addr[PaW-1:3], 3'd0};
-    unique case (issue.rd)
+    mem_rreq_o.addr = {issue_addr[PaW-1:3], 3'd0};
+    unique case (issue_rd)
       RdDc:        mem_rreq_o.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
       RdPc, RdMsi: mem_rreq_o.len = 8'd1;
       default:     mem_rreq_o.len = 8'd0;
     endcase
     // The device directory is read with iommu_qosid, all else as its context says.
-    if (issue.rd inside {RdDdt, RdDc}) mem_rreq_o.user = qosid_i;
-    else mem_rreq_o.user = '{mcid: issue.dc.mcid, rcid: issue.dc.rcid};
+    if (issue_rd inside {RdDdt, RdDc}) mem_rreq_o.user = qosid_i;
+    else mem_rreq_o.user = issue_user;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -290,8 +296,8 @@ module iommu_walker
   logic             amo_busy_q;
   logic [SlotW-1:0] amo_slot_q;
   logic [Slots-1:0] amo_r_q, amo_b_q;  // data and answer have come
-  walk_t            amo;
-  logic             amo_32, amo_be;
+  logic             amo_fs, amo_32, amo_be;  // of the first stage; of 4 bytes; big-endian
+  logic [PaW-1:0]   amo_addr;
   logic [63:0]      amo_old, amo_new, amo_old_le, amo_new_le;
 
   // An entry as it lies in memory; one of 4 bytes in the low half.
@@ -302,11 +308,12 @@ module iommu_walker
     return (be && entry32) ? {32'd0, swapped[63:32]} : swapped;
   endfunction
 
-  assign amo        = walk_q[amo_slot_q];
-  assign amo_32     = ((amo.rd == RdFs) ? amo.pc.mode : amo.dc.gs_mode) == Pt32;
-  assign amo_be     = (amo.rd == RdFs) ? amo.dc.sbe : cfg_i.be;
-  assign amo_old_le = amo.pte;
-  assign amo_new_le = amo.pte | {56'd0, amo.set_d, 7'b100_0000};
+  assign amo_fs     = walk_q[amo_slot_q].rd == RdFs;
+  assign amo_32     = (amo_fs ? walk_q[amo_slot_q].pc.mode : walk_q[amo_slot_q].dc.gs_mode) == Pt32;
+  assign amo_be     = amo_fs ? walk_q[amo_slot_q].dc.sbe : cfg_i.be;
+  assign amo_addr   = walk_q[amo_slot_q].addr;
+  assign amo_old_le = walk_q[amo_slot_q].pte;
+  assign amo_new_le = amo_old_le | {56'd0, walk_q[amo_slot_q].set_d, 7'b100_0000};
   assign amo_old    = to_memory(amo_old_le, amo_be, amo_32);
   assign amo_new    = to_memory(amo_new_le, amo_be, amo_32);
 
@@ -315,14 +322,14 @@ module iommu_walker
     mem_wreq_o        = '0;
     mem_wreq_o.id     = MemIdWide'(amo_slot_q);
     mem_wreq_o.atop   = AtopCompare;
-    mem_wreq_o.wrap   = amo_32 ? amo.addr[2] : amo.addr[3];
-    mem_wreq_o.addr   = amo.addr;
+    mem_wreq_o.wrap   = amo_32 ? amo_addr[2] : amo_addr[3];
+    mem_wreq_o.addr   = amo_addr;
     mem_wreq_o.len    = amo_32 ? 2'd0 : 2'd1;
     mem_wreq_o.size   = 3'd3;
     mem_wreq_o.strb   = 8'hFF;
-    mem_wreq_o.user   = '{mcid: amo.dc.mcid, rcid: amo.dc.rcid};
+    mem_wreq_o.user   = '{mcid: walk_q[amo_slot_q].dc.mcid, rcid: walk_q[amo_slot_q].dc.rcid};
     if (amo_32) begin
-      mem_wreq_o.data[0] = amo.addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
+      mem_wreq_o.data[0] = amo_addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
     end else begin
       mem_wreq_o.data[0] = amo_old;
       mem_wreq_o.data[1] = amo_new;
@@ -330,17 +337,22 @@ module iommu_walker
   end
 
   // What an update of the slot has found in memory.
-  logic        found_32, found_be, found_same;
-  walk_t       found_walk;
+  logic        found_fs, found_32, found_be, found_same;
   logic [63:0] found_old;
   always_comb begin
-    found_walk = '0;
-    if (rsp_amo) found_walk = walk_q[rsp_slot];
-    found_32   = ((found_walk.rd == RdFs) ? found_walk.pc.mode : found_walk.dc.gs_mode) == Pt32;
-    found_be   = (found_walk.rd == RdFs) ? found_walk.dc.sbe : cfg_i.be;
-    found_old  = to_memory(found_walk.pte, found_be, found_32);
-    if (!found_32) found_same = mem_rrsp_i.data == found_old;
-    else found_same = (found_walk.addr[2] ? mem_rrsp_i.data[63:32] : mem_rrsp_i.data[31:0]) == found_old[31:0];
+    found_fs   = 1'b0;
+    found_32   = 1'b0;
+    found_be   = 1'b0;
+    found_old  = '0;
+    found_same = 1'b0;
+    if (rsp_amo) begin
+      found_fs  = walk_q[rsp_slot].rd == RdFs;
+      found_32  = (found_fs ? walk_q[rsp_slot].pc.mode : walk_q[rsp_slot].dc.gs_mode) == Pt32;
+      found_be  = found_fs ? walk_q[rsp_slot].dc.sbe : cfg_i.be;
+      found_old = to_memory(walk_q[rsp_slot].pte, found_be, found_32);
+      if (!found_32) found_same = mem_rrsp_i.data == found_old;
+      else found_same = (walk_q[rsp_slot].addr[2] ? mem_rrsp_i.data[63:32] : mem_rrsp_i.data[31:0]) == found_old[31:0];
+    end
   end
 
   logic             wrsp;
@@ -423,10 +435,8 @@ module iommu_walker
 
   // Content; its validity is in state_q.
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Slots; i++) begin
-      if (step_valid && (step_slot == SlotW'(i))) walk_q[i] <= nxt;
-      else if (start_valid_i && (start_slot_i == SlotW'(i))) walk_q[i] <= start_walk;
-    end
+    if (start_valid_i) walk_q[start_slot_i] <= start_walk;
+    if (step_valid) walk_q[step_slot] <= nxt;  // if both are the same slot, the step has begun the walk
   end
 
   // ---------------------------------------------------------------- view of the slots
@@ -498,5 +508,5 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (look_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, amo, issue, found_walk, find_req_i};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i};
 endmodule

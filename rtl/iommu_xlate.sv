@@ -213,7 +213,7 @@ module iommu_xlate
   );
   assign vpn = req.iova[58:12];
 
-  logic            tlb_lookup, tlb_hit, page_ok;
+  logic            tlb_lookup, tlb_hit, tlb_fill, page_ok;
   logic [PpnW-1:0] tlb_ppn;
   logic [VpnW-1:0] tlb_gppn;
   page_attr_t      tlb_attr;
@@ -266,7 +266,6 @@ module iommu_xlate
   // A page of both stages: the smaller one.
   page_size_t walk_size;
   page_attr_t walk_attr;
-  logic       tlb_fill;
   assign walk_size = walk.fs_size & walk.gs_size;
   assign walk_attr = '{
           pbmt: (walk.fs_pbmt != '0) ? walk.fs_pbmt : walk.gs_pbmt,
@@ -410,6 +409,8 @@ module iommu_xlate
 
   // Requests, counted as they are answered. A debug request counts as untranslated.
   hpm_event_t hpm_rsp_q, hpm_walk;
+  logic       walk_paged;  // it was a miss of the IOTLB
+  assign walk_paged = (walk.pc.mode != PtBare) || (walk.dc.gs_mode != PtBare);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       hpm_rsp_q <= '0;
@@ -430,8 +431,6 @@ module iommu_xlate
       end
     end
   end
-  logic walk_paged;  // it was a miss of the IOTLB
-  assign walk_paged = (walk.pc.mode != PtBare) || (walk.dc.gs_mode != PtBare);
   assign hpm_o[0] = hpm_rsp_q;
   assign hpm_o[1] = hpm_walk;
 
@@ -486,6 +485,9 @@ module iommu_xlate
     end
   end
 
+  logic pdtc_fill;
+  assign pdtc_fill = op_ctx && walk_keep && (walk.stage == SgPdt);
+
   iommu_ddtc #(
       .Entries(DdtcEntries)
   ) u_ddtc (
@@ -521,8 +523,6 @@ module iommu_xlate
       .inv_pid_valid_i(inv_pdt),
       .inv_pid_i      (inv_i.pid)
   );
-  logic pdtc_fill;
-  assign pdtc_fill = op_ctx && walk_keep && (walk.stage == SgPdt);
 
   iommu_iotlb #(
       .Entries(IotlbEntries)

@@ -1,0 +1,69 @@
+// Copyright iommu-cosim contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Validity and replacement of a fully associative cache: which entries are
+// valid, where the one that a lookup hits lies, and which one a fill overwrites:
+// the one of the same tag, else the first free one, else the first not used
+// recently. Combinational from hit and same to the indices.
+
+`include "iommu_macros.svh"
+
+module iommu_replace #(
+    parameter int unsigned Entries = 16,  // of the cache
+    localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1
+) (
+    input  logic               clk_i,    // clock
+    input  logic               rst_ni,   // asynchronous reset, active low
+    output logic [Entries-1:0] valid_o,  // entries that hold something
+    input  logic [Entries-1:0] hit_i,    // the entry that is hit, one-hot, or none
+    output logic [IndexW-1:0]  hit_index_o,   // its number; 0 if there is none
+    input  logic               touch_i,  // the hit counts as a use
+    input  logic               fill_i,   // an entry is written:
+    input  logic [Entries-1:0] same_i,   // the one of that tag, one-hot; or none has it
+    output logic [IndexW-1:0]  fill_index_o,  // the one written
+    input  logic [Entries-1:0] drop_i    // entries that are invalid from the next cycle on, the filled one too
+);
+
+  logic [Entries-1:0] valid_q, valid_d;
+  logic [Entries-1:0] used_q, used_d;  // recently
+
+  // Entries whose number has bit `digit` set.
+  function automatic logic [Entries-1:0] numbers_with(input int unsigned digit);
+    for (int unsigned i = 0; i < Entries; i++) numbers_with[i] = ((i >> digit) % 2) == 1;
+  endfunction
+
+  logic [Entries-1:0] candidate, place, write, used_now;
+  assign candidate = (&valid_q) ? ~used_q : ~valid_q;
+  assign place     = (same_i != '0) ? same_i : candidate & (~candidate + 1'b1);
+  assign write     = fill_i ? place : '0;
+  assign valid_o   = valid_q;
+
+  for (genvar b = 0; b < IndexW; b++) begin : g_index
+    localparam logic [Entries-1:0] Numbers = numbers_with(b);
+    assign hit_index_o[b]  = |(hit_i & Numbers);
+    assign fill_index_o[b] = |(place & Numbers);
+  end
+
+  assign valid_d  = (valid_q | write) & ~drop_i;
+  assign used_now = write | (touch_i ? hit_i : '0);
+  always_comb begin
+    used_d = used_q | used_now;
+    if (&used_d) used_d = used_now;
+    if (&used_d) used_d = '0;  // a single entry
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      valid_q <= '0;
+      used_q  <= '0;
+    end else begin
+      valid_q <= valid_d;
+      used_q  <= used_d;
+    end
+  end
+
+  `IOMMU_ASSERT(ReplaceHitOneHot, $onehot0(hit_i))
+  `IOMMU_ASSERT(ReplaceSameOneHot, $onehot0(same_i))
+  `IOMMU_ASSERT(ReplaceValid, ((hit_i | same_i) & ~valid_q) == '0)
+  `IOMMU_ASSERT(ReplaceVictimExists, !fill_i || (write != '0))
+endmodule
