@@ -17,6 +17,17 @@ pub(crate) enum Owner {
     Asker(u64),
 }
 
+/// An A/D update that is not answered yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Updating {
+    /// AXI id of the write.
+    pub(crate) id: u8,
+    /// The entry.
+    pub(crate) addr: u64,
+    /// Who waits for it.
+    pub(crate) owner: Owner,
+}
+
 /// An AXI5 atomic (or an exclusive write), decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Atomic {
@@ -92,7 +103,7 @@ impl Scoreboard {
 
     /// Its own A/D update has not been answered: it must wait for that.
     pub(crate) fn awaits_update(&self, owner: Owner) -> bool {
-        self.mem.updating.iter().any(|(_, o)| *o == owner)
+        self.mem.updating.iter().any(|u| u.owner == owner)
     }
 
     /// Atomics and exclusives of `m_mem` whose data is all in.
@@ -141,25 +152,26 @@ impl Scoreboard {
         }
     }
 
-    /// The oldest walk that is not decided and makes this update; its user bits.
-    fn update_for(
-        &self,
-        addr: u64,
-        size: u8,
-        change: (u64, u64),
-        exclusive: bool,
-    ) -> Option<(Owner, u32)> {
-        self.open_legals().find_map(|(owner, l)| {
+    /// The oldest walk that is not decided and makes this update, and what it knows of it. One
+    /// that waits for an update of its own already comes last.
+    fn update_for(&self, made: &Update, exclusive: bool) -> Option<(Owner, Update)> {
+        let mut all = self.open_legals().filter_map(|(owner, l)| {
             l.updates
                 .iter()
                 .find(|u| {
-                    u.addr == addr
-                        && u.size == size
-                        && u.change.1 == change.1
-                        && (exclusive || u.change.0 == change.0)
+                    u.addr == made.addr
+                        && u.size == made.size
+                        && u.change.1 == made.change.1
+                        && (exclusive || u.change.0 == made.change.0)
                 })
-                .map(|u| (owner, u.user))
-        })
+                .map(|u| (owner, *u))
+        });
+        let first = all.next()?;
+        if self.mem.updating.is_empty() || !self.awaits_update(first.0) {
+            return Some(first);
+        }
+        all.find(|(owner, _)| !self.awaits_update(*owner))
+            .or(Some(first))
     }
 
     fn explain_update(
@@ -170,10 +182,22 @@ impl Scoreboard {
         exclusive: bool,
     ) -> WriteFor {
         let addr = w.axi.addr;
-        let found = self.update_for(addr, size, change, exclusive);
-        if let Some((owner, user)) = found {
-            self.mem.updating.push((w.axi.id, owner));
-            self.check_user("AW", &w.axi, &[user]);
+        let mut update = Update {
+            addr,
+            size,
+            change,
+            user: w.axi.user,
+            big: false,
+        };
+        let found = self.update_for(&update, exclusive);
+        if let Some((owner, due)) = found {
+            self.mem.updating.push(Updating {
+                id: w.axi.id,
+                addr,
+                owner,
+            });
+            self.check_user("AW", &w.axi, &[due.user]);
+            update.big = due.big;
         } else {
             let near = |(_, l): &(Owner, &Legal)| {
                 l.loads.iter().any(|l| l.addr == addr) || l.updates.iter().any(|u| u.addr == addr)
@@ -190,8 +214,7 @@ impl Scoreboard {
             }
         }
         WriteFor::Update {
-            size,
-            change,
+            update,
             explained: found.is_some(),
             exclusive,
         }
@@ -203,26 +226,31 @@ impl Scoreboard {
             return;
         };
         let WriteFor::Update {
-            size,
-            change,
+            mut update,
             explained,
             exclusive,
         } = w.of
         else {
             return;
         };
-        let (addr, old) = (w.axi.addr, w.old);
+        let old = w.old;
+        let due_now = self.update_for(&update, exclusive);
+        if let Some((_, due)) = due_now {
+            update.big = due.big;
+        }
+        let (addr, change) = (update.addr, update.change);
         let done = exclusive || old == Some(change.0);
         if done {
-            // Before and after lead the same way: no window needs both.
-            self.oracle.updated(addr, change, mem);
-            // Svnapot: an entry may be kept for its whole region, so with A and D set by the
-            // update of any of its 16 copies.
-            if size == 8 && (change.1 | change.1.swap_bytes()) >> 63 == 1 {
-                self.mark_users(addr & !127, 128);
+            if exclusive && let Some((_, due)) = due_now {
+                // What an exclusive write replaces does not stand on the bus.
+                update.change.0 = due.change.0;
             }
+            // From now on walks may find it; who waits for its B is told by `awaits_update`.
+            self.oracle.updated(self.now, &update, mem);
+            let copies = update.copies();
+            self.mark_users(copies.start, copies.end - copies.start);
         }
-        if explained || !done || self.update_for(addr, size, change, exclusive).is_some() {
+        if explained || !done || due_now.is_some() {
             return;
         }
         let only_a = {
@@ -252,23 +280,25 @@ impl Scoreboard {
     /// The answer to an update: from now on what depends on it may go ahead.
     pub(crate) fn on_update_done(&mut self, w: &MemWrite, b: BBeat, mem: &SparseMemory) {
         let WriteFor::Update {
-            size,
-            change,
-            exclusive,
-            ..
+            update, exclusive, ..
         } = w.of
         else {
             return;
         };
-        self.mem.updating.retain(|(id, _)| *id != b.id);
         let done = match b.resp {
             Resp::ExOkay => exclusive,
-            Resp::Okay => !exclusive && w.old == Some(change.0),
+            Resp::Okay => !exclusive && w.old == Some(update.change.0),
             Resp::SlvErr | Resp::DecErr => false,
         };
+        // Two walks may send the same update, and which was whose nobody can tell: whoever
+        // waits for the entry finds it set.
+        self.mem
+            .updating
+            .retain(|u| u.id != b.id && !(done && u.addr == update.addr));
         if done {
             self.counters.updates += 1;
-            self.mark_users(w.axi.addr, size.into());
+            let copies = update.copies();
+            self.mark_users(copies.start, copies.end - copies.start);
             self.ask_again(mem);
         }
     }

@@ -778,7 +778,7 @@ impl Scoreboard {
             && w.axi.atop != 0
         {
             let size = match w.of {
-                WriteFor::Update { size, .. } => size,
+                WriteFor::Update { update, .. } => update.size,
                 _ => 8,
             };
             let data = data >> (8 * (addr & 7));

@@ -10,6 +10,7 @@ mod versions;
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Range;
 
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::{
@@ -141,7 +142,30 @@ pub struct Update {
     pub change: (u64, u64),
     /// User bits on `m_mem`: {MCID, RCID}.
     pub user: u32,
+    /// The entry is big-endian.
+    pub big: bool,
 }
+
+impl Update {
+    /// The bytes for which the update speaks. Svnapot: the 16 entries of a region are equal, and
+    /// may be kept as one; that one has A and D of whichever of them was updated.
+    #[must_use]
+    pub fn copies(&self) -> Range<u64> {
+        let entry = match self.big {
+            true => self.change.1.swap_bytes(),
+            false => self.change.1,
+        };
+        if self.size == 8 && entry >> 63 == 1 {
+            let first = self.addr & !(NAPOT_COPIES * 8 - 1);
+            first..first + NAPOT_COPIES * 8
+        } else {
+            self.addr..self.addr + u64::from(self.size)
+        }
+    }
+}
+
+/// Entries of the one NAPOT size that Svnapot has.
+const NAPOT_COPIES: u64 = 16;
 
 /// A table entry that a request's walk reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,6 +380,7 @@ impl Observer for Collect<'_> {
                     size: if self.is_half(label) { 4 } else { 8 },
                     change: *change,
                     user: self.user_of(label),
+                    big: self.source.get().big,
                 };
                 self.out.add_update(update);
             }
@@ -398,11 +423,13 @@ impl Oracle {
         }
     }
 
-    /// The block has set A or D bits of an entry: it counts as if they had been set before.
-    /// What it grants is the same; and for 2^n histories of n updates there is no need.
-    pub(crate) fn updated(&mut self, addr: u64, change: (u64, u64), mem: &SparseMemory) {
-        self.words.amend(addr >> 3, mem);
-        self.held.amend(addr, change);
+    /// The block has set A or D bits of an entry, at clock `now`. For walks that set them
+    /// themselves it counts as if they had been set before: what those grant is the same, and
+    /// there is no need for 2^n histories of n updates.
+    pub(crate) fn updated(&mut self, now: u64, update: &Update, mem: &SparseMemory) {
+        self.words
+            .update(update.addr >> 3, mem, now.saturating_sub(1));
+        self.held.update(&update.copies(), update.change);
     }
 
     /// "Reset behavior": caches have no valid entries.

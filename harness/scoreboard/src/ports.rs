@@ -5,9 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use iommu_bus::event::{AxiAddr, Burst, WBeat};
 
-use crate::atomics::Owner;
+use crate::atomics::Updating;
 use crate::dev::{ById, Ref};
-use crate::oracle::Wanted;
+use crate::oracle::{Update, Wanted};
 
 /// First and last byte that a burst touches, strobes aside.
 pub(crate) fn extent(a: &AxiAddr) -> (u64, u64) {
@@ -83,10 +83,9 @@ pub(crate) enum WriteFor {
     Page { first: u64, slots: u32, epoch: u32 },
     /// Interrupt message.
     Message { vector: u8, addr: u64 },
-    /// A/D update: size and values of the entry; found in a walk when it was sent.
+    /// A/D update of an entry; found in a walk when it was sent.
     Update {
-        size: u8,
-        change: (u64, u64),
+        update: Update,
         explained: bool,
         exclusive: bool,
     },
@@ -141,7 +140,7 @@ pub(crate) struct MemPort {
     /// Buffers to use again.
     pub(crate) spare: Vec<Vec<WBeat>>,
     /// A/D updates that are not answered, by id: whose walk makes them.
-    pub(crate) updating: Vec<(u8, Owner)>,
+    pub(crate) updating: Vec<Updating>,
     /// Bursts in flight.
     pub(crate) open: u32,
     /// Doublewords (address / 8) that memory returned since reset.

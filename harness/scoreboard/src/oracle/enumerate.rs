@@ -5,12 +5,14 @@ use std::cell::Cell;
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::invalidate::{Entry, describe};
-use iommu_golden::{Capabilities, DeviceContext, Iommu, Label, MemError, Memory, Request, Spa};
+use iommu_golden::{
+    Capabilities, DeviceContext, Iommu, Label, MemError, Memory, Request, RequestKind, Spa,
+};
 
 use super::commands::Log;
 use super::held::{ENTRY_WORDS, EntryWords, Held, Key, MayHold, Use, resolved};
 use super::raw::Raw;
-use super::versions::Words;
+use super::versions::{Past, Words};
 
 /// Walks of one request at most; more is an error of the harness.
 pub(crate) const BOUND: u32 = 50_000;
@@ -151,6 +153,7 @@ pub(crate) struct View<'a> {
     sbe: bool,
     sxl: bool,
     sade: bool,
+    gade: bool,
     nested: bool,
     blind: Blind,
     /// The last first-stage entry was a pointer: second-stage walks are implicit.
@@ -213,6 +216,7 @@ impl<'a> View<'a> {
             sbe: false,
             sxl: false,
             sade: false,
+            gade: false,
             nested: false,
             blind: Blind::No,
             in_first: false,
@@ -246,6 +250,19 @@ impl<'a> View<'a> {
         match label {
             Label::FirstStage { .. } => self.sxl,
             Label::SecondStage { .. } => self.gxl,
+            _ => false,
+        }
+    }
+
+    /// Whether the walk, where it finds A or D clear in such an entry, sets it and goes on as if
+    /// it had been set: what the entry was before another walk set it makes no difference then.
+    fn updates(&self, label: &Label) -> bool {
+        // A completion of ATS tells W by D; and the update of a nested table needs the second
+        // stage's leave.
+        let asked = self.query.request.kind != RequestKind::AtsTranslation;
+        match label {
+            Label::FirstStage { gscid, .. } => self.sade && gscid.is_none() && asked,
+            Label::SecondStage { .. } => self.gade && asked,
             _ => false,
         }
     }
@@ -399,6 +416,7 @@ impl<'a> View<'a> {
                 self.sbe = dc.sbe();
                 self.sxl = dc.sxl();
                 self.sade = dc.sade();
+                self.gade = dc.gade();
                 self.nested = dc.iohgatp_mode() != 0;
             }
             Label::FirstStage { .. } => {
@@ -447,11 +465,20 @@ impl<'a> View<'a> {
             return Some(now);
         }
         let from = self.query.accepted;
+        let updates = self.updates(label);
         // Each word on its own: an entry need not be read at once.
         let mut all: Vec<(EntryWords, [Option<MemError>; ENTRY_WORDS], u64)> = Vec::new();
         for n in 0..count {
             let at = addr + 8 * n as u64;
-            for (content, until) in self.words.past(at >> 3, from) {
+            for Past {
+                content,
+                until,
+                updated,
+            } in self.words.past(at >> 3, from)
+            {
+                if updated && updates {
+                    continue;
+                }
                 if all.is_empty() {
                     all.push((words, errors, u64::MAX));
                 }
@@ -514,11 +541,12 @@ impl<'a> View<'a> {
         first: &mut Option<Choice>,
         more: &mut Vec<Choice>,
     ) {
-        let (query, log, held) = (self.query, self.log, &mut *self.held);
         let nested = matches!(label, Label::FirstStage { gscid: Some(_), .. });
         let (no_update, sbe) = (blind && self.sade && nested, self.sbe);
+        let updates = self.updates(label);
+        let (query, log, held) = (self.query, self.log, &mut *self.held);
         let mut try_one = |h: &mut Held| {
-            if h.count != count {
+            if h.count != count || (h.updated && updates) {
                 return;
             }
             let same = |c: &Choice| c.error.is_none() && c.words == h.words;
@@ -803,6 +831,7 @@ impl Memory for View<'_> {
         let at = leaf.map_or(addr.0, |l| l.1);
         self.source.set(Source {
             addr: leaf.map(|l| l.1),
+            big: self.big(label),
             ..self.source.get()
         });
         match self.mem.fault_for(at, size.into(), FaultAccess::Any) {
@@ -814,8 +843,8 @@ impl Memory for View<'_> {
         let mut other = now.ok().filter(|v| *v != expected);
         let mut found = now == Ok(expected);
         let from = self.query.accepted;
-        for (content, _) in self.words.past(at >> 3, from) {
-            match content.get(at, size) {
+        for p in self.words.past(at >> 3, from) {
+            match p.content.get(at, size) {
                 Ok(v) if v == expected => found = true,
                 Ok(v) => other = other.or(Some(v)),
                 Err(_) => {}

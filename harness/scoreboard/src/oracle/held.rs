@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
+use std::ops::Range;
 
 use iommu_golden::invalidate::{Entry, describe};
 use iommu_golden::{Capabilities, Holder, Label};
@@ -185,6 +186,8 @@ pub(crate) struct Held {
     pub(crate) addr: u64,
     /// Clock at which memory sampled it last.
     pub(crate) sampled: u64,
+    /// The block has set A or D bits in it since.
+    pub(crate) updated: bool,
     /// The first completed invalidation that reaches it, and how far the log was searched.
     killer: Option<usize>,
     searched: usize,
@@ -251,14 +254,27 @@ impl MayHold {
         self.parts.clear();
     }
 
-    /// The entry at an address has changed, and what it held before does not matter.
-    pub(crate) fn amend(&mut self, addr: u64, change: (u64, u64)) {
-        // Svnapot: one kept entry stands for its 16 copies, whichever of them was read last.
-        let napot = (change.1 | change.1.swap_bytes()) >> 63 == 1;
-        let place = |at: u64| if napot { at & !127 } else { at };
-        for held in self.sets.values_mut().flatten() {
-            if place(held.addr) == place(addr) && held.count == 1 && held.words[0] == change.0 {
+    /// The block has set A or D bits of an entry, which counts for all that stands in `copies`.
+    pub(crate) fn update(&mut self, copies: &Range<u64>, change: (u64, u64)) {
+        for set in self.sets.values_mut() {
+            for n in 0..set.len() {
+                let held = &mut set[n];
+                if held.updated
+                    || held.count != 1
+                    || held.words[0] != change.0
+                    || !copies.contains(&held.addr)
+                {
+                    continue;
+                }
                 held.words[0] = change.1;
+                let mut before = held.clone();
+                before.words[0] = change.0;
+                before.updated = true;
+                let same = |h: &&mut Held| h.words == before.words && h.what == before.what;
+                match set.iter_mut().find(same) {
+                    Some(h) => *h = before,
+                    None => set.push(before),
+                }
             }
         }
     }
@@ -299,6 +315,7 @@ impl MayHold {
                 what: entry,
                 addr,
                 sampled,
+                updated: false,
                 killer: None,
                 searched: 0,
             };
@@ -308,8 +325,8 @@ impl MayHold {
             {
                 Some(h) if h.sampled > sampled => {}
                 Some(h) => {
-                    // One that was gone is there again.
-                    several |= h.killer(log).is_some();
+                    // One that was gone, or was updated, is there again.
+                    several |= h.updated || h.killer(log).is_some();
                     *h = new;
                 }
                 None => {

@@ -65,6 +65,16 @@ pub(crate) struct Edit {
     pub(crate) after: u64,
 }
 
+/// What a word held before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    pub(crate) content: Content,
+    /// Memory held it until this clock.
+    pub(crate) until: u64,
+    /// The block itself has set A or D bits in it.
+    pub(crate) updated: bool,
+}
+
 #[derive(Debug)]
 struct Word {
     content: Content,
@@ -78,8 +88,8 @@ pub(crate) struct Words {
     words: HashMap<u64, Word, Hashed>,
     /// 4 KiB pages that hold one.
     pages: HashSet<u64, Hashed>,
-    /// What a word held before, and until when; the latest last.
-    old: HashMap<u64, Vec<(Content, u64)>, Hashed>,
+    /// What a word held before; the latest last.
+    old: HashMap<u64, Vec<Past>, Hashed>,
     order: VecDeque<(u64, u64)>,
     /// Stores whose effect has not been looked at: first and last byte, and the last clock
     /// before them.
@@ -126,14 +136,23 @@ impl Words {
             before: before.value,
             after: content.value,
         });
-        self.old.entry(word).or_default().push((before, until));
+        self.remember(word, before, until, false);
+    }
+
+    fn remember(&mut self, word: u64, content: Content, until: u64, updated: bool) {
+        self.old.entry(word).or_default().push(Past {
+            content,
+            until,
+            updated,
+        });
         self.order.push_back((until, word));
     }
 
-    /// A word has changed, and what it held before does not matter.
-    pub(crate) fn amend(&mut self, word: u64, mem: &SparseMemory) {
+    /// The block has set A or D bits of a word, after this clock.
+    pub(crate) fn update(&mut self, word: u64, mem: &SparseMemory, until: u64) {
         if let Some(w) = self.words.get_mut(&word) {
-            w.content = Content::of(mem, word);
+            let before = std::mem::replace(&mut w.content, Content::of(mem, word));
+            self.remember(word, before, until, true);
         }
     }
 
@@ -180,14 +199,14 @@ impl Words {
     }
 
     /// What a word held before, where some of it was at or after clock `from`.
-    pub(crate) fn past(&self, word: u64, from: u64) -> impl Iterator<Item = (Content, u64)> {
+    pub(crate) fn past(&self, word: u64, from: u64) -> impl Iterator<Item = Past> {
         let old = if self.order.is_empty() {
             None
         } else {
             self.old.get(&word)
         };
         let old = old.map_or(&[][..], Vec::as_slice).iter().copied();
-        old.filter(move |(_, until)| *until >= from)
+        old.filter(move |p| p.until >= from)
     }
 
     /// The last time that a watched word changed.
@@ -203,7 +222,7 @@ impl Words {
             }
             self.order.pop_front();
             if let Some(list) = self.old.get_mut(&word) {
-                list.retain(|(_, u)| *u >= oldest);
+                list.retain(|p| p.until >= oldest);
                 if list.is_empty() {
                     self.old.remove(&word);
                 }
@@ -230,7 +249,8 @@ mod tests {
             words.catch_up(&mem);
         }
         let seen = |words: &Words, from| -> Vec<u64> {
-            words.past(0x20, from).map(|(c, _)| c.value >> 32).collect()
+            let old = words.past(0x20, from);
+            old.map(|p| p.content.value >> 32).collect()
         };
         assert_eq!(seen(&words, 10), [1, 3]);
         assert_eq!(seen(&words, 11), [3]);
