@@ -57,6 +57,8 @@ pub(crate) struct Req {
     pub(crate) resp: Option<Resp>,
     /// `m_dev` has returned everything.
     pub(crate) ended_out: bool,
+    /// A later one of its id was forwarded: it will not be.
+    pub(crate) passed: bool,
     /// Answered on `s_dev`.
     pub(crate) answered: bool,
     /// A fault record for it may still come: the place must be kept.
@@ -112,6 +114,7 @@ impl Req {
             delivered: 0,
             resp: None,
             ended_out: false,
+            passed: false,
             answered: false,
             awaits_record: false,
             recorded: false,

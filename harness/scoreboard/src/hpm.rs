@@ -1,6 +1,8 @@
 //! The performance monitor: exact where the specification defines what is counted, bounded where
 //! caches decide (walks, TLB misses).
 
+use std::collections::VecDeque;
+
 use iommu_golden::hpm::{EventIds, HpmEvent, matches};
 use iommu_golden::{Capabilities, Registers, Request, RequestKind, offset};
 
@@ -16,6 +18,32 @@ struct Counter {
     since: u64,
     /// It has wrapped since its OF bit was written: surely, possibly.
     wrapped: (bool, bool),
+    /// Clock since when it may have.
+    maybe_at: u64,
+}
+
+impl Counter {
+    /// Notes whether it has wrapped. What that means for `pmip`, if anything: true if it must be
+    /// set now, false if it may. `cleared` is the clock of its last clearing: a wrap that may
+    /// have come before says nothing of what `pmip` is after it.
+    fn wraps(&mut self, limit: u128, now: u64, cleared: u64) -> Option<bool> {
+        let old = self.wrapped;
+        self.wrapped.0 |= self.lo >= limit;
+        self.wrapped.1 |= self.hi >= limit;
+        if self.wrapped.1 && !old.1 {
+            self.maybe_at = now;
+        }
+        if self.wrapped.0 && !old.0 {
+            Some(self.maybe_at > cleared || cleared == 0)
+        } else {
+            (self.wrapped.1 && !old.1).then_some(false)
+        }
+    }
+
+    /// Whether it had surely wrapped when it had counted `fewer` less than now.
+    fn wrapped_before(&self, fewer: u128, limit: u128) -> bool {
+        self.wrapped.0 && (self.lo < limit || self.lo.saturating_sub(fewer) >= limit)
+    }
 }
 
 /// What is known about the counters.
@@ -26,6 +54,10 @@ pub(crate) struct Hpm {
     /// Clock up to which `cycles` was advanced, and whether it counts: surely, possibly.
     at: u64,
     running: (bool, bool),
+    /// Last clock that it surely counted.
+    ran: u64,
+    /// Events that were surely counted while a register read was in flight: clock and counter.
+    counted: VecDeque<(u64, usize)>,
 }
 
 /// Events that a request may make, and how many of each at most. A walk may be made twice where
@@ -108,6 +140,11 @@ impl Scoreboard {
                 && matches(regs.iohpmevt[n], kind_of(r), &ids(r));
             if sure && c.lo < c.hi {
                 c.lo += 1;
+                if self.regs.reads.is_empty() {
+                    self.hpm.counted.clear();
+                } else {
+                    self.hpm.counted.push_back((self.now, n));
+                }
                 self.hpm_wraps(n);
             }
         }
@@ -116,17 +153,12 @@ impl Scoreboard {
     /// Overflow: OF, and an interrupt if OF was 0.
     fn hpm_wraps(&mut self, n: usize) {
         let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
-        let c = &mut self.hpm.counters[n];
-        let new = (c.lo >= limit, c.hi >= limit);
-        let old = c.wrapped;
-        let now = (new.0 || old.0, new.1 || old.1);
-        c.wrapped = now;
-        if self.iommu.registers().iohpmevt[n] >> 63 == 0 {
-            if now.0 && !old.0 {
-                self.cause(PMIP, true);
-            } else if now.1 && !old.1 {
-                self.cause(PMIP, false);
-            }
+        let cleared = self.irq.cleared[PMIP];
+        let cause = self.hpm.counters[n].wraps(limit, self.now, cleared);
+        if let Some(sure) = cause
+            && self.iommu.registers().iohpmevt[n] >> 63 == 0
+        {
+            self.cause(PMIP, sure);
         }
     }
 
@@ -138,21 +170,26 @@ impl Scoreboard {
         let c = &mut self.hpm.cycles;
         if self.hpm.running.0 {
             c.lo += passed;
+            self.hpm.ran = self.hpm.at;
         }
         if self.hpm.running.1 {
             c.hi += passed;
         }
-        let old = c.wrapped;
-        c.wrapped.0 |= c.lo >= limit;
-        c.wrapped.1 |= c.hi >= limit;
-        let now = c.wrapped;
-        if self.iommu.registers().iohpmcycles >> 63 == 0 {
-            if now.0 && !old.0 {
-                self.cause(PMIP, true);
-            } else if now.1 && !old.1 {
-                self.cause(PMIP, false);
-            }
+        let cause = c.wraps(limit, self.hpm.at, self.irq.cleared[PMIP]);
+        if let Some(sure) = cause
+            && self.iommu.registers().iohpmcycles >> 63 == 0
+        {
+            self.cause(PMIP, sure);
         }
+    }
+
+    /// How many events (or clocks) have surely been counted after clock `asked`: a read that was
+    /// accepted then need not show them.
+    fn counted_since(&self, counter: usize, asked: u64) -> u128 {
+        let events = self.hpm.counted.iter();
+        events
+            .filter(|(at, n)| *at >= asked && *n == counter)
+            .count() as u128
     }
 
     /// Time passes.
@@ -198,13 +235,13 @@ impl Scoreboard {
                 let value = u128::from(regs.iohpmctr[n]);
                 let flight = in_flight(regs.iohpmevt[n]);
                 let c = &mut self.hpm.counters[n];
-                let wrapped = c.wrapped;
                 *c = Counter {
                     lo: value,
                     hi: value + flight,
                     since: u64::MAX,
-                    wrapped,
+                    ..*c
                 };
+                self.hpm_wraps(n);
             }
         } else if (offset::IOHPMEVT1..offset::TR_REQ_IOVA).contains(&at) {
             let n = usize::from((at - offset::IOHPMEVT1) / 8);
@@ -216,7 +253,8 @@ impl Scoreboard {
                 // What wrapped before is in the bit that was written over.
                 let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
                 let (lo, hi) = (c.lo % limit, c.hi - c.lo + c.lo % limit);
-                (c.lo, c.hi, c.wrapped) = (lo, hi, (false, hi >= limit));
+                (c.lo, c.hi, c.wrapped) = (lo, hi, (false, false));
+                self.hpm_wraps(n);
             }
         }
     }
@@ -266,25 +304,24 @@ impl Scoreboard {
         let (count_bits, cycle_bits) = (choices.hpm_counter_bits, choices.hpm_cycle_bits);
         let mut want = None;
         if addr == offset::IOCOUNTOVF {
-            self.hpm_cycles(asked);
-            let (lo, hi) = self.overflow_bits();
+            self.hpm_cycles(self.now);
+            let (lo, hi) = self.overflow_bits(asked);
             let value = data as u32;
             // The upper half of this doubleword is iocountinh.
             if value & !hi != 0 || lo & !value != 0 {
                 want = Some(format!("{lo:#010x}, with any of {:#010x}", hi & !lo));
             }
         } else if cycles.contains(&addr) {
-            let lo = {
-                self.hpm_cycles(asked);
-                self.hpm.cycles.lo
-            };
             self.hpm_cycles(self.now);
             let c = self.hpm.cycles;
+            let fewer = self.cycles_since(asked);
+            let lo = c.lo.saturating_sub(fewer);
             if !within(lo, c.hi, cycle_bits, data & !(1 << 63), upper) {
                 want = Some(format!("{lo:#x} to {:#x}", c.hi));
             }
             let of = self.iommu.registers().iohpmcycles >> 63 == 1;
-            let (sure, maybe) = (of || c.wrapped.0, of || c.wrapped.1);
+            let limit = 1u128 << cycle_bits.min(63);
+            let (sure, maybe) = (of || c.wrapped_before(fewer, limit), of || c.wrapped.1);
             let seen = data >> 63 == 1;
             if (sure && !seen) || (seen && !maybe) {
                 want = Some(format!("OF {}", u8::from(sure)));
@@ -295,14 +332,15 @@ impl Scoreboard {
                 want = (data != 0).then(|| "0: there is no such counter".into());
             } else {
                 let c = self.hpm.counters[n];
-                if within(c.lo, c.hi, count_bits, data, upper) {
+                let lo = c.lo.saturating_sub(self.counted_since(n, asked));
+                if within(lo, c.hi, count_bits, data, upper) {
                     if !upper {
                         let limit = 1u128 << count_bits.min(64);
-                        let ahead = (u128::from(data) + limit - c.lo % limit) % limit;
-                        self.hpm.counters[n].lo = c.lo + ahead;
+                        let ahead = (u128::from(data) + limit - lo % limit) % limit;
+                        self.hpm.counters[n].lo = c.lo.max(lo + ahead);
                     }
                 } else {
-                    want = Some(format!("{:#x} to {:#x}", c.lo, c.hi));
+                    want = Some(format!("{lo:#x} to {:#x}", c.hi));
                 }
             }
         } else {
@@ -316,8 +354,10 @@ impl Scoreboard {
             let c = self.hpm.counters.get(n).copied().unwrap_or_default();
             let of = written >> 63 == 1;
             let seen = data >> 63 == 1;
+            let limit = 1u128 << count_bits.min(64);
+            let sure = c.wrapped_before(self.counted_since(n, asked), limit);
             let fine = (data ^ written) & lanes & !(1 << 63) == 0
-                && (seen || !(of || c.wrapped.0))
+                && (seen || !(of || sure))
                 && (!seen || of || c.wrapped.1);
             if !fine {
                 want = Some(format!("{written:#018x}, OF aside"));
@@ -339,17 +379,29 @@ impl Scoreboard {
         true
     }
 
-    /// `iocountovf`: surely, possibly.
-    fn overflow_bits(&self) -> (u32, u32) {
+    /// Clocks that `iohpmcycles` has surely counted after clock `asked`.
+    fn cycles_since(&self, asked: u64) -> u128 {
+        self.hpm.ran.saturating_sub(asked).into()
+    }
+
+    /// `iocountovf`: surely when a read was accepted at `asked`, possibly.
+    fn overflow_bits(&self, asked: u64) -> (u32, u32) {
         let regs = self.iommu.registers();
         let bit = |of: bool, n: usize| u32::from(of) << n;
         let c = &self.hpm.cycles;
         let of = regs.iohpmcycles >> 63 == 1;
-        let (mut lo, mut hi) = (bit(of || c.wrapped.0, 0), bit(of || c.wrapped.1, 0));
+        let choices = &self.cfg.golden.choices;
+        let (cycle_limit, limit) = (
+            1u128 << choices.hpm_cycle_bits.min(63),
+            1u128 << choices.hpm_counter_bits.min(64),
+        );
+        let sure = c.wrapped_before(self.cycles_since(asked), cycle_limit);
+        let (mut lo, mut hi) = (bit(of || sure, 0), bit(of || c.wrapped.1, 0));
         for n in 0..self.hpm_counters() {
             let c = &self.hpm.counters[n];
             let of = regs.iohpmevt[n] >> 63 == 1;
-            lo |= bit(of || c.wrapped.0, n + 1);
+            let sure = c.wrapped_before(self.counted_since(n, asked), limit);
+            lo |= bit(of || sure, n + 1);
             hi |= bit(of || c.wrapped.1, n + 1);
         }
         (lo, hi)

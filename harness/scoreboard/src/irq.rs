@@ -37,6 +37,8 @@ pub(crate) struct Irq {
     pub(crate) due: [Option<u64>; SOURCES],
     /// The bit was surely 1 when its clearing began.
     was_one: [bool; SOURCES],
+    /// Clock when the last clearing of the bit ended.
+    pub(crate) cleared: [u64; SOURCES],
     /// Wires as they are.
     pub(crate) wires: u16,
     /// Clock of the last thing that can move a wire.
@@ -101,6 +103,7 @@ impl Irq {
     pub(crate) fn end_clear(&mut self, n: usize, messages: bool, now: u64, settle: u64) {
         self.pend[n].end_clear(settle);
         self.moved = now;
+        self.cleared[n] = now;
         let (hi, lo) = self.level[n];
         if hi {
             self.event(n, lo, messages, now, settle);

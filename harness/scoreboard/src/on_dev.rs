@@ -306,7 +306,7 @@ impl Scoreboard {
         let mut found = None;
         for &r in queue.peek(axi.id) {
             let Some(q) = self.dev.get(r) else { continue };
-            if q.fate != Fate::Open {
+            if q.fate != Fate::Open || q.passed {
                 continue;
             }
             let fits = q.legal.verdicts.iter().any(
@@ -359,7 +359,8 @@ impl Scoreboard {
         if found.is_none() {
             self.explain_wrong_burst(r, channel, &axi);
         }
-        // Those before it in the id are refused, or their bursts would have come first.
+        // Those before it in the id are refused or in an interrupt file, or their bursts would
+        // have come first.
         let passed: Vec<Ref> = {
             let queue = if write {
                 &self.dev.writes
@@ -375,7 +376,10 @@ impl Scoreboard {
                 .collect()
         };
         for p in passed {
-            self.refuse(p);
+            match self.dev.get_mut(p) {
+                Some(q) if q.legal.may_be_mrif() => q.passed = true,
+                _ => self.refuse(p),
+            }
         }
         self.forward(r, write, &axi);
     }

@@ -964,6 +964,8 @@ impl Scoreboard {
                 of: f.of,
                 words: seen,
                 options: options.map(|o| architected(o.to_words())).collect(),
+                since: f.since,
+                lost: f.lost,
             };
             self.fq.taken.push_back(taken);
             self.take_fault(n);
@@ -982,6 +984,39 @@ impl Scoreboard {
             }
         }
         false
+    }
+
+    /// A fault that must have one of these records has none: one that was given to another fault
+    /// is its, if that other one can do without. Since when that one was owed a record, and why
+    /// it may have been lost.
+    pub(crate) fn claim(
+        &mut self,
+        of: Option<Ref>,
+        options: &[[u64; 4]],
+        tried: &mut Vec<usize>,
+    ) -> Option<(u64, u8)> {
+        for n in 0..self.fq.taken.len() {
+            let t = &self.fq.taken[n];
+            if tried.contains(&n) || !options.contains(&t.words) {
+                continue;
+            }
+            tried.push(n);
+            let (other, since, lost) = (t.of, t.since, t.lost);
+            let found = match lost {
+                0 => {
+                    let needs = t.options.clone();
+                    self.claim(other, &needs, tried)
+                }
+                _ => Some((since, lost)),
+            };
+            if found.is_some() {
+                let t = &mut self.fq.taken[n];
+                (t.of, t.lost) = (of, 0);
+                t.options = options.to_vec();
+                return found;
+            }
+        }
+        None
     }
 
     /// The request has been forwarded: a record that was taken to be its is another's, if there
@@ -1053,7 +1088,7 @@ fn data_text(w: &MemWrite) -> String {
 }
 
 /// A record without the bits that are for custom use.
-fn architected(mut words: [u64; 4]) -> [u64; 4] {
+pub(crate) fn architected(mut words: [u64; 4]) -> [u64; 4] {
     words[1] &= !0xffff_ffff;
     words
 }

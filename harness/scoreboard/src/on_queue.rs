@@ -5,6 +5,7 @@ use iommu_golden::FaultRecord;
 
 use crate::dev::Ref;
 use crate::irq::{CIP, FIP, NAMES, PIP, SOURCES, vector};
+use crate::on_mem::architected;
 use crate::queues::{Fault, Kind, Store};
 use crate::record_queue::lost;
 use crate::{Check, Scoreboard};
@@ -164,6 +165,10 @@ impl Scoreboard {
             }
         };
         let record = self.record_of(&f);
+        let options: Vec<[u64; 4]> = self
+            .options_of(&f)
+            .map(|o| architected(o.to_words()))
+            .collect();
         self.asker_recorded(f.asker);
         if let Some(r) = f.of {
             if let Some(q) = self.dev.get_mut(r) {
@@ -175,7 +180,14 @@ impl Scoreboard {
         if !f.certain || f.merged {
             return;
         }
-        if f.lost == 0 {
+        let (mut since, mut why) = (f.since, f.lost);
+        if why == 0
+            && let Some(other) = self.claim(f.of, &options, &mut Vec::new())
+        {
+            // Not this one was lost, but one that was alike.
+            (since, why) = other;
+        }
+        if why == 0 {
             self.fail(
                 Check::RecordMissing,
                 record,
@@ -185,7 +197,7 @@ impl Scoreboard {
             return;
         }
         self.counters.records_lost += 1;
-        if f.lost == lost::FULL && self.fq.ring.overflow_cleared <= f.since {
+        if why == lost::FULL && self.fq.ring.overflow_cleared <= since {
             // Nothing but a full queue can have lost it, and that leaves its mark.
             self.fq.ring.overflow.must(self.now, 0);
             self.fq.ring.overflow.tick(self.now);

@@ -42,6 +42,8 @@ impl Scoreboard {
 
     pub(crate) fn on_reg_write(&mut self, addr: u16, data: u64, strb: u8, mem: &SparseMemory) {
         self.in_reset = false;
+        // What counted until now comes before what the write clears.
+        self.hpm_time();
         self.counters.register_writes += 1;
         self.regs.written = true;
         for read in &mut self.regs.reads {
@@ -241,6 +243,7 @@ impl Scoreboard {
     }
 
     pub(crate) fn on_reg_write_done(&mut self, addr: u16, resp: Resp) {
+        self.hpm_time();
         let Some(w) = self.regs.writes.pop_front() else {
             self.fail(
                 Check::RegisterResponse,

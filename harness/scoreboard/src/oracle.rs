@@ -241,6 +241,14 @@ impl Legal {
             .any(|v| !matches!(v, Verdict::Grant { .. }))
     }
 
+    /// Whether a page in MRIF mode may take it.
+    #[must_use]
+    pub fn may_be_mrif(&self) -> bool {
+        self.verdicts
+            .iter()
+            .any(|v| matches!(v, Verdict::Mrif { .. }))
+    }
+
     /// Whether it may be forwarded.
     #[must_use]
     pub fn may_grant(&self) -> bool {

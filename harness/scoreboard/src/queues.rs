@@ -230,6 +230,9 @@ pub(crate) struct Taken {
     pub(crate) words: [u64; 4],
     /// Every record that this fault could have.
     pub(crate) options: Vec<[u64; 4]>,
+    /// Since when that could be written, and why it might have been lost: bits of [`lost`].
+    pub(crate) since: u64,
+    pub(crate) lost: u8,
 }
 
 /// The fault queue.

@@ -296,8 +296,8 @@ impl<'a> View<'a> {
         if !blind {
             first = self.memory_choices(addr, count, size, label, &mut more);
         }
-        if let Some((of, not)) = self.again.take()
-            && of == *label
+        // Its second stage comes first, where there is one.
+        if let Some((_, not)) = self.again.take_if(|(of, _)| *of == *label)
             && count == 1
         {
             // It has changed since: no old entry will do, and not the value that was expected.
@@ -544,12 +544,16 @@ impl<'a> View<'a> {
         let nested = matches!(label, Label::FirstStage { gscid: Some(_), .. });
         let (no_update, sbe) = (blind && self.sade && nested, self.sbe);
         let updates = self.updates(label);
+        let (big, half) = (self.big(label), self.half(label));
         let (query, log, held) = (self.query, self.log, &mut *self.held);
         let mut try_one = |h: &mut Held| {
             if h.count != count || (h.updated && updates) {
                 return;
             }
-            let same = |c: &Choice| c.error.is_none() && c.words == h.words;
+            // "may lead to the IOMMU interpreting a first-stage PTE as big-endian or
+            // little-endian": two contexts of one address space that differ in SBE.
+            let words = resolved(h.words, h.big != big, half);
+            let same = |c: &Choice| c.error.is_none() && c.words == words;
             if let Some(c) = first.as_mut().filter(|c| same(c)) {
                 c.known = true;
                 return;
@@ -566,14 +570,14 @@ impl<'a> View<'a> {
             }
             if no_update {
                 // Where it would set A or D only its second stage could tell.
-                let pte = resolved(h.words, sbe, false)[0];
+                let pte = resolved(words, sbe, false)[0];
                 let wanted = ACCESSED | if query.write { DIRTY } else { 0 };
                 if pte & 0xe != 0 && pte & wanted != wanted {
                     return;
                 }
             }
             more.push(Choice {
-                words: h.words,
+                words,
                 error: None,
                 from: From::Held(h.addr),
                 seen: h.sampled,
@@ -846,6 +850,8 @@ impl Memory for View<'_> {
         for p in self.words.past(at >> 3, from) {
             match p.content.get(at, size) {
                 Ok(v) if v == expected => found = true,
+                // It was so before the block's own update, so before what the walk has read.
+                Ok(_) if p.updated => {}
                 Ok(v) => other = other.or(Some(v)),
                 Err(_) => {}
             }

@@ -181,6 +181,8 @@ fn shift(address: u64, log2: u8) -> u64 {
 pub(crate) struct Held {
     pub(crate) words: EntryWords,
     pub(crate) count: usize,
+    /// Its structure is big-endian.
+    pub(crate) big: bool,
     pub(crate) what: Entry,
     /// Where it was read.
     pub(crate) addr: u64,
@@ -270,7 +272,9 @@ impl MayHold {
                 let mut before = held.clone();
                 before.words[0] = change.0;
                 before.updated = true;
-                let same = |h: &&mut Held| h.words == before.words && h.what == before.what;
+                let same = |h: &&mut Held| {
+                    h.words == before.words && h.big == before.big && h.what == before.what
+                };
                 match set.iter_mut().find(same) {
                     Some(h) => *h = before,
                     None => set.push(before),
@@ -312,6 +316,7 @@ impl MayHold {
             let new = Held {
                 words: kept,
                 count,
+                big,
                 what: entry,
                 addr,
                 sampled,
@@ -321,7 +326,7 @@ impl MayHold {
             };
             match set
                 .iter_mut()
-                .find(|h| h.words == kept && h.what == new.what)
+                .find(|h| h.words == kept && h.big == big && h.what == new.what)
             {
                 Some(h) if h.sampled > sampled => {}
                 Some(h) => {

@@ -50,6 +50,7 @@ impl Bench {
             .with(Capabilities::SV39)
             .with(Capabilities::SV39X4)
             .with(Capabilities::AMO_HWAD)
+            .with(Capabilities::END)
             .with(Capabilities::PD8)
             .with(Capabilities::PD17)
             .with(Capabilities::MSI_FLAT)
@@ -820,4 +821,74 @@ fn the_story_names_edit_command_and_fence() {
             .explain(&b.iommu, &b.mem, &query, b.now, never)
             .is_none()
     );
+}
+
+/// The A/D update of the host's leaf.
+fn update(from: u64, to: u64) -> Update {
+    Update {
+        addr: HOST[0] + 2 * PAGE,
+        size: 8,
+        change: (from, to),
+        user: 0,
+        big: false,
+    }
+}
+
+#[test]
+fn what_an_entry_was_before_its_update_counts_where_no_bit_is_set() {
+    let leaf = HOST[0] + 2 * PAGE;
+    let (clean, set) = (pte(HOST_DATA[0], 0x17), pte(HOST_DATA[0], 0x57));
+    let mut b = Bench::new();
+    // Devices 1 and 5 share the tables and PSCID 5; only device 1 has SADE.
+    b.store(DDT_LEAF + 64, 1 | 1 << 8);
+    b.store(DDT_LEAF + 64 * 5 + 16, 5 << 12);
+    b.store(DDT_LEAF + 64 * 5 + 24, 8 << 60 | HOST[0] >> 12);
+    b.store(leaf, clean);
+    b.walk(&read(1));
+    let before = b.now;
+    b.now += 10;
+    b.mem.write_u64(leaf, set);
+    b.oracle.updated(b.now, &update(clean, set), &b.mem);
+    b.now += 10;
+    // Accepted before: memory had A=0. Accepted later: the entry is kept.
+    assert_eq!(
+        outcomes(&b.ask_at(&read(5), before)),
+        (vec![HOST_DATA[0]], true)
+    );
+    assert_eq!(b.ask(&read(5)), (vec![HOST_DATA[0]], true));
+    // Who sets A itself needs no other outcome than before.
+    assert_eq!(b.ask_at(&read(1), before).verdicts.len(), 1);
+    assert_eq!(b.ask(&read(1)), (vec![HOST_DATA[0]], false));
+    // It goes with an invalidation, as every entry does.
+    b.command(vma(NONE), true, true);
+    assert_eq!(b.ask(&read(5)), (vec![HOST_DATA[0]], false));
+}
+
+#[test]
+fn a_kept_entry_may_be_read_in_the_byte_order_of_either_context() {
+    let mut b = Bench::new();
+    // Devices 1 and 5 share the tables and PSCID 5; device 5 has SBE.
+    b.store(DDT_LEAF + 64 * 5, 1 | 1 << 10);
+    b.store(DDT_LEAF + 64 * 5 + 16, 5 << 12);
+    b.store(DDT_LEAF + 64 * 5 + 24, 8 << 60 | HOST[0] >> 12);
+    assert_eq!(b.ask(&read(5)), (vec![], true));
+    b.walk(&read(1));
+    assert_eq!(b.ask(&read(5)), (vec![HOST_DATA[0]], true));
+    // Not with another PSCID.
+    b.store(DDT_LEAF + 64 * 5 + 16, 6 << 12);
+    assert_eq!(b.ask(&read(5)), (vec![], true));
+}
+
+#[test]
+fn an_update_that_fails_below_a_second_stage_is_tried_once_more() {
+    let mut b = Bench::new();
+    let leaf = GUEST[0] + (G_FIRST + 2) * PAGE;
+    let data = 0x1f0 * PAGE;
+    b.store(DDT_LEAF + 64 * 2, 1 | 1 << 8);
+    b.store(leaf, pte(data, 0x17));
+    b.walk(&read(2));
+    // The entry is kept as it was; memory holds another.
+    b.store(leaf, pte(data + PAGE, 0xd7));
+    let at = GUEST[0] + data;
+    assert_eq!(b.ask(&read(2)), (vec![at + PAGE], false));
 }

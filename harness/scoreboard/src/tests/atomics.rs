@@ -202,3 +202,72 @@ const FENCE: Iofence = Iofence {
     data: 0,
     addr: Spa(0),
 };
+
+/// Page 16, and its entry; the 16 entries up to page 31 may be one NAPOT region.
+const GROUP: u64 = 0x1_0000;
+const GROUP_PTE: u64 = 0x4080;
+const NAPOT: u64 = 1 << 63 | ((PA >> 12) | 8) << 10 | 0x17;
+
+#[test]
+fn an_update_of_a_napot_entry_speaks_for_its_16_copies() {
+    // The entry that the second request uses: another copy, no copy at all, or of the next
+    // region. Only the first may be kept with A set.
+    for (entry, second, fine) in [
+        (NAPOT, GROUP + 15 * 4096, true),
+        (NAPOT & !(1 << 63), GROUP + 15 * 4096, false),
+        (NAPOT, GROUP + 16 * 4096, false),
+    ] {
+        let mut rig = rig(false);
+        for n in 0..32 {
+            rig.mem.write_u64(GROUP_PTE + 8 * n, entry);
+        }
+        let base = |iova: u64| match entry >> 63 {
+            1 => PA + (iova & 0xf000),
+            _ => PA + 0x8000,
+        };
+        rig.ask_read(3, GROUP, 0);
+        rig.walk(GROUP);
+        // Accepted before the update: it may come to the entry while that is under way.
+        rig.ask_read(4, second, 0);
+        rig.fetch(0x4000 + (second >> 12) * 8, 1);
+        rig.compare(GROUP_PTE, entry, entry | A);
+        rig.updated();
+        rig.clock(&[Event::OutAr(burst(3, base(GROUP), 0))]);
+        rig.clock(&[Event::OutAr(burst(4, base(second), 0))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::UpdateLate);
+        }
+    }
+}
+
+#[test]
+fn of_two_alike_updates_under_way_the_first_serves_both() {
+    for done in [true, false] {
+        let mut rig = rig(false);
+        rig.ask_read(3, CLEAN, 0);
+        rig.ask_read(4, CLEAN, 0);
+        rig.walk(CLEAN);
+        // The second one's, which will fail.
+        let axi = AxiAddr {
+            atop: 0b11_0001,
+            burst: Burst::Wrap,
+            ..burst(41, CLEAN_PTE, 1)
+        };
+        rig.clock(&[Event::MemAw(axi), Event::MemW(w(BEFORE, 0xff, false))]);
+        rig.clock(&[Event::MemW(w(BEFORE | A, 0xff, true))]);
+        rig.compare(CLEAN_PTE, BEFORE, BEFORE | A);
+        if done {
+            rig.updated();
+        }
+        for id in [3, 4] {
+            rig.clock(&[Event::OutAr(burst(id, PA, 0))]);
+        }
+        if done {
+            rig.fine();
+        } else {
+            rig.only(Check::UpdateLate);
+        }
+    }
+}

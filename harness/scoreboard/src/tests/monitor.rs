@@ -168,3 +168,105 @@ fn debug_response_right_and_wrong() {
     rig.read8(offset::TR_REQ_CTL, 9);
     rig.only(Check::DebugResponse);
 }
+
+#[test]
+fn a_read_shows_what_was_counted_when_it_was_accepted_or_later() {
+    for (value, right) in [(0, true), (1, true), (2, false)] {
+        let mut rig = rig();
+        rig.write8(EVENT, 1);
+        rig.write8(VALUE, 0);
+        rig.clock(&[Event::RegReadAccepted { addr: VALUE }]);
+        rig.good_read(1, RW);
+        rig.clock(&[Event::RegReadDone {
+            addr: VALUE,
+            data: value,
+            resp: Resp::Okay,
+        }]);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::HpmCounter);
+        }
+        // The next one knows.
+        let mut rig = self::rig();
+        rig.write8(EVENT, 1);
+        rig.write8(VALUE, 0);
+        rig.good_read(1, RW);
+        rig.read8(VALUE, 0);
+        rig.only(Check::HpmCounter);
+    }
+}
+
+#[test]
+fn a_wrap_of_the_clocks_shows_from_its_clock_on() {
+    const LIMIT: u64 = 1 << 63;
+    // Clocks until the read is accepted, and what it shows ten clocks later: the wrap is after
+    // the acceptance, or long before.
+    for (idle, value, right) in [
+        (2, LIMIT - 1, true),
+        (2, LIMIT, true),
+        (12, LIMIT | 6, true),
+        (12, 6, false),
+    ] {
+        let mut rig = rig();
+        rig.write8(offset::IOHPMCYCLES, LIMIT - 8);
+        rig.idle(idle);
+        let addr = offset::IOHPMCYCLES;
+        rig.clock(&[Event::RegReadAccepted { addr }]);
+        rig.idle(9);
+        rig.clock(&[Event::RegReadDone {
+            addr,
+            data: value,
+            resp: Resp::Okay,
+        }]);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::HpmCounter);
+        }
+    }
+}
+
+/// With messages; the counters' interrupt has vector 1.
+fn with_messages() -> Rig {
+    let mut cfg = config();
+    cfg.golden.capabilities = cfg.golden.capabilities.with(Capabilities::HPM);
+    let mut rig = Rig::with(cfg, false);
+    rig.write8(offset::ICVEC, 0x110);
+    rig
+}
+
+#[test]
+fn a_wrap_that_may_be_older_than_the_clearing_owes_no_message() {
+    // A counter of walks: a request may count twice or not at all. The message may come at
+    // once, or after the clearing; a wrap of the clocks owes one.
+    for early in [true, false] {
+        let mut rig = with_messages();
+        rig.write8(EVENT, 7);
+        rig.write8(VALUE, u64::MAX);
+        rig.good_read(1, RW);
+        if early {
+            rig.store4(MSI + 8, 0x101);
+        }
+        rig.idle(SETTLE + 10);
+        rig.write(offset::IPSR, 4);
+        rig.idle(SETTLE + 10);
+        // That it had wrapped turns out only now.
+        rig.read8(VALUE, 0);
+        rig.idle(LONG);
+        rig.fine();
+    }
+    let mut rig = with_messages();
+    rig.write8(offset::IOHPMCYCLES, (1 << 63) - 10);
+    rig.idle(4 * LONG);
+    rig.only(Check::MessageMissing);
+    // The clearing comes after the wrap: its message may have been sent before or not, and none
+    // is owed for what came after.
+    let mut rig = with_messages();
+    rig.write8(offset::IOHPMCYCLES, (1 << 63) - 10);
+    rig.idle(SETTLE);
+    rig.store4(MSI + 8, 0x101);
+    rig.write(offset::IPSR, 4);
+    rig.idle(4 * LONG);
+    rig.fine();
+}

@@ -231,3 +231,23 @@ fn without_atomics_a_read_modify_write() {
     rig.set(FILE + 16, 8);
     rig.only(Check::AccessKind);
 }
+
+#[test]
+fn a_later_write_of_the_id_may_be_forwarded_before_the_answer() {
+    // D[31:11] is not 0: nothing is stored, and the answer is OKAY all the same.
+    for (resp, fine) in [(Resp::Okay, true), (Resp::SlvErr, false)] {
+        let mut rig = rig(true);
+        rig.msi(1 << 11);
+        rig.ask_write(3, PA, &[7]);
+        rig.clock(&[Event::OutAw(burst(3, PA, 0)), Event::OutW(w(7, 0xff, true))]);
+        rig.clock(&[Event::OutB(b(3, Resp::Okay))]);
+        rig.answer(resp);
+        rig.answer(Resp::Okay);
+        if fine {
+            rig.end();
+            rig.fine();
+        } else {
+            rig.only(Check::MrifResponse);
+        }
+    }
+}
