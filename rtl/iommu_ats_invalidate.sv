@@ -228,4 +228,8 @@ module iommu_ats_invalidate
   `IOMMU_ASSERT(RequestHasRoom, !take || fifo_ready)
   `IOMMU_ASSERT(OnlyTheBusyIsSent, (sent_q & ~busy_q) == '0)
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StAsk)
+  `IOMMU_ARC(StAsk, StWait)
+  `IOMMU_ARC(StWait, StIdle)
 endmodule

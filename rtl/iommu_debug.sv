@@ -140,4 +140,8 @@ module iommu_debug
   `IOMMU_ASSERT(DebugAnswerIsAwaited, !rsp_valid_i || state_q == StWait)
   `IOMMU_ASSERT(DebugRangeHoldsAPage, !rsp_valid_i || rsp_i.fault || rsp_i.size_log2 >= 6'd12)
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StAsk)
+  `IOMMU_ARC(StAsk, StWait)
+  `IOMMU_ARC(StWait, StIdle)
 endmodule

@@ -189,4 +189,8 @@ module iommu_fault_queue
   `IOMMU_ASSERT(NoRecordWhileError, !mem_wreq_valid_o || !cfg_i.error)
   `IOMMU_ASSERT(NoWriteWhileOff, state_q == StIdle || on_q)
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StWrite)
+  `IOMMU_ARC(StWrite, StWriteB)
+  `IOMMU_ARC(StWriteB, StIdle)
 endmodule

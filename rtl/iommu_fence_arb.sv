@@ -71,4 +71,8 @@ module iommu_fence_arb (
 
   `IOMMU_ASSERT(RequestHeld, state_q == StIdle || req_i[sel_q])
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StStart)
+  `IOMMU_ARC(StStart, StWait)
+  `IOMMU_ARC(StWait, StIdle)
 endmodule

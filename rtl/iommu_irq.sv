@@ -165,4 +165,10 @@ module iommu_irq
   `IOMMU_ASSERT(MaskedIsNotSent, !launch || ((mask_i >> msi_vec_o) & NumVec'(1)) == '0)
   `IOMMU_ASSERT(MessageAligned, !mem_wreq_valid_o || addr_q[1:0] == 2'b00)
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StWrite)
+  `IOMMU_ARC(StWrite, StWriteB)
+  `IOMMU_ARC(StWriteB, StFault)
+  `IOMMU_ARC(StWriteB, StIdle)
+  `IOMMU_ARC(StFault, StIdle)
 endmodule

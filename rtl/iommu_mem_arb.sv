@@ -367,4 +367,7 @@ module iommu_mem_arb
                 !m_mem_arvalid_o || 12'(ar_addr_q[11:3]) + 12'(ar_len_q) < 12'd512)
   `IOMMU_ASSERT(WriteHeld, wr_state_q == WrIdle || wreq_valid_i[sel_q])
 
+  `IOMMU_FSM(wr_state_e, wr_state_q)
+  `IOMMU_ARC(WrIdle, WrBusy)
+  `IOMMU_ARC(WrBusy, WrIdle)
 endmodule

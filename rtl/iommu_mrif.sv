@@ -220,4 +220,23 @@ module iommu_mrif
 
   logic unused;
   assign unused = &{1'b0, req_q, mem_rrsp_i.id, mem_rrsp_i.last};
+
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StUpdate)
+  `IOMMU_ARC(StIdle, StRead)
+  `IOMMU_ARC(StRead, StData)
+  `IOMMU_ARC(StData, StUpdate)
+  `IOMMU_ARC(StData, StDone)
+  `IOMMU_ARC(StData, StFault)
+  `IOMMU_ARC(StUpdate, StDone)
+  `IOMMU_ARC(StUpdate, StFault)
+  `IOMMU_ARC(StUpdate, StUpdateB)
+  `IOMMU_ARC(StUpdateB, StNotice)
+  `IOMMU_ARC(StUpdateB, StDone)
+  `IOMMU_ARC(StUpdateB, StFault)
+  `IOMMU_ARC(StNotice, StNoticeB)
+  `IOMMU_ARC(StNoticeB, StDone)
+  `IOMMU_ARC(StNoticeB, StFault)
+  `IOMMU_ARC(StFault, StDone)
+  `IOMMU_ARC(StDone, StIdle)
 endmodule

@@ -238,4 +238,15 @@ module iommu_page_queue
   `IOMMU_ASSERT(MessageHeld, state_q == StIdle || msg_valid)
   `IOMMU_ASSERT(NoResponseToAMarker, !(prgr_valid_o && marker))
 
+  `IOMMU_FSM(state_e, state_q)
+  `IOMMU_ARC(StIdle, StAsk)
+  `IOMMU_ARC(StAsk, StWait)
+  `IOMMU_ARC(StWait, StRespond)
+  `IOMMU_ARC(StWait, StQueue)
+  `IOMMU_ARC(StQueue, StRespond)
+  `IOMMU_ARC(StQueue, StWrite)
+  `IOMMU_ARC(StWrite, StWriteB)
+  `IOMMU_ARC(StWriteB, StRespond)
+  `IOMMU_ARC(StWriteB, StIdle)
+  `IOMMU_ARC(StRespond, StIdle)
 endmodule

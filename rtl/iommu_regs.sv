@@ -701,4 +701,9 @@ module iommu_regs
                 cq_on_i || !(cq_set_mf_i || cq_set_ill_i || cq_set_to_i || cq_set_fence_i))
   `IOMMU_ASSERT(TailInsideQueue, (cqt_q & ~queue_mask(cq_log2sz_1_q)) == '0)
 
+  `IOMMU_FSM(ddtp_state_e, ddtp_state_q)
+  `IOMMU_ARC(DdtpStable, DdtpHandOver)
+  `IOMMU_ARC(DdtpHandOver, DdtpDrain)
+  `IOMMU_ARC(DdtpHandOver, DdtpStable)
+  `IOMMU_ARC(DdtpDrain, DdtpStable)
 endmodule

@@ -509,4 +509,34 @@ module iommu_walker
 
   logic unused;
   assign unused = &{1'b0, issue_addr[2:0], find_req_i};
+
+  for (genvar i = 0; i < Slots; i++) begin : gen_fsm
+    `IOMMU_FSM(walk_state_e, state_q[i])
+    `IOMMU_ARC(WkIdle, WkLook)
+    `IOMMU_ARC(WkIdle, WkReq)
+    `IOMMU_ARC(WkIdle, WkWait)
+    `IOMMU_ARC(WkIdle, WkMsi)
+    `IOMMU_ARC(WkIdle, WkDone)
+    `IOMMU_ARC(WkLook, WkReq)
+    `IOMMU_ARC(WkLook, WkWait)
+    `IOMMU_ARC(WkLook, WkMsi)
+    `IOMMU_ARC(WkLook, WkAmo)
+    `IOMMU_ARC(WkLook, WkDone)
+    `IOMMU_ARC(WkReq, WkWait)
+    `IOMMU_ARC(WkWait, WkReq)
+    `IOMMU_ARC(WkWait, WkMsi)
+    `IOMMU_ARC(WkWait, WkAmo)
+    `IOMMU_ARC(WkWait, WkCtx)
+    `IOMMU_ARC(WkWait, WkDone)
+    `IOMMU_ARC(WkMsi, WkLook)
+    `IOMMU_ARC(WkAmo, WkAmoB)
+    `IOMMU_ARC(WkAmoB, WkLook)
+    `IOMMU_ARC(WkCtx, WkIdle)
+    `IOMMU_ARC(WkCtx, WkLook)
+    `IOMMU_ARC(WkCtx, WkReq)
+    `IOMMU_ARC(WkCtx, WkWait)
+    `IOMMU_ARC(WkCtx, WkMsi)
+    `IOMMU_ARC(WkCtx, WkDone)
+    `IOMMU_ARC(WkDone, WkIdle)
+  end
 endmodule

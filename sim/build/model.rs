@@ -75,9 +75,13 @@ impl Kind {
         match self {
             Kind::Fast => &[],
             Kind::Wave => &["--trace-fst", "--trace-structs", "--trace-params"],
-            // With `--coverage`, which counts conditions and `cover` statements too, 5.48 stops with an
-            // internal error.
-            Kind::Coverage => &["--coverage-line", "--coverage-toggle"],
+            // With `--coverage`, which counts conditions too, 5.48 stops with an internal error.
+            Kind::Coverage => &[
+                "--coverage-line",
+                "--coverage-toggle",
+                "--coverage-user",
+                "+define+IOMMU_COVERAGE",
+            ],
         }
     }
 

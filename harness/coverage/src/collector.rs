@@ -34,12 +34,15 @@ use crate::points::queue::{
 };
 use crate::points::race::{Change, Distance, RaceCoverage, Sync, Table};
 use crate::points::register::{Field, How, Odd, Reg, RegisterCoverage};
+use crate::points::rule;
 use crate::points::walk::{Switch, Tag, TagCoverage};
 use crate::trace::{self, Load, Translations};
 use crate::{Axis, axis};
 
 /// Requests remembered for what they have in common with the next.
 const RECENT: usize = 12;
+/// Translations remembered, so that a repeat need not be followed.
+const FOLLOWED: usize = 1 << 12;
 
 axis! {
     /// A queue's csr.
@@ -73,6 +76,46 @@ struct Word {
     value: u64,
     /// When software last stored to it since a walk read it.
     edited: Option<u64>,
+}
+
+/// A translation, without what does not change its walk: the offset in the page, the length.
+type Repeat = (u64, u64);
+
+/// Registers that a translation depends on.
+type Governing = (IommuMode, u64, bool, bool, u32);
+
+/// Translations that were followed since anything changed that they depend on.
+#[derive(Debug, Clone, Default)]
+struct Followed {
+    stamp: u64,
+    registers: Option<Governing>,
+    seen: HashMap<Repeat, trace::Seen, BuildHasherDefault<Mix>>,
+}
+
+impl Followed {
+    /// Forgets all if memory or registers are not as they were.
+    fn refresh(&mut self, stamp: u64, iommu: &Iommu) {
+        let r = iommu.registers();
+        let registers = Some((r.mode, r.ddtp_ppn, r.be, r.gxl, r.iommu_qosid));
+        if stamp != self.stamp || registers != self.registers || self.seen.len() >= FOLLOWED {
+            self.seen.clear();
+            self.stamp = stamp;
+            self.registers = registers;
+        }
+    }
+}
+
+fn repeat_of(r: &Request) -> Repeat {
+    let process = r.process_id.map_or(0, |p| u64::from(p) << 1 | 1);
+    let how = r.kind as u64
+        | (r.access as u64) << 2
+        | u64::from(r.privileged) << 4
+        | u64::from(r.execute_requested) << 5
+        | u64::from(r.cxl) << 6;
+    (
+        r.iova.0 >> 12,
+        u64::from(r.did()) | process << 24 | how << 48,
+    )
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +169,7 @@ pub struct Collector {
     now: u64,
     words: HashMap<u64, Word, BuildHasherDefault<Mix>>,
     loads: Vec<Load>,
+    followed: Followed,
     recent: VecDeque<Recent>,
     /// Clocks of the last invalidation fetched and the last fence done.
     invalidated: Option<u64>,
@@ -252,15 +296,17 @@ impl Collector {
 
     // ---- translations
 
-    /// A request was accepted, and is to be translated with these registers and this memory.
-    pub fn request(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request) {
-        let seen = trace::follow(&mut self.walks, &mut self.loads, iommu, mem, request);
+    /// A request was accepted, and is to be translated with these registers and this memory. `stamp`
+    /// is another one whenever a word that a walk has read may have changed: a translation that was
+    /// followed since then shows nothing new, and is not followed again.
+    pub fn request(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request, stamp: u64) {
         self.last_request = Some(self.now);
-        for n in 0..self.loads.len() {
-            let load = self.loads[n];
-            self.be.structure.hit((load.structure, load.big));
-            self.reads_word(load.addr, load.bytes, load.table, load.word);
-        }
+        self.followed.refresh(stamp, iommu);
+        let repeat = repeat_of(request);
+        let seen = match self.followed.seen.get(&repeat) {
+            Some(&seen) => seen,
+            None => self.follow(iommu, mem, request, repeat),
+        };
         let now = Recent {
             device: request.did(),
             process: request.process_id,
@@ -274,6 +320,35 @@ impl Collector {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
+    }
+
+    /// A request of the debug interface begins. Its translation is a rule of its own only where an
+    /// access would go to an interrupt file in memory.
+    pub fn debug(&mut self, iommu: &Iommu, mem: &SparseMemory, request: &Request) {
+        if trace::ends_in_mrif(iommu, mem, request) {
+            self.walks.rule.taken.hit((rule::id::DBG,));
+        }
+    }
+
+    /// Translates in the golden model, and counts what that shows.
+    fn follow(
+        &mut self,
+        iommu: &Iommu,
+        mem: &SparseMemory,
+        request: &Request,
+        repeat: Repeat,
+    ) -> trace::Seen {
+        let seen = trace::follow(&mut self.walks, &mut self.loads, iommu, mem, request);
+        let mut settled = !seen.once;
+        for n in 0..self.loads.len() {
+            let load = self.loads[n];
+            self.be.structure.hit((load.structure, load.big));
+            settled &= self.reads_word(load.addr, load.bytes, load.table, load.word);
+        }
+        if settled {
+            self.followed.seen.insert(repeat, seen);
+        }
+        seen
     }
 
     /// What this request has in common with those before it.
@@ -323,7 +398,9 @@ impl Collector {
         }
     }
 
-    fn reads_word(&mut self, addr: u64, bytes: u32, table: Table, value: u64) {
+    /// False if the next walk that reads it may show something else of the same edit.
+    fn reads_word(&mut self, addr: u64, bytes: u32, table: Table, value: u64) -> bool {
+        let mut settled = true;
         for w in (addr >> 3)..=((addr + u64::from(bytes.max(1)) - 1) >> 3) {
             // A context counts as one: its first word has V.
             let first = w == addr >> 3;
@@ -355,6 +432,7 @@ impl Collector {
                         if sync != Sync::Fenced {
                             // More of the same edit may be seen.
                             word.edited = Some(at);
+                            settled = false;
                         }
                     }
                     if first && word.value != value {
@@ -381,6 +459,7 @@ impl Collector {
                 }
             }
         }
+        settled
     }
 
     /// Software stores `bytes` bytes at `addr`.

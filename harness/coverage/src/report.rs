@@ -22,7 +22,9 @@ pub struct Summary {
     pub impossible: Vec<String>,
     /// Of the RTL, by kind: hit, and all; empty where it was not counted.
     pub rtl: Vec<(Kind, usize, usize)>,
-    /// Figures of each file: line, branch, toggle, expression.
+    /// States of the RTL's state machines: reached, and all.
+    pub states: (usize, usize),
+    /// Figures of each file, in the order of [`Kind::ALL`].
     pub files: BTreeMap<String, Vec<(usize, usize)>>,
     /// Exclusions of the RTL that are wrong.
     pub stale: Vec<String>,
@@ -34,8 +36,23 @@ impl Summary {
     pub fn complete(&self) -> bool {
         self.points.0 == self.points.1
             && self.crosses.0 * 100 >= self.crosses.1 * 95
+            && self
+                .rtl
+                .iter()
+                .all(|&(k, hit, of)| hit * 100 >= of * goal(k))
+            && self.states.0 == self.states.1
             && self.impossible.is_empty()
             && self.stale.is_empty()
+    }
+}
+
+/// Percentage of a kind that has to be hit, once what cannot be hit is excluded.
+const fn goal(kind: Kind) -> usize {
+    match kind {
+        Kind::Line => 98,
+        Kind::Branch => 95,
+        Kind::Toggle | Kind::Expression => 0,
+        Kind::Arc => 100,
     }
 }
 
@@ -71,6 +88,7 @@ pub fn summary(
             let (hit, of) = block.rtl.figures(None, kind, &excluded);
             s.rtl.push((kind, hit, of));
         }
+        s.states = block.rtl.states();
         s.files = files(block, &excluded);
         s.stale = excluded.stale;
     }
@@ -167,6 +185,15 @@ pub fn text(block: &Block, s: &Summary, holes: usize) -> String {
         let _ = write!(out, " {:>10}", percent((hit, of)));
     }
     out.push('\n');
+    let _ = write!(out, "{:<40}", "to be reached");
+    for kind in Kind::ALL {
+        let goal = match goal(kind) {
+            0 => String::new(),
+            n => n.to_string(),
+        };
+        let _ = write!(out, " {goal:>10}");
+    }
+    let _ = writeln!(out, "\nstates reached: {} of {}", s.states.0, s.states.1);
     for line in &s.stale {
         let _ = writeln!(out, "WRONG EXCLUSION: {line}");
     }

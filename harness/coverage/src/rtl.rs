@@ -1,9 +1,12 @@
-//! Line, branch, toggle and expression coverage of the RTL, from Verilator's `coverage.dat`.
+//! Line, branch, toggle and state-machine coverage of the RTL, from Verilator's `coverage.dat`.
 //!
 //! A line of the file is `C '<fields>' <count>`; a field is `\x01 key \x02 value`. Keys used here: `f`
 //! file, `l` line, `n` column, `page` kind and module, `o` object, `S` source lines of the block.
 //! Verilator 5.48 adds `t`, a short name of the kind, and splits a toggle by direction
 //! (`q[0]:0->1`); 5.006 has one count for both.
+//!
+//! Verilator does not know state machines: the RTL names them and their arcs by `IOMMU_FSM` and
+//! `IOMMU_ARC` (rtl/iommu_macros.svh), which are `cover` statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +23,28 @@ pub enum Kind {
     Toggle,
     /// A condition's terms.
     Expression,
+    /// An arc of a state machine.
+    Arc,
+}
+
+/// What the changes of a state register are counted as.
+const CHANGES: &str = "fsm_change";
+
+/// `arc_StIdle_to_StAsk` as `StIdle -> StAsk`.
+fn arc(label: &str) -> Option<String> {
+    let (from, to) = label.strip_prefix("arc_")?.split_once("_to_")?;
+    Some(format!("{from} -> {to}"))
 }
 
 impl Kind {
     /// All, in the order of reports.
-    pub const ALL: [Kind; 4] = [Kind::Line, Kind::Branch, Kind::Toggle, Kind::Expression];
+    pub const ALL: [Kind; 5] = [
+        Kind::Line,
+        Kind::Branch,
+        Kind::Toggle,
+        Kind::Expression,
+        Kind::Arc,
+    ];
 
     /// Short name.
     #[must_use]
@@ -34,6 +54,7 @@ impl Kind {
             Kind::Branch => "branch",
             Kind::Toggle => "toggle",
             Kind::Expression => "expression",
+            Kind::Arc => "arc",
         }
     }
 
@@ -170,7 +191,7 @@ impl RtlCoverage {
                             Some("v_branch") => Some(Kind::Branch),
                             Some("v_toggle") => Some(Kind::Toggle),
                             Some("v_expr") => Some(Kind::Expression),
-                            // Of a user's `cover` statements, and others to come.
+                            Some("v_user") => Some(Kind::Arc),
                             _ => None,
                         };
                     }
@@ -183,6 +204,16 @@ impl RtlCoverage {
             }
             if !keep(&point.file) {
                 continue;
+            }
+            if kind == Kind::Arc {
+                if let Some(arc) = arc(&point.object) {
+                    point.object = arc;
+                } else if point.object.replace("___05F", "_") == CHANGES {
+                    point.object = CHANGES.to_owned();
+                } else {
+                    // Another `cover` statement.
+                    continue;
+                }
             }
             // Verilator has case items among the lines.
             point.kind = if kind == Kind::Line && point.object == "case" {
@@ -257,7 +288,10 @@ impl RtlCoverage {
         exclusions: &[Exclusion],
         source: impl Fn(&str) -> Option<String>,
     ) -> Excluded<'a> {
-        let mut out = Excluded::default();
+        let mut out = Excluded {
+            stale: self.unnamed_arcs(),
+            ..Excluded::default()
+        };
         let texts: BTreeMap<&str, Vec<String>> = self
             .files()
             .into_iter()
@@ -270,7 +304,7 @@ impl RtlCoverage {
             let mut matched = 0;
             let mut hit = Vec::new();
             for (point, count) in &self.points {
-                if !e.covers(point, &texts) {
+                if !e.covers(point, &texts) || point.object == CHANGES {
                     continue;
                 }
                 matched += 1;
@@ -295,6 +329,39 @@ impl RtlCoverage {
         out
     }
 
+    /// States of all state machines: reached, and all.
+    #[must_use]
+    pub fn states(&self) -> (usize, usize) {
+        let mut states: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+        for (p, hits) in self.points() {
+            if let (Kind::Arc, Some((from, to))) = (p.kind, p.object.split_once(" -> ")) {
+                for state in [from, to] {
+                    *states.entry((&p.file, state)).or_default() |= hits > 0;
+                }
+            }
+        }
+        (states.values().filter(|r| **r).count(), states.len())
+    }
+
+    /// Files where a state register changed more often than the arcs named there were taken.
+    fn unnamed_arcs(&self) -> Vec<String> {
+        let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (p, hits) in self.points().filter(|(p, _)| p.kind == Kind::Arc) {
+            let (changes, named) = counts.entry(&p.file).or_default();
+            let sum = if p.object == CHANGES { changes } else { named };
+            *sum = sum.saturating_add(hits);
+        }
+        counts
+            .into_iter()
+            .filter(|(_, (changes, named))| changes != named)
+            .map(|(file, (changes, named))| {
+                format!(
+                    "{file}: {changes} changes of state, {named} of them by an arc that is named"
+                )
+            })
+            .collect()
+    }
+
     /// Points or lines hit, and those that count.
     #[must_use]
     pub fn figures(
@@ -317,6 +384,7 @@ impl RtlCoverage {
         }
         self.points()
             .filter(|(p, _)| p.kind == kind && keep(&p.file) && !excluded.points.contains_key(p))
+            .filter(|(p, _)| p.object != CHANGES)
             .fold((0, 0), |f, (_, n)| (f.0 + usize::from(n > 0), f.1 + 1))
     }
 }
@@ -330,7 +398,7 @@ pub struct Exclusion {
     /// Text in the line of the point; empty for any line.
     #[serde(default)]
     pub text: String,
-    /// `line`, `branch`, `toggle`, `expression`; empty for all.
+    /// `line`, `branch`, `toggle`, `expression`, `arc`; empty for all.
     #[serde(default)]
     pub kind: String,
     /// Arm, bit or term, `*` at its end for any; empty for all.
@@ -469,6 +537,40 @@ mod tests {
             assert!(bad.stale[0].contains(stale), "{bad:?}");
         }
         assert_eq!(all(Kind::Line).0, all(Kind::Line).1);
+    }
+
+    #[test]
+    fn state_machines_are_their_arcs() {
+        let dat = |arc_hits: u32| {
+            let point = |object: &str, hits: u32| {
+                format!(
+                    "C '\x01f\x02t.sv\x01l\x027\x01n\x021\x01page\x02v_user/t\x01o\x02{object}\x01S\x027' {hits}\n"
+                )
+            };
+            point("arc_StIdle_to_StAsk", arc_hits)
+                + &point("arc_StAsk_to_StIdle", 3)
+                + &point("arc_StAsk_to_StOdd", 0)
+                + &point("fsm_change", 7)
+                + &point("something_else", 0)
+        };
+        let c = read(&dat(4));
+        let source = |_: &str| None;
+        assert_eq!(c.states(), (2, 3));
+        let none = c.exclude(&[], source);
+        assert_eq!(c.figures(None, Kind::Arc, &none), (2, 3));
+        assert!(none.stale.is_empty(), "{none:?}");
+        let odd = Exclusion {
+            file: "t.sv".into(),
+            text: String::new(),
+            kind: "arc".into(),
+            object: "StAsk -> StOdd".into(),
+            why: "a test".into(),
+        };
+        let excluded = c.exclude(&[odd], source);
+        assert_eq!(c.figures(None, Kind::Arc, &excluded), (2, 2));
+        // A change that no arc accounts for: the list is not complete.
+        let c = read(&dat(3));
+        assert_eq!(c.exclude(&[], source).stale.len(), 1);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     pub gscid: Option<u16>,
     pub pscid: Option<u32>,
     pub cause: Option<Cause>,
+    /// A repeat may show something else: its length or its offset in the page count.
+    pub once: bool,
 }
 
 /// An entry that a walk read.
@@ -200,6 +202,15 @@ pub(crate) fn follow(
         tracer.on(e)
     });
     tracer.end(&outcome)
+}
+
+/// Whether a request ends at a page in MRIF mode.
+pub(crate) fn ends_in_mrif(iommu: &Iommu, mem: &SparseMemory, request: &Request) -> bool {
+    let nobody = &mut |_: &WalkEvent<'_>| {};
+    matches!(
+        iommu.translate(&mut View(mem), request, nobody),
+        Outcome::Mrif(_)
+    )
 }
 
 fn ddt_step(level: u8) -> Step {
@@ -525,6 +536,7 @@ impl Tracer<'_> {
             gscid,
             pscid,
             cause,
+            once: self.last == Some(Step::Msi),
         }
     }
 

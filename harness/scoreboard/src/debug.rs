@@ -35,6 +35,9 @@ impl Scoreboard {
         });
         self.hpm_begin(&request);
         self.ask_asker(serial, mem);
+        if let Some(c) = &mut self.coverage {
+            c.debug(&self.iommu, mem, &request);
+        }
     }
 
     /// A read of one of these registers. True if it is one.

@@ -236,9 +236,6 @@ impl Scoreboard {
         self.recent.push_back(at);
         if let Some(c) = &mut self.coverage {
             c.event(&at, &self.iommu);
-            if let Some(request) = c.take_ats_request() {
-                c.request(&self.iommu, mem, &request);
-            }
         }
         match at.event {
             Event::Reset => self.on_reset(),
@@ -288,7 +285,11 @@ impl Scoreboard {
             }
             Event::Wsi(wires) => self.on_wires(wires),
             Event::OutStored { id } => self.on_out_stored(id),
-            Event::AtsRequest(w) => self.on_ats_request(AtsRequest::unpack(&w), mem),
+            Event::AtsRequest(w) => {
+                self.on_ats_request(AtsRequest::unpack(&w), mem);
+                let request = self.coverage.as_mut().and_then(|c| c.take_ats_request());
+                self.cover_request(request, mem);
+            }
             Event::AtsCompletion(w) => {
                 self.ask_again_now(mem);
                 self.on_ats_completion(AtsRange::unpack(&w), mem);
@@ -300,6 +301,13 @@ impl Scoreboard {
             Event::AtsPageRequest(w) => self.on_page_request(AtsPageRequest::unpack(&w), mem),
             Event::AtsPrgResponse(w) => self.on_page_response(AtsPageResponse::unpack(w)),
             Event::AtsTimeout => self.on_ats_timeout(),
+        }
+    }
+
+    /// Counts what a translation shows, once the oracle has looked at what it reads.
+    fn cover_request(&mut self, request: Option<iommu_golden::Request>, mem: &SparseMemory) {
+        if let (Some(c), Some(request)) = (&mut self.coverage, request) {
+            c.request(&self.iommu, mem, &request, self.oracle.words.stamp);
         }
     }
 

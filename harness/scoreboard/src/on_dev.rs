@@ -44,10 +44,8 @@ impl Scoreboard {
                 }
             }
             None => {
-                if let (Some(c), Some(q)) = (&mut self.coverage, self.dev.get_mut(r)) {
-                    c.request(&self.iommu, mem, &q.request());
-                }
                 self.ask(r, mem);
+                self.cover_request(self.dev.get(r).map(|q| q.request()), mem);
             }
         }
         if barred.is_some() && axi.atop & 0x20 != 0 {

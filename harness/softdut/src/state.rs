@@ -7,7 +7,7 @@ use iommu_golden::ats::PageRequestStep;
 use iommu_golden::hpm::WalkCounts;
 use iommu_golden::invalidate::covers;
 use iommu_golden::{
-    Access, Capabilities, Command, Config, ConfigError, FaultRecord, Iommu, Label, MemError,
+    Access, Capabilities, Cause, Command, Config, ConfigError, FaultRecord, Iommu, Label, MemError,
     Outcome,
 };
 use iommu_sim::{PinsIn, PinsOut};
@@ -296,6 +296,14 @@ impl State {
                     self.report(record);
                 }
                 match (what, outcome) {
+                    (What::Debug, Outcome::Mrif(target)) => {
+                        // "Debug support": an MSI PTE in MRIF mode is cause 260.
+                        if !target.dtf {
+                            let cause = Cause::TypeDisallowed;
+                            self.report(FaultRecord::of_request(cause, &request, 0));
+                        }
+                        self.jobs.remove(n);
+                    }
                     (What::Debug, _) => self.jobs.remove(n),
                     (What::Ats { tag, length }, Outcome::Ats(c)) => {
                         self.ats.complete(tag, length, &request, &c);

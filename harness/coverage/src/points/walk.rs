@@ -272,13 +272,17 @@ impl Size {
     }
 }
 
-static SV32_IN_SV32X4: Impossible = Impossible {
-    name: "one-xlen",
-    why: "GXL and SXL are equal in what is tested: SXL=1 needs Sv32 and, with GXL=1, Sv32x4; the 64-bit schemes need SXL=0 and GXL=0",
+static WIDE_IN_SV32X4: Impossible = Impossible {
+    name: "gxl-demands-sxl",
+    why: "DC checks 20: with GXL=1 (Sv32x4) SXL must be 1, and the first stage is Sv32",
+};
+static GXL_FIXED: Impossible = Impossible {
+    name: "gxl-fixed",
+    why: "DC checks 20: where fctl.GXL cannot be written SXL equals it, so Sv32 is in Sv32x4 only",
 };
 static SIZE_OF_SCHEME: Impossible = Impossible {
     name: "size-of-scheme",
-    why: "4 MiB pages are Sv32's, and Sv32 has no others but 4 KiB; both stages have the same XLEN",
+    why: "4 MiB pages are Sv32's, and Sv32 has no others but 4 KiB; under Sv32x4 the first stage is Sv32",
 };
 static UPPER_HALF_IS_FIRST: Impossible = Impossible {
     name: "gpa-has-no-upper-half",
@@ -448,13 +452,16 @@ covers! {
         must "S2-21" nested: [Scheme, Scheme, Result] except |(a, b, _), t| first([
             first_scheme(t, a),
             second_scheme(t, b),
-            when(&SV32_IN_SV32X4, (a == Scheme::Sv32) != (b == Scheme::Sv32) && a != Scheme::Bare && b != Scheme::Bare),
+            when(&WIDE_IN_SV32X4, b == Scheme::Sv32 && !matches!(a, Scheme::Bare | Scheme::Sv32)),
+            when(&GXL_FIXED, a == Scheme::Sv32 && !matches!(b, Scheme::Bare | Scheme::Sv32)
+                && !t.config.choices.gxl.writable()),
         ]);
         /// Page sizes of both stages.
         nice "S2-21" nested_pages: [Size, Size] except |(a, b), t| first([
             needs_any(t, "a second stage", SECOND, true),
-            when(&SIZE_OF_SCHEME, (a == Size::M4) != (b == Size::M4) && a != Size::K4 && b != Size::K4
-                && a != Size::All && b != Size::All),
+            when(&SIZE_OF_SCHEME, b == Size::M4 && !matches!(a, Size::K4 | Size::M4 | Size::All)),
+            when(&GXL_FIXED, a == Size::M4 && !matches!(b, Size::K4 | Size::M4 | Size::All)
+                && !t.config.choices.gxl.writable()),
             needs(t, "Sv32", C::SV32, a == Size::M4),
             needs(t, "Sv32x4", C::SV32X4, b == Size::M4),
             needs(t, "Sv48", C::SV48, a == Size::G512),

@@ -94,6 +94,8 @@ pub(crate) struct Words {
     /// Stores whose effect has not been looked at: first and last byte, and the last clock
     /// before them.
     touched: Vec<(u64, u64, u64)>,
+    /// Another number whenever a watched word may have changed.
+    pub(crate) stamp: u64,
 }
 
 impl Words {
@@ -103,6 +105,7 @@ impl Words {
         self.old.clear();
         self.order.clear();
         self.touched.clear();
+        self.stamp += 1;
     }
 
     /// What memory holds now. The word is watched from here on.
@@ -130,6 +133,7 @@ impl Words {
         let Some(w) = self.words.get_mut(&word) else {
             return;
         };
+        self.stamp += 1;
         let before = std::mem::replace(&mut w.content, content);
         w.edit = Some(Edit {
             until,
@@ -153,6 +157,7 @@ impl Words {
         if let Some(w) = self.words.get_mut(&word) {
             let before = std::mem::replace(&mut w.content, Content::of(mem, word));
             self.remember(word, before, until, true);
+            self.stamp += 1;
         }
     }
 
@@ -163,6 +168,7 @@ impl Words {
         let watched =
             len > 1 << 16 || (addr >> 12..=last >> 12).any(|page| self.pages.contains(&page));
         if watched {
+            self.stamp += 1;
             self.touched.push((addr, last, until));
         }
     }
