@@ -13,6 +13,8 @@ use super::world::{Device, Messages, Process, Processes, World};
 const PPN: u64 = (1 << 44) - 1;
 /// Interrupt files, MRIFs and notices: where no leaf leads.
 const MESSAGE_DATA: u64 = 0x2000_0000;
+const MRIFS: u64 = MESSAGE_DATA + 0x100_0000;
+const NOTICES: u64 = MESSAGE_DATA + 0x200_0000;
 
 /// Bits of `tc`.
 pub(super) mod tc {
@@ -311,6 +313,21 @@ impl World {
         self.collect("process contexts");
     }
 
+    /// Address of the entry of a process directory that leads to this process: its context at
+    /// level 0. `None` where none is on the way.
+    pub fn process_entry(&self, p: &Processes, id: u32, level: u32) -> Option<u64> {
+        let mut page = p.root;
+        for n in (1..p.mode).rev() {
+            let at = page + 8 * u64::from(id >> (8 + 9 * (n - 1)) & 0x1ff);
+            if n == level {
+                return Some(at);
+            }
+            let value = self.driver.word(at);
+            page = *p.pages.get(&((value >> 10 & PPN) << 12))?;
+        }
+        (level == 0).then(|| page + 16 * u64::from(id & 0xff))
+    }
+
     // ----------------------------------------------------------------- messages
 
     /// An MSI page table: interrupt files scattered by the mask's bits.
@@ -361,6 +378,18 @@ impl World {
         }
     }
 
+    /// Something that an MSI of this machine needs: half an MSI page-table entry, pending bits or
+    /// the notice of an interrupt file in memory. Address and length.
+    pub fn message_place(&mut self, n: usize) -> Option<(u64, u64)> {
+        let m = self.machines[n].messages?;
+        let r = &mut self.r.memory;
+        Some(match r.below(4) {
+            0 => (MRIFS + r.below(64) * 512, 512),
+            1 => (NOTICES + r.below(4) * PAGE, 4),
+            _ => (m.table + 16 * r.below(m.count) + 8 * r.below(2), 8),
+        })
+    }
+
     /// A guest-physical address in one of the interrupt files.
     pub fn message_address(&self, n: usize, draw: u64) -> u64 {
         self.machines[n]
@@ -378,8 +407,8 @@ impl World {
         let page = MESSAGE_DATA + r.below(64) * PAGE;
         let (mut low, mut high) = if mrif && r.percent(40) {
             // 512-byte files; the notice's page and number.
-            let at = MESSAGE_DATA + 0x100_0000 + r.below(64) * 512;
-            let notice = MESSAGE_DATA + 0x200_0000 + r.below(4) * PAGE;
+            let at = MRIFS + r.below(64) * 512;
+            let notice = NOTICES + r.below(4) * PAGE;
             let id = r.below(0x800);
             (
                 1 | 1 << 1 | at >> 9 << 7,

@@ -124,7 +124,7 @@ impl World {
         let p = self.profile.clone();
         let levels = self.driver.cfg.directory.levels();
         let drawn = p.pick_of(&mut self.r.memory, |b: Breaks| match b {
-            Breaks::Entry | Breaks::Directory => levels > 0,
+            Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => levels > 0,
             _ => true,
         });
         let Some(kind) = drawn else {
@@ -163,6 +163,32 @@ impl World {
                 };
                 let Some(at) = at else { return kind };
                 (at, 8, FaultAccess::Read)
+            }
+            Breaks::Process => {
+                let Some(p) = &device.processes else {
+                    return kind;
+                };
+                let n = self.r.memory.below(p.list.len() as u64) as usize;
+                let level = self.r.memory.below(u64::from(p.mode)) as u32;
+                let Some(at) = p
+                    .list
+                    .get(n)
+                    .and_then(|x| self.process_entry(p, x.id, level))
+                else {
+                    return kind;
+                };
+                let word = if level == 0 {
+                    self.r.memory.below(2)
+                } else {
+                    0
+                };
+                (at + 8 * word, 8, FaultAccess::Read)
+            }
+            Breaks::Interrupt => {
+                let Some((at, bytes)) = device.machine.and_then(|m| self.message_place(m)) else {
+                    return kind;
+                };
+                (at, bytes, FaultAccess::Any)
             }
             Breaks::Data => {
                 let leaf = device
@@ -215,7 +241,9 @@ impl World {
             },
         );
         match kind {
-            Breaks::Entry | Breaks::Directory => self.tell_all(),
+            Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => {
+                self.tell_all();
+            }
             Breaks::Command => {
                 // It runs into it; the head stays there.
                 self.driver.invalidate_directory(None);
@@ -249,7 +277,9 @@ impl World {
     pub fn heal_memory(&mut self, kind: Breaks) {
         self.push("memory heals", Op::ClearFaults);
         match kind {
-            Breaks::Entry | Breaks::Directory => self.tell_all(),
+            Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => {
+                self.tell_all();
+            }
             Breaks::Command => self.resume_commands(),
             Breaks::Fault => self.resume_faults(),
             Breaks::Data | Breaks::Message => {}

@@ -585,6 +585,10 @@ choices! {
         Entry = "entry": 70,
         /// an entry of the device directory or a device context
         Directory = "directory": 30,
+        /// an entry of a process directory or a process context
+        Process = "process": 10,
+        /// half an MSI page-table entry, an interrupt file in memory or its notice
+        Interrupt = "interrupt": 10,
         /// a beat of data
         Data = "data": 0,
         /// a slot of the command queue
