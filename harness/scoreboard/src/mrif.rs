@@ -60,6 +60,17 @@ fn plain(q: &Req) -> bool {
     a.len == 0 && a.size == 2 && a.addr & 3 == 0 && !a.lock && a.atop == 0 && strobes
 }
 
+impl Mrif {
+    /// An MSI whose update was on its way to memory by then, and has not been answered: "PW ...
+    /// all previous write requests ... that have already been processed" waits for it.
+    pub(crate) fn unfinished(&self, by: u64) -> Option<&Job> {
+        // `since` of an update under way is the clock of its AW.
+        self.jobs
+            .iter()
+            .find(|j| j.stage == Stage::Going && j.since <= by)
+    }
+}
+
 impl Scoreboard {
     /// What an access to a page in MRIF mode does; `None` while its data is not in.
     pub(crate) fn mrif_action(&self, q: &Req, target: &MrifTarget) -> Option<MrifAction> {

@@ -637,7 +637,7 @@ impl Scoreboard {
         let Kind::Fence(f) = c.kind else {
             return WriteFor::Unknown;
         };
-        let (before, forwards) = (c.store, c.forwards);
+        let (before, forwards, fetched) = (c.store, c.forwards, c.fetched);
         c.store = Store::Going;
         self.cq.progress = self.now;
         let story = format!(
@@ -670,6 +670,11 @@ impl Scoreboard {
             if asked && let Some(q) = self.dev.unfinished(write, forwards) {
                 why = Some(format!("the end on m_dev of\n{}", q.line()));
             }
+        }
+        if f.pw
+            && let Some(j) = self.mrif.unfinished(fetched)
+        {
+            why = Some(format!("the MRIF update of\n{}", j.line));
         }
         if self.ats.blocks_fence() {
             why = Some("every ATS.INVAL before it has completed or timed out".to_string());
@@ -841,6 +846,7 @@ impl Scoreboard {
                 let fault = mem.fault_for(place, 8, FaultAccess::Any);
                 let corrupt = w.axi.atop != 0 && fault == Some(MemFault::Poison);
                 self.mrif_answered(job, b.resp, corrupt, mem);
+                self.advance_commands();
             }
             WriteFor::Notice { job } => self.notice_answered(job, b.resp),
             WriteFor::Message { addr, .. } if !fine => {

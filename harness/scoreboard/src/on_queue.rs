@@ -245,7 +245,8 @@ impl Scoreboard {
                 }
                 Kind::Fence(f) => {
                     let waits = (f.pr && self.dev.unfinished(false, c.forwards).is_some())
-                        || (f.pw && self.dev.unfinished(true, c.forwards).is_some());
+                        || (f.pw && self.dev.unfinished(true, c.forwards).is_some())
+                        || (f.pw && self.mrif.unfinished(c.fetched).is_some());
                     if waits || self.ats.blocks_fence() {
                         break;
                     }

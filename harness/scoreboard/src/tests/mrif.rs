@@ -251,3 +251,39 @@ fn a_later_write_of_the_id_may_be_forwarded_before_the_answer() {
         }
     }
 }
+
+#[test]
+fn fence_early_before_an_interrupt_file_is_updated() {
+    // The update is on its way when the fence is fetched; cqh passes the fence before its B.
+    let passes = |pw, answered| {
+        let mut rig = rig(true);
+        rig.msi(0x43);
+        rig.set(FILE + 16, 8);
+        rig.fence(0, Iofence { pw, ..PLAIN_FENCE });
+        rig.write(offset::CQT, 1);
+        rig.fetch(CQ, 2);
+        if answered {
+            rig.set_done(Resp::Okay);
+        }
+        rig.read(offset::CQH, 1);
+        rig
+    };
+    passes(true, false).only(Check::CommandHead);
+    passes(true, true).fine();
+    passes(false, false).fine();
+    // The same by its store.
+    let mut rig = rig(true);
+    rig.msi(0x43);
+    rig.set(FILE + 16, 8);
+    rig.fence(
+        0,
+        Iofence {
+            pw: true,
+            ..STORING
+        },
+    );
+    rig.write(offset::CQT, 1);
+    rig.fetch(CQ, 2);
+    rig.store4(FLAG, 0xabcd);
+    rig.only(Check::FenceEarly);
+}
