@@ -191,11 +191,14 @@ impl Scoreboard {
         };
         let found = self.update_for(&update, exclusive);
         if let Some((owner, due)) = found {
-            self.mem.updating.push(Updating {
-                id: w.axi.id,
-                addr,
-                owner,
-            });
+            // One that comes too late will fail, and nobody waits for that.
+            if exclusive || self.oracle.words.holds(addr, size, change.0) {
+                self.mem.updating.push(Updating {
+                    id: w.axi.id,
+                    addr,
+                    owner,
+                });
+            }
             self.check_user("AW", &w.axi, &[due.user]);
             update.big = due.big;
         } else {
@@ -249,6 +252,8 @@ impl Scoreboard {
             self.oracle.updated(self.now, &update, mem);
             let copies = update.copies();
             self.mark_users(copies.start, copies.end - copies.start);
+        } else {
+            self.mem.updating.retain(|u| u.id != id);
         }
         if explained || !done || due_now.is_some() {
             return;

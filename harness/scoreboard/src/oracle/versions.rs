@@ -199,6 +199,12 @@ impl Words {
         }
     }
 
+    /// Whether memory holds this value at an address that is watched, as far as is known.
+    pub(crate) fn holds(&self, addr: u64, size: u8, value: u64) -> bool {
+        let word = self.words.get(&(addr >> 3));
+        word.is_none_or(|w| w.content.get(addr, size).is_ok_and(|v| v == value))
+    }
+
     /// Whether any word has a value of the past.
     pub(crate) fn has_past(&self) -> bool {
         !self.order.is_empty()

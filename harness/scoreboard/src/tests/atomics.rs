@@ -271,3 +271,32 @@ fn of_two_alike_updates_under_way_the_first_serves_both() {
         }
     }
 }
+
+#[test]
+fn an_update_that_comes_too_late_holds_nobody_up() {
+    let mut rig = rig(false);
+    rig.ask_read(3, CLEAN, 0);
+    rig.ask_read(4, CLEAN, 0);
+    rig.walk(CLEAN);
+    // The second one's walk finds the entry as it was, and is told after the first one's update.
+    rig.clock(&[Event::MemAr(burst(1, CLEAN_PTE, 0))]);
+    rig.clock(&[Event::MemSampled {
+        id: 1,
+        addr: CLEAN_PTE,
+        data: BEFORE,
+    }]);
+    rig.compare(CLEAN_PTE, BEFORE, BEFORE | A);
+    rig.updated();
+    rig.clock(&[Event::MemR(r(1, BEFORE, Resp::Okay, true))]);
+    let axi = AxiAddr {
+        atop: 0b11_0001,
+        burst: Burst::Wrap,
+        ..burst(41, CLEAN_PTE, 1)
+    };
+    rig.clock(&[Event::MemAw(axi), Event::MemW(w(BEFORE, 0xff, false))]);
+    rig.clock(&[Event::MemW(w(BEFORE | A, 0xff, true))]);
+    for id in [3, 4] {
+        rig.clock(&[Event::OutAr(burst(id, PA, 0))]);
+    }
+    rig.fine();
+}
