@@ -183,6 +183,16 @@ impl Scoreboard {
         }
     }
 
+    /// `pmip` was cleared: what may have wrapped before may as well do so only now.
+    pub(crate) fn hpm_may_wrap_yet(&mut self) {
+        let regs = self.iommu.registers();
+        let open = |c: &Counter, register: u64| c.wrapped == (false, true) && register >> 63 == 0;
+        let mut counters = self.hpm.counters.iter().zip(&regs.iohpmevt);
+        if open(&self.hpm.cycles, regs.iohpmcycles) || counters.any(|(c, &r)| open(c, r)) {
+            self.cause(PMIP, false);
+        }
+    }
+
     /// How many events (or clocks) have surely been counted after clock `asked`: a read that was
     /// accepted then need not show them.
     fn counted_since(&self, counter: usize, asked: u64) -> u128 {

@@ -4,7 +4,7 @@ use iommu_bus::event::Resp;
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::{Capabilities, RegSize, offset};
 
-use crate::irq::{CIP, FIP, NAMES, SOURCES};
+use crate::irq::{CIP, FIP, NAMES, PMIP, SOURCES};
 use crate::ports::{RegRead, RegWrite};
 use crate::record_queue::lost;
 use crate::{Check, Past, Scoreboard};
@@ -309,6 +309,9 @@ impl Scoreboard {
                     for n in (0..SOURCES).filter(|n| value >> n & 1 == 1) {
                         let messages = self.messages();
                         self.irq.end_clear(n, messages, now, settle);
+                    }
+                    if value >> PMIP & 1 == 1 {
+                        self.hpm_may_wrap_yet();
                     }
                 }
                 offset::PQCSR if self.iommu.capabilities().has(Capabilities::ATS) => {
