@@ -237,6 +237,8 @@ pub(crate) struct MayHold {
     sets: HashMap<Key, Vec<Held>, BuildHasherDefault<WordHasher>>,
     /// Entries of which not all words have come in one burst.
     parts: HashMap<Key, (EntryWords, u8, u64), BuildHasherDefault<WordHasher>>,
+    /// Values of SBE in the device contexts that were read: bits 0 and 1.
+    orders: u8,
 }
 
 /// Entries kept of a set whose invalidation has completed, for the story of a failure.
@@ -248,12 +250,14 @@ impl MayHold {
             caps,
             sets: HashMap::default(),
             parts: HashMap::default(),
+            orders: 0,
         }
     }
 
     pub(crate) fn reset(&mut self) {
         self.sets.clear();
         self.parts.clear();
+        self.orders = 0;
     }
 
     /// The block has set A or D bits of an entry, which counts for all that stands in `copies`.
@@ -305,6 +309,13 @@ impl MayHold {
         let mut kept = [0; ENTRY_WORDS];
         kept[..count].copy_from_slice(&words[..count]);
         let mut several = false;
+        let both = self.orders == 3;
+        if let Label::Dc { .. } = label {
+            self.orders |= 1 << (resolved(kept, big, half)[0] >> 10 & 1);
+            several = !both && self.orders == 3;
+        }
+        // Another context may read the only entry in the other byte order.
+        let swapped = both && matches!(label, Label::FirstStage { .. });
         for entry in describe(caps, label, &resolved(kept, big, half)[..count])
             .into_iter()
             .flatten()
@@ -342,7 +353,7 @@ impl MayHold {
                         set.remove(n);
                     }
                     set.push(new);
-                    several |= set.len() > 1;
+                    several |= set.len() > 1 || swapped;
                 }
             }
         }
