@@ -77,7 +77,9 @@ module iommu_gs_tlb
     drop = '0;
     if (inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        drop[i] = reaches(inv_reach_i, space_q[i], 1'b0, vpn_q[i], page_mask(size_q[i]));
+        // Both halves of a 4 MiB page go.
+        drop[i] = reaches(inv_reach_i, space_q[i], 1'b0, vpn_q[i], page_mask(size_q[i]) | VpnW'({
+                          (space_q[i].gs_mode == Pt32) && (size_q[i] != '0), 9'd0}));
       end
     end
   end

@@ -33,6 +33,7 @@ module iommu_iotlb
     input  logic [VpnW-1:0]   fill_gppn_i,
     input  page_size_t        fill_size_i,
     input  page_attr_t        fill_attr_i,
+    input  logic              fill_part_i,  // the first stage's page is larger than what is kept
     // invalidation
     input  logic              inv_i,
     input  reach_t            inv_reach_i
@@ -46,6 +47,7 @@ module iommu_iotlb
   logic [VpnW-1:0]    vpn_q  [Entries];
   page_size_t         size_q [Entries];
   logic [Entries-1:0] glob_q;
+  logic [Entries-1:0] part_q;
 
   // The rest is read and written by index.
   logic [PpnW-1:0]    ppn_q [Entries];
@@ -74,11 +76,13 @@ module iommu_iotlb
   assign gppn_o   = gppn_q[hit_index] | (vpn_i & hit_mask);
   assign attr_o   = attr_q[hit_index];
 
+  // An address names the first stage's leaf, which may have left several pieces
+  // of its page here: how far that reached is not known, so all of them go.
   always_comb begin
     drop = '0;
     if (inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]));
+        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]) | {VpnW{part_q[i]}});
       end
     end
   end
@@ -107,6 +111,7 @@ module iommu_iotlb
       vpn_q[fill_index]   <= vpn_i & ~fill_mask;
       size_q[fill_index]  <= fill_size_i;
       glob_q[fill_index]  <= fill_attr_i.g;
+      part_q[fill_index]  <= fill_part_i;
       ppn_q[fill_index]   <= fill_ppn_i & ~fill_mask[PpnW-1:0];
       gppn_q[fill_index]  <= fill_gppn_i & ~fill_mask;
       attr_q[fill_index]  <= fill_attr_i;

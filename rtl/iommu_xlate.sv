@@ -266,7 +266,10 @@ module iommu_xlate
   // A page of both stages: the smaller one.
   page_size_t walk_size;
   page_attr_t walk_attr;
+  logic       walk_part;  // less than the first stage's
   assign walk_size = walk.fs_size & walk.gs_size;
+  assign walk_part = (space.fs_mode != PtBare) &&
+                     ((walk.fs_size != walk_size) || ((space.fs_mode == Pt32) && (walk.fs_size != '0)));
   assign walk_attr = '{
           pbmt: (walk.fs_pbmt != '0) ? walk.fs_pbmt : walk.gs_pbmt,
           g: walk.glob,
@@ -542,6 +545,7 @@ module iommu_xlate
       .fill_gppn_i(walk.gpa[58:12]),
       .fill_size_i(walk_size),
       .fill_attr_i(walk_attr),
+      .fill_part_i(walk_part),
       .inv_i      (inv_vma || inv_gvma || ddtp_ready_o),
       .inv_reach_i(reach_tlb)
   );

@@ -454,8 +454,8 @@ impl World {
         self.collect("invalidate");
     }
 
-    /// An invalidation by address (AV) of a leaf: one a page of a NAPOT region, or one for its
-    /// range; with NL or without.
+    /// An invalidation by address (AV) of a leaf: one a page of a NAPOT region, one anywhere in a
+    /// superpage, or one for its range; with NL or without.
     fn by_address(&mut self, d0: u64, leaf: &Leaf) {
         let extended = self
             .profile
@@ -472,8 +472,12 @@ impl World {
                 .command(d0 | 1 << 10 | nl, (range >> 12) << 10 | 1 << 9);
             return;
         }
-        let pages = if leaf.napot() { 16 } else { 1 };
-        for n in 0..pages {
+        // Of a superpage any address will do.
+        let (first, pages) = match leaf.napot() {
+            true => (0, 16),
+            false => (self.r.edits.below(1 << leaf.shift.saturating_sub(12)), 1),
+        };
+        for n in first..first + pages {
             let at = leaf.at + n * PAGE;
             self.driver.command(d0 | 1 << 10 | nl, (at >> 12) << 10);
         }

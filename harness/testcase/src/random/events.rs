@@ -132,6 +132,7 @@ impl World {
         };
         let n = self.r.memory.below(self.devices.len() as u64) as usize;
         let device = self.devices[n].clone();
+        let mut behind = 0;
         let (at, bytes, access) = match kind {
             Breaks::Entry | Breaks::Directory => {
                 let which = match (device.domain, device.machine) {
@@ -162,7 +163,14 @@ impl World {
                     }
                 };
                 let Some(at) = at else { return kind };
-                (at, 8, FaultAccess::Read)
+                // A and D bits may be refused where the entry can be read.
+                let access = match kind {
+                    Breaks::Entry if self.r.memory.percent(40) => {
+                        *self.r.memory.pick(&[FaultAccess::Any, FaultAccess::Write])
+                    }
+                    _ => FaultAccess::Read,
+                };
+                (at, 8, access)
             }
             Breaks::Process => {
                 let Some(p) = &device.processes else {
@@ -207,7 +215,11 @@ impl World {
                 (at, 8 << self.r.memory.below(10), access)
             }
             Breaks::Command => {
-                let slot = u64::from(self.driver.command_tail());
+                // Commands are fetched in bursts: any of its beats.
+                let room = (1 << self.driver.cfg.cq_log2) - 1;
+                behind = self.r.memory.below(8.min(room));
+                let slot = (u64::from(self.driver.command_tail()) + behind)
+                    & ((1 << self.driver.cfg.cq_log2) - 1);
                 (
                     self.driver.cq_base + 16 * slot + 8 * self.r.memory.below(2),
                     8,
@@ -224,29 +236,40 @@ impl World {
             }
             Breaks::Message => (MESSAGES, 0x1000, FaultAccess::Write),
         };
-        let fault = match p.pick::<Answer>(&mut self.r.memory) {
-            Answer::Error => MemFault::SlvErr,
-            Answer::Decode => MemFault::DecErr,
-            // Poisoned memory takes writes.
-            Answer::Poison if access == FaultAccess::Write => MemFault::SlvErr,
-            Answer::Poison => MemFault::Poison,
-        };
         self.push("rest", Op::WaitIdle);
-        self.push(
-            "memory breaks",
-            Op::MemFault {
-                range: at..at + bytes,
+        let twice = p.chance(Chance::MemoryBreaksTwice, &mut self.r.memory);
+        // In the same 16 bytes or, of a device context, in the same half.
+        let other = match kind {
+            Breaks::Directory => at ^ 16,
+            _ => at ^ 8,
+        };
+        for range in [Some(at..at + bytes), twice.then_some(other..other + 8)]
+            .into_iter()
+            .flatten()
+        {
+            let fault = match p.pick::<Answer>(&mut self.r.memory) {
+                Answer::Error => MemFault::SlvErr,
+                Answer::Decode => MemFault::DecErr,
+                // Poisoned memory takes writes.
+                Answer::Poison if access == FaultAccess::Write => MemFault::SlvErr,
+                Answer::Poison => MemFault::Poison,
+            };
+            let op = Op::MemFault {
+                range,
                 access,
                 fault,
-            },
-        );
+            };
+            self.push("memory breaks", op);
+        }
         match kind {
             Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => {
                 self.tell_all();
             }
             Breaks::Command => {
                 // It runs into it; the head stays there.
-                self.driver.invalidate_directory(None);
+                for _ in 0..=behind {
+                    self.driver.invalidate_directory(None);
+                }
                 self.driver.kick();
                 self.push("command queue", Op::Cycles(200));
                 self.poll_stopped(8);

@@ -10,6 +10,7 @@
 use crate::driver::Directory;
 use crate::op::{Op, OpAt};
 
+use super::contexts::tc;
 use super::profile::Amount;
 use super::tables::Which;
 use super::world::{Cast, DATA, Streams, World};
@@ -148,6 +149,17 @@ fn build(w: &mut World, data: u64, ids: &[u32]) -> Cast {
     }
     for &id in ids {
         w.build_device_in(id, Some(domains));
+    }
+    // One device would be refused for A=0 or not by when another's walk sets A: timing, which
+    // the other VM may change.
+    const UPDATES: u64 = tc::SADE | tc::GADE;
+    let updates = w.devices.get(devices).map_or(0, |d| d.tc & UPDATES);
+    for n in devices..w.devices.len() {
+        let d = &mut w.devices[n];
+        d.tc = d.tc & !UPDATES | updates;
+        d.spoil[0] &= !UPDATES;
+        let d = d.clone();
+        w.write_context(&d);
     }
     Cast {
         devices: (devices..w.devices.len()).collect(),

@@ -184,6 +184,8 @@ chances! {
 
     /// of each round: a word of memory breaks, and heals after it
     MemoryBreaks = "memory.breaks": 10,
+    /// of these: another word of the same entry or burst breaks too
+    MemoryBreaksTwice = "memory.twice": 20,
 
     /// racing, of each edit: its commands reach less than they had to, so that the old stays legal
     Insufficient = "edits.insufficient": 0,
@@ -591,7 +593,7 @@ choices! {
         Interrupt = "interrupt": 10,
         /// a beat of data
         Data = "data": 0,
-        /// a slot of the command queue
+        /// either half of a command, of any of the next eight
         Command = "command": 0,
         /// a slot of the fault queue
         Fault = "fault": 0,
