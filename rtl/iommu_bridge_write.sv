@@ -273,6 +273,7 @@ module iommu_bridge_write
   logic [Slots-1:0] msi_err_q;        // it has failed
   logic             rsp_sink, sink_shape;
   burst_t           rsp_burst;
+  logic [SlotW-1:0] rsp_slot;
 
   // 4 bytes, aligned, nothing else; the strobes are looked at when they come.
   assign rsp_burst  = burst_q[tr_rsp_i.tag[SlotW-1:0]];
@@ -280,6 +281,8 @@ module iommu_bridge_write
                       (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
 
   // The oldest data in the buffer, as it leaves.
+  place_t                 drain_place;
+  logic                   drain;
   localparam int unsigned LaneW = $clog2(DataW / 32);
   logic                   msi_take;
   wbeat_t                 msi_beat;
@@ -369,7 +372,7 @@ module iommu_bridge_write
 
   // ---------------------------------------------------------------- forwarding
   logic [Slots-1:0] granted_q, ready_fwd, stored, rsp_oh, fwd_oh;
-  logic [SlotW-1:0] rsp_slot, stored_slot, fwd_slot, oldest_slot;
+  logic [SlotW-1:0] stored_slot, fwd_slot, oldest_slot;
   logic             rsp_grant, rsp_refuse, any_stored, any_waiting, fwd;
   target_t          rsp_target, fwd_target, out_target_q;
   burst_t           out_burst_q;
@@ -456,9 +459,7 @@ module iommu_bridge_write
   assign m_dev_wlast_o  = wout_last_q;
 
   // ---------------------------------------------------------------- buffer space, in the order of acceptance
-  place_t          drain_place;
   logic [CntW-1:0] tail_d;
-  logic            drain;
 
   assign drain_place = place_q[drain_slot];
 

@@ -165,13 +165,13 @@ module iommu_regs
 
   localparam caps_t OwnCaps = own_caps();
 
-  // fctl.GXL can be written if there are schemes of 32 bits.
-  logic gxl_wr;
-  assign gxl_wr = caps_q.sv32 || caps_q.sv32x4;
-
   caps_t mask_in;
   caps_t caps_d, caps_q;
   logic  up_q;  // out of reset and capabilities sampled
+
+  // fctl.GXL can be written if there are schemes of 32 bits.
+  logic gxl_wr;
+  assign gxl_wr = caps_q.sv32 || caps_q.sv32x4;
 
   assign mask_in = caps_t'(cfg_caps_i);
 

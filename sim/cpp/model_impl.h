@@ -56,21 +56,15 @@ class Verilated1 final : public Model {
         context_.traceEverOn(MODEL_TRACE);
         model_ = std::make_unique<MODEL>(&context_, "TOP");
         // Ports start random too. Initial blocks run here, in reset.
-        // A clock, so that the wrapper's registers have the inputs.
-        PinsIn quiet{};
-        drive(quiet);
-        model_->clk_i = 1;
-        model_->eval();
+        drive(PinsIn{});
+        model_->rst_ni = 0;
         model_->clk_i = 0;
         model_->eval();
-        // Released once, so that the first reset is an edge; what the random
-        // state does to assertions in this instant is not the design's fault.
-        const iommu_cosim::Report said = report_;
-        context_.assertOn(false);
-        model_->rst_ni = 1;
-        model_->eval();
-        context_.assertOn(true);
-        report_ = said;
+        // Released once, so that the first reset is an edge.
+        unheard([this] {
+            model_->rst_ni = 1;
+            model_->eval();
+        });
     }
 
     ~Verilated1() override {
@@ -89,14 +83,23 @@ class Verilated1 final : public Model {
         Verilated::threadContextp(&context_);
         context_.time(ClockPeriod * cycle_);
         drive(in);
-        model_->clk_i = 0;
-        model_->eval();
+        // The edge that ends the clock before: flip-flops and assertions sample that
+        // clock, and the wrapper takes over the inputs of this one.
+        model_->clk_i = 1;
+        if (cycle_ != 0) {
+            model_->eval();
+        } else {
+            unheard([this] { model_->eval(); });
+            context_.coveragep()->zero();
+        }
+        if (model_->rst_ni != in.rst_n) {
+            model_->rst_ni = in.rst_n;
+            model_->eval();
+        }
         dump();
         sample(out);
-        // The edge changes nothing but the clock: assertions sample what the
-        // flip-flops sample.
         context_.timeInc(ClockPeriod / 2);
-        model_->clk_i = 1;
+        model_->clk_i = 0;
         model_->eval();
         dump();
         ++cycle_;
@@ -133,20 +136,38 @@ class Verilated1 final : public Model {
         final_done_ = true;
         const Listen listen(report_);
         Verilated::threadContextp(&context_);
+        // The edge that ends the last clock.
+        context_.time(ClockPeriod * cycle_);
+        model_->clk_i = 1;
+        if (cycle_ != 0) model_->eval();
         model_->final();
     }
 
   private:
-    // Clock n rises at 10 n + 5.
+    // Clock n begins with the edge at 10 n.
     static constexpr uint64_t ClockPeriod = 10;
 
+    // What the random state does to assertions before the first reset is not the
+    // design's fault.
+    template <typename Act>
+    void unheard(Act act) {
+        const iommu_cosim::Report said = report_;
+        context_.assertOn(false);
+        act();
+        context_.assertOn(true);
+        report_ = said;
+    }
+
+    // All inputs but the reset.
     void drive(const PinsIn& in) {
         MODEL& m = *model_;
 #define DRIVE(ctype, name, width) m.name##_i = in.name & mask<ctype>(width);
 #define DRIVE_WIDE(name, width, words)                                       \
     for (int w = 0; w < words; ++w) m.name##_i[w] = in.name[w];              \
     m.name##_i[words - 1] &= mask<uint32_t>(width - 32 * (words - 1));
+        const auto reset = m.rst_ni;
         IOMMU_PINS_IN(DRIVE, DRIVE_WIDE)
+        m.rst_ni = reset;
     }
 
     void sample(PinsOut& out) const {

@@ -13,8 +13,15 @@ use crate::pins::{PinsIn, PinsOut};
 /// Anything with pins and a clock.
 pub trait Device {
     /// One clock: drives `inputs`, samples `outputs` as flip-flops at the pins would (before the
-    /// rising edge), then the edge.
+    /// rising edge that ends it). A device may take that edge with the next clock, so that what it
+    /// finds wrong is told then, with the number of the clock.
     fn tick(&mut self, inputs: &PinsIn, outputs: &mut PinsOut) -> Result<(), SimError>;
+
+    /// Ends the last clock: nothing comes after it. What a device finds wrong in that clock, or
+    /// in what is left at the end.
+    fn finish(&mut self) -> Result<(), SimError> {
+        Ok(())
+    }
 
     /// Starts a waveform at `path`, over an earlier file of that name.
     fn trace_start(&mut self, path: &Path) -> Result<(), SimError> {
@@ -178,12 +185,6 @@ impl Block {
         }
     }
 
-    /// Runs the RTL's `final` blocks; their assertions count.
-    pub fn finish(mut self) -> Result<(), SimError> {
-        let result = self.model.as_mut().map_or(Ok(()), ffi::finish);
-        self.conclude(result.map(|()| true))
-    }
-
     /// Writes the coverage counted so far as Verilator's `coverage.dat`.
     pub fn write_coverage(&mut self, path: &Path) -> Result<(), SimError> {
         let error = |why: String| SimError::Coverage {
@@ -205,6 +206,11 @@ impl Block {
         self.cycle
     }
 
+    /// The clock that what the model says now is about: its edges end the clock before.
+    fn said_of(&self) -> u64 {
+        self.cycle.saturating_sub(1)
+    }
+
     /// Looks at what the model reported; the first error stays.
     fn conclude(&mut self, result: Result<bool, cxx::Exception>) -> Result<(), SimError> {
         let thrown = match result {
@@ -214,7 +220,7 @@ impl Block {
         self.collect();
         if let (Some(what), None) = (thrown, &self.failed) {
             self.failed = Some(SimError::Exception {
-                cycle: self.cycle,
+                cycle: self.said_of(),
                 what,
             });
         }
@@ -255,7 +261,7 @@ impl Block {
         if let Some(model) = self.model.as_mut() {
             ffi::clear_report(model);
         }
-        let (cycle, location) = (self.cycle, format!("{file}:{line}"));
+        let (cycle, location) = (self.said_of(), format!("{file}:{line}"));
         // The order of iommu_cosim::End.
         let error = match end {
             0 => return,
@@ -273,7 +279,7 @@ impl Block {
     fn note(&mut self, level: NoteLevel, message: String) {
         if self.notes.len() < NOTES_KEPT {
             self.notes.push(Note {
-                cycle: self.cycle,
+                cycle: self.said_of(),
                 level,
                 message,
             });
@@ -295,6 +301,12 @@ impl Device for Block {
         }
         self.cycle += 1;
         Ok(())
+    }
+
+    /// The edge that ends the last clock, then the RTL's `final` blocks; their assertions count.
+    fn finish(&mut self) -> Result<(), SimError> {
+        let result = self.model.as_mut().map_or(Ok(()), ffi::finish);
+        self.conclude(result.map(|()| true))
     }
 
     fn trace_start(&mut self, path: &Path) -> Result<(), SimError> {

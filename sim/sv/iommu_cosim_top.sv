@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Simulation top: the pins of sim/include/iommu_pins.h as flat ports round a
-// device under test. Handshakes are those of the block itself; nothing is added,
-// nor delayed beyond half a clock. The build script names the block and its parameters:
+// device under test. Handshakes are those of the block itself; nothing is added or
+// delayed. The build script names the block and its parameters:
 //   IOMMU_DUT_TOP     module name of the block
 //   IOMMU_DUT_PARAMS  its parameter assignments, if any: .A(1), .B(2)
 
@@ -201,9 +201,10 @@ module iommu_cosim_top (
     output logic [15:0]   wsi_o
 );
 
-  // Inputs are taken over at the falling edge, half a clock before the block
-  // samples them. To the block that is the same; but logic behind a register is
-  // evaluated once an edge, logic behind a port once more in every call of eval.
+  // The harness knows the inputs of a clock before the edge that begins it, and has
+  // them taken over at that edge, with which the block's own registers change. So all
+  // logic is evaluated once a clock; behind a port it would be once an edge and once
+  // more in every call of eval. The reset is no register's: it acts without a clock.
   logic [63:0]    cfg_caps_q;
   logic           ats_timeout_q;
   logic           s_reg_awvalid_q;
@@ -287,7 +288,7 @@ module iommu_cosim_top (
   logic           m_ats_inv_ready_q;
   logic           m_ats_prgr_ready_q;
 
-  always_ff @(negedge clk_i) begin
+  always_ff @(posedge clk_i) begin
     cfg_caps_q <= cfg_caps_i;
     ats_timeout_q <= ats_timeout_i;
     s_reg_awvalid_q <= s_reg_awvalid_i;

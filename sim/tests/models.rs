@@ -44,7 +44,7 @@ fn reset(block: &mut Block) -> PinsIn {
     inputs
 }
 
-/// The error of the clock in which the probe gets `command`, five clocks after reset.
+/// The error of the clock in which the probe gets `command`, five clocks after reset; cycle 7.
 fn error_of(kind: ModelKind, command: u64) -> SimError {
     let mut block = probe(kind, 1);
     let mut inputs = reset(&mut block);
@@ -53,9 +53,10 @@ fn error_of(kind: ModelKind, command: u64) -> SimError {
     }
     inputs.cfg_caps = command;
     let mut outputs = PinsOut::default();
-    let why = block
-        .tick(&inputs, &mut outputs)
-        .expect_err("the probe was told to fail");
+    // The edge that ends the clock comes with the next one.
+    let why = (0..2)
+        .find_map(|_| block.tick(&inputs, &mut outputs).err())
+        .expect("the probe was told to fail");
     // It stays: a run cannot overlook it.
     inputs.cfg_caps = 0;
     assert_eq!(block.tick(&inputs, &mut outputs), Err(why.clone()));
@@ -197,8 +198,9 @@ fn of_two_errors_the_first_is_told_and_the_other_counted() {
 
 #[test]
 fn a_loop_that_does_not_converge_is_an_error_and_ends() {
+    // The command comes with the edge that ends cycle 6, and so does the loop.
     let why = error_of(ModelKind::Fast, cmd::DIVERGE);
-    assert!(matches!(why, SimError::Fatal { cycle: 7, .. }), "{why:?}");
+    assert!(matches!(why, SimError::Fatal { cycle: 6, .. }), "{why:?}");
     assert!(why.to_string().contains("converge"), "{why}");
 }
 
@@ -235,6 +237,8 @@ fn what_the_rtl_says_is_a_note_with_its_cycle() {
         inputs.cfg_caps = command;
         tick(&mut block, &inputs);
     }
+    inputs.cfg_caps = 0;
+    tick(&mut block, &inputs);
     let notes = block.take_notes();
     let said: Vec<(u64, NoteLevel)> = notes.iter().map(|note| (note.cycle, note.level)).collect();
     assert_eq!(
@@ -419,13 +423,13 @@ fn a_waveform_is_written_over_the_window_asked_for() {
         block.trace_stop();
     }
     drop(block);
-    // Two clocks of reset; the counter is STEP n before the edge of the n-th clock after it. Clock n
-    // takes the time from 10 n on, its edge is at 10 n + 5.
+    // Two clocks of reset; the counter is STEP n in the n-th clock after it. Clock n takes the time
+    // from its edge at 10 n on.
     for (path, first) in windows.iter().zip([12u64, 32]) {
         let seen = counts(path);
         assert_eq!(seen[0], (10 * first, (first - 2) * STEP));
-        assert_eq!(seen[1], (10 * first + 5, (first - 1) * STEP));
-        assert_eq!(seen.len(), 11);
+        assert_eq!(seen[1], (10 * first + 10, (first - 1) * STEP));
+        assert_eq!(seen.len(), 10);
     }
 }
 

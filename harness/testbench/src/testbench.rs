@@ -289,11 +289,13 @@ impl Testbench {
         &self.violations
     }
 
-    /// What only the end of a run can show: write data that never got an address.
+    /// What only the end of a run can show: what the device finds wrong in its last clock, and
+    /// write data that never got an address.
     ///
     /// # Errors
-    /// [`TbError::Protocol`].
-    pub fn finish(&self) -> Result<(), TbError> {
+    /// [`TbError::Sim`], [`TbError::Protocol`].
+    pub fn finish(&mut self) -> Result<(), TbError> {
+        self.device.finish()?;
         for (port, beats) in [
             (Port::Mem, self.mem.orphan_beats()),
             (Port::Out, self.out.orphan_beats()),
