@@ -12,9 +12,11 @@
 //   retry        a request that missed is looked up again
 //   new          a new request is looked up, of the bridge or of the core's own
 //                clients (ATS, debug)
-// in this order of priority. An operation's answer leaves one cycle later. A hit
-// never waits for a walk; all but `new` are bounded in number by the requests
-// that missed, so that new ones cannot starve either.
+// in this order of priority; but after each `done` or `context` a `retry` has its
+// turn, so that the next walk begins in a slot as soon as it is free. An
+// operation's answer leaves one cycle later. A hit never waits for a walk; all but
+// `new` are bounded in number by the requests that missed, so that new ones cannot
+// starve either.
 //
 // Requests and answers: req is valid/ready, ready does not depend on req. Answers
 // come in any order, by tag, without back-pressure; tags are unique while
@@ -106,10 +108,12 @@ module iommu_xlate
   // Own clients' requests go in turns with the bridge's: at most every other
   // cycle, at least when the bridge has none.
   logic op_inv, op_done, op_ctx, op_retry, op_new, op_aux, new_ready, aux_turn_q;
+  logic retry_turn_q, retry_ready;
+  assign retry_ready = woken_valid || (blocked_valid && (walk_idle != '0));
   assign op_inv      = inv_valid_i;
-  assign op_done     = !op_inv && (done_ready != '0);
-  assign op_ctx      = !op_inv && !op_done && (walk_ctx != '0);
-  assign op_retry    = !op_inv && !op_done && !op_ctx && (woken_valid || (blocked_valid && (walk_idle != '0)));
+  assign op_retry    = !op_inv && retry_ready && (retry_turn_q || ((done_ready == '0) && (walk_ctx == '0)));
+  assign op_done     = !op_inv && !op_retry && (done_ready != '0);
+  assign op_ctx      = !op_inv && !op_retry && !op_done && (walk_ctx != '0);
   assign new_ready   = !op_inv && !op_done && !op_ctx && !op_retry && !ddtp_valid_i;
   assign op_aux      = new_ready && aux_req_valid_i && aux_turn_q;
   assign req_ready_o = new_ready && !op_aux;
@@ -118,8 +122,14 @@ module iommu_xlate
   assign aux_req_ready_o = new_ready && aux_turn_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) aux_turn_q <= 1'b0;
-    else if (new_ready) aux_turn_q <= !op_aux;
+    if (!rst_ni) begin
+      aux_turn_q   <= 1'b0;
+      retry_turn_q <= 1'b0;
+    end else begin
+      if (new_ready) aux_turn_q <= !op_aux;
+      if (op_done || op_ctx) retry_turn_q <= 1'b1;
+      else if (op_retry) retry_turn_q <= 1'b0;
+    end
   end
 
   // Slot of op_done and op_ctx, in turn.

@@ -81,6 +81,7 @@ pub struct Latency {
 #[derive(Debug, Default)]
 pub struct Metrics {
     classes: BTreeMap<LatencyClass, Histogram<u64>>,
+    spans: BTreeMap<LatencyClass, (u64, u64)>,
     transactions: u64,
     bytes: u64,
     mem_reads: u64,
@@ -96,6 +97,8 @@ impl Metrics {
         let end = t.forwarded.unwrap_or(t.done);
         self.histogram(class)
             .saturating_record(end.saturating_sub(t.accepted));
+        let span = self.spans.entry(class).or_insert((t.accepted, end));
+        *span = (span.0.min(t.accepted), span.1.max(end));
         self.transactions += 1;
         self.bytes += u64::from(t.bytes);
         self.mem_reads += u64::from(t.class.reads());
@@ -140,6 +143,13 @@ impl Metrics {
     pub fn window(&self) -> u64 {
         self.first_accept
             .map_or(0, |f| self.last_forward.saturating_sub(f))
+    }
+
+    /// Cycles from the first accepted to the last decided transaction of a class.
+    pub fn window_of(&self, class: LatencyClass) -> u64 {
+        self.spans
+            .get(&class)
+            .map_or(0, |(first, last)| last.saturating_sub(*first))
     }
 
     /// The figures of a class; `None` when no transaction fell into it.

@@ -96,6 +96,8 @@ pub struct Outcome {
     pub event_hash: u64,
     /// Figures.
     pub metrics: Metrics,
+    /// Those since the test's last `measure`.
+    pub measured: Metrics,
     /// What was wrong; empty when nothing was.
     pub failures: Vec<Failure>,
     /// It was stopped from outside.
@@ -149,6 +151,7 @@ impl Outcome {
             cycles: 0,
             event_hash: 0,
             metrics: Metrics::default(),
+            measured: Metrics::default(),
             failures: Vec::new(),
             interrupted: false,
             error: Some(why),
@@ -374,6 +377,7 @@ impl<'a> Runner<'a> {
             cycles: self.tb.cycle(),
             event_hash: self.tb.event_hash(),
             metrics: self.metrics,
+            measured: self.window,
             failures: self.failures,
             interrupted,
             error,
