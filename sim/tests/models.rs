@@ -453,10 +453,13 @@ fn waveforms_are_written_in_threads_at_once() {
         .collect();
     for thread in threads {
         let (path, clocks) = thread.join().expect("no panic");
-        // Left open, it is whole all the same: one value at the start, one an edge.
+        // Left open, it is whole all the same: one value a clock.
         let seen = counts(&path);
-        assert_eq!(seen.len() as u64, 1 + clocks);
-        assert_eq!(seen.last().map(|(_, count)| *count), Some(clocks * STEP));
+        assert_eq!(seen.len() as u64, clocks);
+        assert_eq!(
+            seen.last().map(|(_, count)| *count),
+            Some((clocks - 1) * STEP)
+        );
     }
 }
 
