@@ -113,7 +113,7 @@ module iommu_walker
 
   // ---------------------------------------------------------------- step of this cycle
   logic [SlotW-1:0] rsp_slot, look_slot, step_slot, look_turn_q;
-  logic             rsp_amo, step_mem, step_look, step_start, step_valid;
+  logic             rsp_amo, step_mem, step_look, step_start, step_valid, began_q;
   walk_t            start_walk, cur, nxt;
   walk_state_e      state_next;
   logic [8:5]       events;
@@ -122,13 +122,20 @@ module iommu_walker
   assign rsp_amo    = mem_rrsp_valid_i && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
   assign step_mem   = mem_rrsp_valid_i && !rsp_amo;
   assign look_slot  = next_of(looks, look_turn_q);
-  assign step_look  = !step_mem && (looks != '0);
-  assign step_start = !step_mem && (looks == '0) && start_valid_i && !start_i.deny;
+  assign step_look  = !step_mem && !began_q && (looks != '0);
+  assign step_start = !step_mem && !began_q && (looks == '0) && start_valid_i && !start_i.deny;
   assign step_valid = step_mem || step_look || step_start;
 
+  // Walks begin at most every other cycle. In a bunch, their read data would come in
+  // one as well, with which no other walk could begin; so bunches come apart.
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) look_turn_q <= '0;
-    else if (step_look) look_turn_q <= look_slot;
+    if (!rst_ni) begin
+      look_turn_q <= '0;
+      began_q     <= 1'b0;
+    end else begin
+      if (step_look) look_turn_q <= look_slot;
+      began_q <= (step_look || step_start) && (cur.look == LkStart);
+    end
   end
 
   always_comb begin

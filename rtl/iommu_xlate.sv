@@ -12,8 +12,8 @@
 //   retry        a request that missed is looked up again
 //   new          a new request is looked up, of the bridge or of the core's own
 //                clients (ATS, debug)
-// in this order of priority; but after each `done` or `context` a `retry` has its
-// turn, so that the next walk begins in a slot as soon as it is free. An
+// in this order of priority; but after each `done` or `context` a `retry` or `new`
+// has its turn, so that the next walk begins in a slot as soon as it is free. An
 // operation's answer leaves one cycle later. A hit never waits for a walk; all but
 // `new` are bounded in number by the requests that missed, so that new ones cannot
 // starve either.
@@ -108,13 +108,15 @@ module iommu_xlate
   // Own clients' requests go in turns with the bridge's: at most every other
   // cycle, at least when the bridge has none.
   logic op_inv, op_done, op_ctx, op_retry, op_new, op_aux, new_ready, aux_turn_q;
-  logic retry_turn_q, retry_ready;
-  assign retry_ready = woken_valid || (blocked_valid && (walk_idle != '0));
-  assign op_inv      = inv_valid_i;
-  assign op_retry    = !op_inv && retry_ready && (retry_turn_q || ((done_ready == '0) && (walk_ctx == '0)));
-  assign op_done     = !op_inv && !op_retry && (done_ready != '0);
-  assign op_ctx      = !op_inv && !op_retry && !op_done && (walk_ctx != '0);
-  assign new_ready   = !op_inv && !op_done && !op_ctx && !op_retry && !ddtp_valid_i;
+  logic turn_lookup_q, lookup_first, yields, retry_ready;
+  assign retry_ready  = woken_valid || (blocked_valid && (walk_idle != '0));
+  assign lookup_first = turn_lookup_q || ((done_ready == '0) && (walk_ctx == '0));
+  assign yields       = turn_lookup_q && (retry_ready || req_valid_i || aux_req_valid_i);
+  assign op_inv       = inv_valid_i;
+  assign op_retry     = !op_inv && retry_ready && lookup_first;
+  assign op_done      = !op_inv && !yields && (done_ready != '0);
+  assign op_ctx       = !op_inv && !yields && !op_done && (walk_ctx != '0);
+  assign new_ready    = !op_inv && !retry_ready && lookup_first && !ddtp_valid_i;
   assign op_aux      = new_ready && aux_req_valid_i && aux_turn_q;
   assign req_ready_o = new_ready && !op_aux;
   assign op_new      = op_aux || (req_ready_o && req_valid_i);
@@ -123,12 +125,11 @@ module iommu_xlate
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      aux_turn_q   <= 1'b0;
-      retry_turn_q <= 1'b0;
+      aux_turn_q    <= 1'b0;
+      turn_lookup_q <= 1'b0;
     end else begin
       if (new_ready) aux_turn_q <= !op_aux;
-      if (op_done || op_ctx) retry_turn_q <= 1'b1;
-      else if (op_retry) retry_turn_q <= 1'b0;
+      if (!op_inv) turn_lookup_q <= op_done || op_ctx;
     end
   end
 
