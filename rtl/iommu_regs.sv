@@ -157,6 +157,8 @@ module iommu_regs
     c.qosid    = 1'b1;
     c.igs      = IgsBoth;
     c.endi     = 1'b1;
+    c.ats      = 1'b1;
+    c.t2gpa    = 1'b1;
     c.hpm      = 1'b1;
     c.dbg      = 1'b1;
     c.pas      = 6'(PaW);
