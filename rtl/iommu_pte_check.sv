@@ -20,7 +20,7 @@ module iommu_pte_check
     input  logic              write_i,
     input  logic              priv_i,     // supervisor privilege
     input  logic              sum_i,
-    input  logic              any_i,      // ATS: whatever is permitted is an answer
+    input  logic              any_i,      // ATS: whatever is permitted beside R is an answer
     input  logic              ade_i,      // A and D may be updated
     output logic              fault_o,    // page fault
     output logic              leaf_o,
@@ -73,7 +73,8 @@ module iommu_pte_check
 
   logic permitted, user_ok;
   assign user_ok   = gs_i ? u : priv_i ? (!u || (sum_i && !(exec_i && !any_i))) : u;
-  assign permitted = user_ok && (any_i || (write_i ? w : exec_i ? x : r));
+  // Without R an ATS translation request is granted nothing: the walk ends here, and accesses nothing.
+  assign permitted = user_ok && (any_i ? r : write_i ? w : exec_i ? x : r);
 
   // D is needed by a write that the page permits.
   logic needs_d;

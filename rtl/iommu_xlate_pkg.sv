@@ -42,17 +42,17 @@ package iommu_xlate_pkg;
 
   // Access fault of the original access type.
   function automatic logic [11:0] access_cause(input logic exec, input logic write);
-    return write ? CauseWriteAccess : exec ? CauseExecAccess : CauseReadAccess;
+    return exec ? CauseExecAccess : write ? CauseWriteAccess : CauseReadAccess;
   endfunction
 
   // Page fault of the original access type.
   function automatic logic [11:0] page_cause(input logic exec, input logic write);
-    return write ? CauseWritePage : exec ? CauseExecPage : CauseReadPage;
+    return exec ? CauseExecPage : write ? CauseWritePage : CauseReadPage;
   endfunction
 
   // Guest-page fault of the original access type.
   function automatic logic [11:0] guest_cause(input logic exec, input logic write);
-    return write ? CauseWriteGuest : exec ? CauseExecGuest : CauseReadGuest;
+    return exec ? CauseExecGuest : write ? CauseWriteGuest : CauseReadGuest;
   endfunction
 
   // Causes with which an ATS translation request is answered successfully,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iommu_golden::config::{ControlBit, WideAddress};
+use iommu_golden::config::{AtsCleanPage, ControlBit, WideAddress};
 use iommu_golden::{Capabilities, Choices, Config, Reserved};
 use iommu_scoreboard::ScoreboardConfig;
 use iommu_sim::{Block, Device, ModelKind, ModelOptions};
@@ -191,6 +191,12 @@ impl Dut {
             reports_corruption: c.reports_corruption,
             iotval_offset: c.iotval_offset,
             iotval2_offset: c.iotval2_offset,
+            ats_fault_is_write: c.ats_fault_is_write,
+            ats_clean_page: if c.ats_clean_page_faults {
+                AtsCleanPage::PageFault
+            } else {
+                AtsCleanPage::DenyWrite
+            },
             ..Choices::default()
         };
         let golden = Config {

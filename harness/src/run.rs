@@ -784,6 +784,7 @@ impl<'a> Runner<'a> {
             Op::TakePageRequests { expect } => self.take_page_requests(expect.as_deref())?,
             Op::TakeAtsMessages { expect } => self.take_messages(expect.as_deref())?,
             Op::AnswerInvalidations { from } => self.answer_invalidations(from),
+            Op::WaitInvalidations { count } => self.wait_invalidations(count)?,
             Op::AtsTimeout => self.ats_timeout()?,
             Op::ExpectWires { value, mask } => {
                 let got = self.tb.wsi();

@@ -702,7 +702,7 @@ typedef struct IommuConfig {
   // Initially 30.
   uint8_t bare_range_log2;
   // Flag: an ATS translation request with "no write" clear faults as a write (7, 15, 23), else as a
-  // read. Initially 0.
+  // read. Initially 1.
   uint8_t ats_fault_is_write;
   // Flag: big-endian MSIs are stored to an MRIF (`seteipnum_be` exists). Initially 1.
   uint8_t mrif_big_endian;
@@ -723,7 +723,7 @@ typedef struct IommuConfig {
   uint32_t inval_pdt_without_pdt;
   // `IommuWideAddress`. Initially when accessed.
   uint32_t wide_address;
-  // `IommuAtsCleanPage`. Initially page fault.
+  // `IommuAtsCleanPage`. Initially the write permission alone is denied.
   uint32_t ats_clean_page;
   // `IommuMrifRead`. Initially zero.
   uint32_t mrif_read;

@@ -152,7 +152,7 @@ pub struct IommuConfig {
     /// Initially 30.
     pub bare_range_log2: u8,
     /// Flag: an ATS translation request with "no write" clear faults as a write (7, 15, 23), else as a
-    /// read. Initially 0.
+    /// read. Initially 1.
     pub ats_fault_is_write: u8,
     /// Flag: big-endian MSIs are stored to an MRIF (`seteipnum_be` exists). Initially 1.
     pub mrif_big_endian: u8,
@@ -173,7 +173,7 @@ pub struct IommuConfig {
     pub inval_pdt_without_pdt: u32,
     /// `IommuWideAddress`. Initially when accessed.
     pub wide_address: u32,
-    /// `IommuAtsCleanPage`. Initially page fault.
+    /// `IommuAtsCleanPage`. Initially the write permission alone is denied.
     pub ats_clean_page: u32,
     /// `IommuMrifRead`. Initially zero.
     pub mrif_read: u32,

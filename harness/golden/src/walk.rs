@@ -591,14 +591,18 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
         }
     }
 
-    /// Step 8 for the device's own access.
+    /// Step 8 for the device's own access. For an ATS translation request every permission is an
+    /// answer, but without R none is granted ("The X permission is granted only if the R permission
+    /// is also granted"): a page fault, which is answered so.
     fn allowed(&self, p: Permissions) -> bool {
-        self.ats()
-            || match self.original {
-                Access::Read => p.read,
-                Access::Write => p.write,
-                Access::Execute => p.execute,
-            }
+        if self.ats() {
+            return p.read;
+        }
+        match self.original {
+            Access::Read => p.read,
+            Access::Write => p.write,
+            Access::Execute => p.execute,
+        }
     }
 
     /// Step 9 for the device's own access: what becomes of A and D, and which permissions are
@@ -606,11 +610,6 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
     fn accessed_dirty(&self, pte: Pte, mut p: Permissions, update: bool) -> (AdBits, Permissions) {
         if self.ats() {
             p = p.and(self.granted);
-            // "The X permission is granted only if the R permission is also granted": without
-            // R nothing is granted, so nothing is accessed.
-            if !p.read {
-                return (AdBits::Clean, Permissions::NONE);
-            }
             let write = p.write && self.wants_write();
             if !pte.d() && !write {
                 // Writes nobody asked for may be granted, but not without D.

@@ -172,21 +172,33 @@ fn accessed_and_dirty_for_ats() {
     );
     assert_eq!(r.mem.read_u64(at), leaf(PA, RWU & !W & !D));
     // Without hardware update: a page fault, or the write alone denied.
-    let (mut r, root) = ats_rig(0);
-    r.map(root, 3, 0, VA, 0, leaf(PA, RWU & !D));
+    for (choice, want) in [
+        (config::AtsCleanPage::PageFault, None),
+        (config::AtsCleanPage::DenyWrite, Some((true, false, false))),
+    ] {
+        let mut cfg = Config::new(all_caps());
+        cfg.choices.ats_clean_page = choice;
+        let mut r = Rig::with(cfg);
+        let root = r.first_stage(5, 8, tc::V | tc::EN_ATS);
+        r.map(root, 3, 0, VA, 0, leaf(PA, RWU & !D));
+        let a = answer(&mut r, ats_write(VA));
+        match want {
+            None => assert_eq!(a.cause, Some(Cause::WritePageFault)),
+            Some(want) => assert_eq!(rwx(a.permissions), want),
+        }
+    }
+}
+
+#[test]
+fn without_r_nothing_is_granted_and_nothing_accessed() {
+    let (mut r, root) = ats_rig(tc::SADE);
+    let at = r.map(root, 3, 0, VA, 0, leaf(PA, RWU & !R & !W & !A | X));
+    let a = answer(&mut r, ats(5, VA));
     assert_eq!(
-        answer(&mut r, ats_write(VA)).cause,
-        Some(Cause::ReadPageFault)
+        (a.status, rwx(a.permissions), a.record),
+        (AtsStatus::Success, (false, false, false), None)
     );
-    let mut cfg = Config::new(all_caps());
-    cfg.choices.ats_clean_page = config::AtsCleanPage::DenyWrite;
-    let mut r = Rig::with(cfg);
-    let root = r.first_stage(5, 8, tc::V | tc::EN_ATS);
-    r.map(root, 3, 0, VA, 0, leaf(PA, RWU & !D));
-    assert_eq!(
-        rwx(answer(&mut r, ats_write(VA)).permissions),
-        (true, false, false)
-    );
+    assert_eq!(r.mem.read_u64(at), leaf(PA, RWU & !R & !W & !A | X));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Asker {
     pub(crate) open: bool,
     /// Its record has not been settled.
     pub(crate) awaits_record: bool,
+    /// Its record has come: there is no second one, whatever is learnt later.
+    pub(crate) recorded: bool,
     pub(crate) ask_again: bool,
 }
 
@@ -53,6 +55,7 @@ impl Askers {
             legal: Legal::default(),
             open: true,
             awaits_record: false,
+            recorded: false,
             ask_again: false,
         });
         serial

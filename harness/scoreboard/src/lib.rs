@@ -119,6 +119,8 @@ pub struct Scoreboard {
     timing: Timing,
     bounds: Bounds,
     now: u64,
+    /// Clock of the last event on `m_mem` or of ATS.
+    moved: u64,
     in_reset: bool,
     recent: VecDeque<At>,
     finished: bool,
@@ -134,6 +136,24 @@ struct Past {
     until: Option<u64>,
     /// A write of `ddtp` ended them: when `busy` is 0 again.
     ddtp: bool,
+}
+
+/// Whether it shows that walks, messages or records go on.
+fn is_walk_event(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::MemAw(_)
+            | Event::MemAr(_)
+            | Event::MemW(_)
+            | Event::MemB(_)
+            | Event::MemR(_)
+            | Event::AtsRequest(_)
+            | Event::AtsCompletion(_)
+            | Event::AtsInvalidation(_)
+            | Event::AtsInvalidationDone(_)
+            | Event::AtsPageRequest(_)
+            | Event::AtsPrgResponse(_)
+    )
 }
 
 impl Scoreboard {
@@ -176,6 +196,7 @@ impl Scoreboard {
             timing,
             bounds,
             now: 0,
+            moved: 0,
             in_reset: false,
             recent: VecDeque::with_capacity(REMEMBERED + 1),
             finished: false,
@@ -236,6 +257,9 @@ impl Scoreboard {
         self.recent.push_back(at);
         if let Some(c) = &mut self.coverage {
             c.event(&at, &self.iommu);
+        }
+        if is_walk_event(&at.event) {
+            self.moved = at.cycle;
         }
         match at.event {
             Event::Reset => self.on_reset(),

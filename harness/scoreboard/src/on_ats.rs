@@ -4,13 +4,13 @@ use iommu_bus::ats::{AtsInvalidation, AtsInvalidationDone, AtsRange, AtsRequest}
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::command::AtsMessage;
 use iommu_golden::{
-    Access, AtsCompletion, AtsStatus, Capabilities, FaultRecord, Iommu, Iova, Label, MemError,
-    Memory, Request, RequestKind, Spa, WalkEvent,
+    Access, AtsCompletion, AtsStatus, Capabilities, FaultRecord, Iova, Label, MemError, Memory,
+    Permissions, Request, RequestKind, Spa,
 };
 
 use crate::askers::AskFor;
 use crate::atomics::Owner;
-use crate::oracle::{Legal, Load, Query, Verdict};
+use crate::oracle::{Legal, Query, Verdict};
 use crate::{Check, Scoreboard};
 
 /// A translation request that waits for (more of) its completion.
@@ -111,28 +111,6 @@ impl Memory for Plain<'_> {
     }
 }
 
-/// Adds the directory entries that a message's look-up reads.
-pub(crate) fn add_loads(iommu: &Iommu, event: &WalkEvent<'_>, out: &mut Legal) {
-    if let WalkEvent::Load { addr, label, .. } = event {
-        let len = match label {
-            Label::Dc { .. } => iommu.config().capabilities.dc_size() as u32,
-            _ => 8,
-        };
-        if !iommu.reachable(*addr, len.into()) {
-            return;
-        }
-        out.add_load(Load {
-            addr: addr.0,
-            len,
-            directory: true,
-            user: crate::own_user(iommu),
-            label: *label,
-            big: iommu.registers().be,
-            done: false,
-        });
-    }
-}
-
 /// What the golden model is asked for an ATS translation request.
 fn request_of(r: &AtsRequest, addr: u64) -> Request {
     Request {
@@ -150,6 +128,10 @@ fn request_of(r: &AtsRequest, addr: u64) -> Request {
         iova: Iova(addr),
         len: 4096,
     }
+}
+
+fn some_granted(p: &Permissions) -> bool {
+    p.read || p.write || p.execute
 }
 
 /// What a range has wrong against a completion, if anything.
@@ -172,7 +154,12 @@ fn mismatch(c: &AtsCompletion, r: &AtsRange) -> Option<String> {
         ("X", p.execute, r.execute),
         ("U", c.untranslated_only, r.untranslated),
         ("N", c.no_snoop, r.no_snoop),
-        ("Global", c.global, r.global),
+        // Of a page that is not permitted at all Global says nothing.
+        (
+            "Global",
+            c.global && some_granted(p),
+            r.global && some_granted(p),
+        ),
         ("Priv", c.privileged, r.privileged),
         ("CXL.io", c.cxl_io.unwrap_or(r.cxl_io), r.cxl_io),
     ];
@@ -183,7 +170,7 @@ fn mismatch(c: &AtsCompletion, r: &AtsRange) -> Option<String> {
         return Some(format!("AMA {}", c.ama));
     }
     // "The translated address returned with such completions is UNSPECIFIED."
-    if !(p.read || p.write || p.execute) || c.untranslated_only {
+    if !some_granted(p) || c.untranslated_only {
         return None;
     }
     let range = r.range_log2();
@@ -247,7 +234,7 @@ impl Scoreboard {
             return;
         };
         a.legal = legal;
-        if may_record && !a.awaits_record {
+        if may_record && !a.awaits_record && !a.recorded {
             a.awaits_record = true;
             self.push_fault_of_asker(serial, false);
         } else if !may_record && a.awaits_record {

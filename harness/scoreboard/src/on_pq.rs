@@ -4,12 +4,12 @@ use iommu_bus::ats::{AtsInvalidationDone, AtsPageRequest, AtsPageResponse};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::ats::{PageRequest, PageRequestStep};
 use iommu_golden::command::AtsMessage;
-use iommu_golden::{Capabilities, FaultRecord, Iommu, Iova, Request, WalkEvent};
+use iommu_golden::{Capabilities, FaultRecord, Iommu, Iova, Memory, Observer, Request};
 
 use crate::askers::AskFor;
 use crate::irq::PIP;
-use crate::on_ats::{Plain, add_loads, same_target};
-use crate::oracle::{Legal, Verdict};
+use crate::on_ats::same_target;
+use crate::oracle::{BOUND, Query, Verdict};
 use crate::ports::{MemWrite, WriteFor};
 use crate::record_queue::{RecordQueue, Ring, lost};
 use crate::{Check, Scoreboard, describe_axi};
@@ -107,53 +107,55 @@ fn page_request(r: &AtsPageRequest) -> PageRequest {
     }
 }
 
-/// What the model says about a message with these registers.
-fn message_verdict(
+/// A response of the IOMMU's own, and a record.
+type Discarded = (Option<AtsMessage>, Option<FaultRecord>);
+
+/// The page-request queue as it may be: on, `pqof`, `pqmf`. An empty queue that works tells what the
+/// context says; one in trouble, the answers.
+const QUEUES: [(bool, bool, bool); 4] = [
+    (true, false, false),
+    (true, true, false),
+    (false, false, false),
+    (true, false, true),
+];
+
+/// What the model makes of a message with such a queue; `None`: it is taken.
+fn put(
     iommu: &Iommu,
-    mem: &SparseMemory,
+    mem: &mut impl Memory,
+    obs: &mut impl Observer,
     kind: &MessageKind,
-    out: &mut Legal,
-) -> MessageVerdict {
-    let mut obs = |e: &WalkEvent<'_>| add_loads(iommu, e, out);
-    let mut mem = Plain(mem);
+    (on, overflow, fault): (bool, bool, bool),
+) -> Option<Discarded> {
+    let mut model = iommu.clone();
     match kind {
-        MessageKind::Done(d) => {
-            let mut model = iommu.clone();
-            match model.invalidation_completion(&mut mem, &mut obs, d.device_id, d.itags, d.count) {
-                Ok(()) => MessageVerdict::Taken {
-                    overflow: None,
-                    off: None,
-                    fault: None,
-                },
-                Err(record) => MessageVerdict::Refused {
-                    record,
-                    response: None,
-                },
-            }
-        }
+        MessageKind::Done(d) => model
+            .invalidation_completion(mem, obs, d.device_id, d.itags, d.count)
+            .err()
+            .map(|record| (None, record)),
         MessageKind::Page(r) => {
-            // An empty queue that works tells what the context says; one in trouble, the answers.
-            let mut with = |on: bool, overflow: bool, fault: bool| {
-                let mut model = iommu.clone();
-                let q = &mut model.registers_mut().pq;
-                (q.on, q.overflow, q.memory_fault) = (on, overflow, fault);
-                (q.head, q.tail) = (0, 0);
-                match model.page_request(&mut mem, &mut obs, r, 0) {
-                    PageRequestStep::Queue(_) => None,
-                    PageRequestStep::Discarded { response, record } => {
-                        Some((response.map(|r| r.1), record))
-                    }
+            let q = &mut model.registers_mut().pq;
+            (q.on, q.overflow, q.memory_fault) = (on, overflow, fault);
+            (q.head, q.tail) = (0, 0);
+            match model.page_request(mem, obs, r, 0) {
+                PageRequestStep::Queue(_) => None,
+                PageRequestStep::Discarded { response, record } => {
+                    Some((response.map(|r| r.1), record))
                 }
-            };
-            match with(true, false, false) {
-                Some((response, record)) => MessageVerdict::Refused { record, response },
-                None => MessageVerdict::Taken {
-                    overflow: with(true, true, false).and_then(|d| d.0),
-                    off: with(false, false, false).and_then(|d| d.0),
-                    fault: with(true, false, true).and_then(|d| d.0),
-                },
             }
         }
+    }
+}
+
+fn message_verdict([works, overflow, off, fault]: [Option<Discarded>; 4]) -> MessageVerdict {
+    let answer = |d: Option<Discarded>| d.and_then(|d| d.0);
+    match works {
+        Some((response, record)) => MessageVerdict::Refused { record, response },
+        None => MessageVerdict::Taken {
+            overflow: answer(overflow),
+            off: answer(off),
+            fault: answer(fault),
+        },
     }
 }
 
@@ -169,12 +171,36 @@ impl Scoreboard {
             .get_mut(serial)
             .map(|a| std::mem::take(&mut a.legal))
             .unwrap_or_default();
-        let mut options = vec![message_verdict(&self.iommu, mem, &kind, &mut legal)];
-        let since = self.askers.get(serial).map_or(0, |a| a.since);
-        for old in &self.past {
-            if old.until.is_none_or(|u| u >= since) {
-                options.push(message_verdict(&old.iommu, mem, &kind, &mut legal));
-            }
+        let request = self.askers.get(serial).map(|a| (a.request, a.since));
+        let (request, since) = request.unwrap_or((Request::read(0, Iova(0)), self.now));
+        let query = Query {
+            request,
+            accepted: since,
+            write: false,
+            lax: false,
+            ordered: false,
+        };
+        let mut options = Vec::new();
+        let past = self
+            .past
+            .iter()
+            .filter(|old| old.until.is_none_or(|u| u >= since));
+        let mut all = true;
+        for iommu in std::iter::once(&self.iommu).chain(past.map(|old| &old.iommu)) {
+            all &= self.oracle.messages(
+                (iommu, mem, &query, self.now),
+                &mut legal,
+                |n, view, collect| put(iommu, view, collect, &kind, QUEUES[n]),
+                |answers| options.push(message_verdict(answers)),
+            );
+        }
+        if !all {
+            self.fail(
+                Check::OracleBound,
+                format!("at most {BOUND} walks for one message"),
+                "more: too many edits at once; nothing is known about this message",
+                format!("{kind:x?}"),
+            );
         }
         for option in options {
             if let MessageVerdict::Refused { record, .. } = option {
@@ -200,6 +226,9 @@ impl Scoreboard {
             return;
         };
         a.legal = legal;
+        if a.recorded {
+            return;
+        }
         if any && !a.awaits_record {
             a.awaits_record = true;
             self.push_fault_of_asker(serial, certain);
@@ -501,8 +530,15 @@ impl Scoreboard {
         if self.ats.stopped && !all {
             return;
         }
-        let limit = self.bounds.record + self.pq.jobs.len() as u64 * self.bounds.record / 4;
         let (now, since) = (self.now, self.bounds.since);
+        let settled = self.moved.max(since) + self.bounds.quiet < now
+            && self.mem.open == 0
+            && self.mem.filling.is_empty();
+        let limit = if settled {
+            self.bounds.quiet
+        } else {
+            self.bounds.record + self.pq.jobs.len() as u64 * self.bounds.record / 4
+        };
         while let Some(n) = self
             .pq
             .jobs

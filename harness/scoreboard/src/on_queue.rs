@@ -147,6 +147,7 @@ impl Scoreboard {
     fn asker_recorded(&mut self, asker: Option<u64>) {
         if let Some(a) = asker.and_then(|s| self.askers.get_mut(s)) {
             a.awaits_record = false;
+            a.recorded = true;
             self.askers.tidy();
         }
     }

@@ -540,6 +540,49 @@ impl Oracle {
             || self.each(iommu, mem, &ordered, now, out, BOUND, add)
     }
 
+    /// The same for a message of a device, for which only its context is looked up: `ask` puts it to
+    /// the model in `N` ways, `add` takes what came of them. False if that is more than can be tried.
+    pub(crate) fn messages<T: Copy, const N: usize>(
+        &mut self,
+        (iommu, mem, query, now): (&Iommu, &SparseMemory, &Query, u64),
+        out: &mut Legal,
+        mut ask: impl FnMut(usize, &mut View<'_>, &mut Collect<'_>) -> T,
+        mut add: impl FnMut([T; N]),
+    ) -> bool {
+        if self.words.behind() {
+            self.words.catch_up(mem);
+        }
+        self.script.clear();
+        let source = Cell::default();
+        for _ in 0..BOUND {
+            let mut lost = (false, false);
+            // Each of them makes the same choices.
+            let answers = std::array::from_fn(|n| {
+                let parts = Parts {
+                    words: &mut self.words,
+                    held: &mut self.held,
+                    raw: &self.raw,
+                    log: &self.log,
+                    script: &mut self.script,
+                };
+                let mut view = View::new(parts, iommu, mem, query, now, &source);
+                let answer = ask(n, &mut view, &mut Collect::new(iommu, out, &source));
+                lost = (lost.0 | view.overflow, lost.1 | view.dead);
+                answer
+            });
+            if lost.0 {
+                return false;
+            }
+            if !lost.1 {
+                add(answers);
+            }
+            if !self.script.advance() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What would have to be held for the outcome that `fits`, if anything that ever was.
     pub(crate) fn explain(
         &mut self,

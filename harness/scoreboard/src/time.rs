@@ -24,6 +24,8 @@ pub(crate) struct Bounds {
     pub(crate) other: u64,
     /// A fault record: this, and this again for each one outstanding.
     pub(crate) record: u64,
+    /// Where nothing has moved on `m_mem` or the ATS channels for so long, nothing is left to do.
+    pub(crate) quiet: u64,
     /// A port is stopped: what waits for it is not stuck.
     pub(crate) stalled: bool,
     /// No bound holds before this clock: a stop has just ended.
@@ -61,6 +63,8 @@ impl Bounds {
             request: patience + other,
             other,
             record: patience + 16 * mem,
+            // What is offered and not taken does not show; a device takes a message soon.
+            quiet: settle + 400 + 2000 / share(t.mem.ready_percent),
             stalled: t.mem.stopped || t.out.stopped || t.dev.stop_responses,
             since: 0,
         }
@@ -391,6 +395,7 @@ impl Scoreboard {
             && self.mrif.jobs.is_empty()
             && self.ats.is_idle()
             && self.pages_idle()
+            && (self.messages.is_empty() || self.ats.stopped)
             && self.debug.as_ref().is_none_or(|d| d.over.is_some())
             && self.regs.reads.is_empty()
             && self.regs.writes.is_empty()

@@ -313,6 +313,12 @@ impl Runner<'_> {
         }
     }
 
+    pub(super) fn wait_invalidations(&mut self, count: u32) -> Go {
+        self.until("invalidations for devices to answer", |r| {
+            r.devices.unanswered.len() >= count as usize
+        })
+    }
+
     pub(super) fn ats_timeout(&mut self) -> Go {
         self.devices.unanswered.clear();
         self.tb.tick_ats_timer();

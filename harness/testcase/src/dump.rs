@@ -9,6 +9,7 @@ use iommu_bus::event::Burst;
 use iommu_bus::mem::{FaultAccess, MemFault};
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
 
+use crate::ats::{Atc, AtsExpect};
 use crate::case::{Setting, Timings};
 use crate::op::{Dma, Expect, ExpectedUser, Op, OpAt};
 use crate::regs;
@@ -175,10 +176,49 @@ fn step(op: &Op, next: Option<&Op>, dirty: &mut HashSet<u64>) -> Result<Option<S
         Op::Dma(d) => access(d)?,
         Op::WaitDma => "wait: dma".into(),
         // Taking the records waits as well.
-        Op::WaitIdle if matches!(next, Some(Op::TakeFaults { .. })) => return Ok(None),
+        Op::WaitIdle
+            if matches!(
+                next,
+                Some(Op::TakeFaults { .. } | Op::TakePageRequests { .. })
+            ) =>
+        {
+            return Ok(None);
+        }
         Op::WaitIdle => "wait: idle".into(),
         Op::Cycles(n) => format!("wait: {{cycles: {n}}}"),
         Op::TakeFaults { expect: None } => "expect_faults: any".into(),
+        Op::TakePageRequests { expect: None } => "expect_page_requests: any".into(),
+        Op::AtsDevices(d) => format!(
+            "ats: {{answers: {}, delay: {}, completions: {}, stopped: {}, ready: {}}}",
+            d.answers, d.delay, d.completions, d.stopped, d.ready
+        ),
+        Op::AtsRequest(a) if a.expect == AtsExpect::default() => format!(
+            "ats_request: {{device: {:#x}{}, iova: {:#x}, execute: {}, no_write: {}, count: {}, cxl: {}, wait: false}}",
+            a.device_id,
+            of_process(a.process_id, a.privileged),
+            a.addr,
+            a.execute,
+            a.no_write,
+            a.count,
+            a.cxl
+        ),
+        Op::PageRequest(p) => format!(
+            "page_request: {{device: {:#x}{}, iova: {:#x}, execute: {}, prgi: {}, last: {}, write: {}, read: {}, wait: false}}",
+            p.device_id,
+            of_process(p.process_id, p.privileged),
+            p.payload & !0xfff,
+            p.execute,
+            p.payload >> 3 & 0x1ff,
+            p.payload & 4 != 0,
+            p.payload & 2 != 0,
+            p.payload & 1 != 0
+        ),
+        Op::AnswerInvalidations { from: None } => "answer_invalidations: {}".into(),
+        Op::AnswerInvalidations { from: Some(id) } => {
+            format!("answer_invalidations: {{device: {id:#x}}}")
+        }
+        Op::WaitInvalidations { count } => format!("wait: {{invalidations: {count}}}"),
+        Op::AtsTimeout => "ats_timeout".into(),
         Op::MemTiming(t) => format!("timing: {{memory: {}}}", port(t)),
         Op::OutTiming(t) => format!("timing: {{output: {}}}", port(t)),
         Op::DevTiming(t) => format!("timing: {{devices: {}}}", devices(t)),
@@ -203,6 +243,12 @@ fn register(offset: u16, size: u8) -> String {
 fn bytes(data: &[u8]) -> String {
     let list: Vec<String> = data.iter().map(|b| format!("{b:#04x}")).collect();
     format!("[{}]", list.join(", "))
+}
+
+fn of_process(process: Option<u32>, privileged: bool) -> String {
+    process.map_or(String::new(), |p| {
+        format!(", process: {p:#x}, privileged: {privileged}")
+    })
 }
 
 fn access(d: &Dma) -> Result<String, String> {
@@ -237,6 +283,9 @@ fn access(d: &Dma) -> Result<String, String> {
         if on {
             let _ = write!(s, ", {name}: true");
         }
+    }
+    if d.atc == Atc::Any {
+        s.push_str(", atc: any");
     }
     if d.atop != 0 {
         let _ = write!(s, ", atomic: {:#x}", d.atop);
@@ -332,7 +381,7 @@ mod tests {
         for o in ops {
             match o.op {
                 Op::ZeroPage { .. } => {}
-                Op::TakeFaults { .. } | Op::WaitIdle
+                Op::TakeFaults { .. } | Op::WaitIdle | Op::TakePageRequests { .. }
                     if matches!(out.last(), Some(Op::WaitIdle)) =>
                 {
                     out.pop();

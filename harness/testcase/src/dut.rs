@@ -125,6 +125,12 @@ pub struct Choices {
     pub iotval2_offset: bool,
     /// RAS: data corruption is told apart from access faults.
     pub reports_corruption: bool,
+    /// ATS_FAULTS: a translation request without "no write" has access faults of a write (7), else of
+    /// a read (5).
+    pub ats_fault_is_write: bool,
+    /// ATS_FAULTS: such a request of a clean page (D=0, no hardware update) is a page fault (R=W=0);
+    /// else only W is 0.
+    pub ats_clean_page_faults: bool,
     /// DC configuration checks: `iohgatp` Bare with `msiptp` not Off is misconfigured.
     pub bare_iohgatp_with_msi: bool,
     /// DC, PC configuration checks: addresses wider than PAS.
@@ -178,6 +184,8 @@ impl Default for Choices {
             iotval_offset: true,
             iotval2_offset: true,
             reports_corruption: true,
+            ats_fault_is_write: true,
+            ats_clean_page_faults: false,
             bare_iohgatp_with_msi: true,
             wide_address: WideAddress::AccessFault,
             check_spa: true,
@@ -302,6 +310,8 @@ impl Choices {
         flag(&f, "iotval_offset", &mut c.iotval_offset)?;
         flag(&f, "iotval2_offset", &mut c.iotval2_offset)?;
         flag(&f, "reports_corruption", &mut c.reports_corruption)?;
+        flag(&f, "ats_fault_is_write", &mut c.ats_fault_is_write)?;
+        flag(&f, "ats_clean_page_faults", &mut c.ats_clean_page_faults)?;
         flag(&f, "bare_iohgatp_with_msi", &mut c.bare_iohgatp_with_msi)?;
         one_of(
             &f,

@@ -521,6 +521,11 @@ pub enum Op {
         /// This device answers, whoever was asked.
         from: Option<u32>,
     },
+    /// Waits until devices that do not answer by themselves have so many invalidations to answer.
+    WaitInvalidations {
+        /// How many.
+        count: u32,
+    },
     /// A tick of the ATS invalidation timer.
     AtsTimeout,
     /// The interrupt wires must be these now.

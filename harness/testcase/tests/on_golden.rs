@@ -671,6 +671,8 @@ impl World {
                 }
                 self.settle();
             }
+            // What a command sends is there when it has been executed.
+            Op::WaitInvalidations { .. } => {}
             Op::AtsTimeout => {
                 self.iommu.ats_time_out();
                 self.unanswered.clear();

@@ -20,6 +20,9 @@ const NOTICES: u64 = MESSAGE_DATA + 0x200_0000;
 pub(super) mod tc {
     pub const V: u64 = 1;
     pub const EN_ATS: u64 = 1 << 1;
+    pub const EN_PRI: u64 = 1 << 2;
+    pub const T2GPA: u64 = 1 << 3;
+    pub const PRPR: u64 = 1 << 6;
     pub const DTF: u64 = 1 << 4;
     pub const PDTV: u64 = 1 << 5;
     pub const GADE: u64 = 1 << 7;
@@ -96,9 +99,7 @@ impl World {
         if narrow {
             bits |= tc::SXL;
         }
-        if self.has("ATS") && self.r.tables.percent(30) {
-            bits |= tc::EN_ATS;
-        }
+        bits |= self.ats_controls(machine.is_some());
         let mut device = Device {
             id,
             domain,
@@ -122,6 +123,10 @@ impl World {
     fn context(&self, d: &Device) -> Context {
         let mut words = [0; 8];
         words[0] = tc::V | d.tc;
+        if d.machine.is_none() {
+            // It needs a second stage.
+            words[0] &= !tc::T2GPA;
+        }
         if let Some(m) = d.machine.map(|m| &self.machines[m]) {
             words[1] = m.tree.scheme.mode() << 60 | u64::from(m.gscid) << 44 | m.tree.root >> 12;
             if let Some(t) = m.messages {

@@ -90,6 +90,7 @@ impl World {
             EditKind::Process => processes,
             EditKind::Message => !with_messages.is_empty(),
             EditKind::Guest => machines > 0,
+            EditKind::Ats => self.ats,
             EditKind::Context | EditKind::Acknowledge => true,
         });
         match kind {
@@ -103,6 +104,7 @@ impl World {
             Some(EditKind::Resize) => self.resize(domain),
             Some(EditKind::Pointer) => self.cut_pointer(domain),
             Some(EditKind::Context) => self.change_context(device),
+            Some(EditKind::Ats) => self.change_ats(device),
             Some(EditKind::Process) => self.change_process(device),
             Some(EditKind::Message) => {
                 let m = *self.r.edits.pick(&with_messages);
@@ -123,7 +125,8 @@ impl World {
             }
             Some(EditKind::Acknowledge) => {
                 // The interrupt handler's part.
-                self.write("acknowledge", regs::IPSR, 4, 3);
+                let pages = if self.ats { 1 << 3 } else { 0 };
+                self.write("acknowledge", regs::IPSR, 4, 3 | pages);
                 Stale::Nothing
             }
         }
@@ -326,6 +329,7 @@ impl World {
     }
 
     fn change_context(&mut self, n: usize) -> Stale {
+        self.settle_devices();
         let mut d = self.devices[n].clone();
         if d.attached && self.r.edits.percent(60) {
             d.attached = false;
@@ -396,7 +400,9 @@ impl World {
     pub(super) fn tell(&mut self, stale: Stale) {
         let p = self.profile.clone();
         let how = p.pick::<Invalidation>(&mut self.r.edits);
-        if p.chance(Chance::Insufficient, &mut self.r.edits) && self.racing {
+        let insufficient = p.chance(Chance::Insufficient, &mut self.r.edits) && self.racing;
+        // Whether devices may answer invalidations has to be certain.
+        if insufficient && !(self.ats && matches!(stale, Stale::Context(_))) {
             self.tell_something_else(stale);
             return;
         }
@@ -450,6 +456,7 @@ impl World {
                 }
             }
         }
+        self.tell_devices(stale);
         self.driver.kick();
         self.collect("invalidate");
     }

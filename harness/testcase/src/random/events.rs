@@ -125,11 +125,13 @@ impl World {
         let levels = self.driver.cfg.directory.levels();
         let drawn = p.pick_of(&mut self.r.memory, |b: Breaks| match b {
             Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => levels > 0,
+            Breaks::Page => self.ats,
             _ => true,
         });
         let Some(kind) = drawn else {
             return Breaks::Data;
         };
+        self.settle_devices();
         let n = self.r.memory.below(self.devices.len() as u64) as usize;
         let device = self.devices[n].clone();
         let mut behind = 0;
@@ -206,7 +208,9 @@ impl World {
                     .iter()
                     .map(|l| l.to)
                     .next_back();
-                let at = leaf.unwrap_or(DATA) + 8 * self.r.memory.below(512);
+                // Addresses have 56 bits at most, wherever a leaf leads.
+                let page = leaf.unwrap_or(DATA) & ((1 << 56) - 1);
+                let at = page + 8 * self.r.memory.below(512);
                 let access =
                     *self
                         .r
@@ -235,6 +239,12 @@ impl World {
                 )
             }
             Breaks::Message => (MESSAGES, 0x1000, FaultAccess::Write),
+            Breaks::Page => {
+                let entries = 1 << self.driver.cfg.pq_log2.unwrap_or(0);
+                let slot = self.r.memory.below(entries);
+                let at = self.driver.pq_base + 16 * slot + 8 * self.r.memory.below(2);
+                (at, 8, FaultAccess::Write)
+            }
         };
         self.push("rest", Op::WaitIdle);
         let twice = p.chance(Chance::MemoryBreaksTwice, &mut self.r.memory);
@@ -305,6 +315,7 @@ impl World {
             }
             Breaks::Command => self.resume_commands(),
             Breaks::Fault => self.resume_faults(),
+            Breaks::Page => self.resume_pages(),
             Breaks::Data | Breaks::Message => {}
         }
     }
@@ -457,6 +468,7 @@ impl World {
         if self.mode == Directory::Off {
             return;
         }
+        self.settle_devices();
         self.driver.set_mode(Directory::Off);
         self.collect("mode Off");
         self.some_accesses(ids);

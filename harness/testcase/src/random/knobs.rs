@@ -207,6 +207,25 @@ chances! {
     /// of each round: `ddtp` goes to Off or Bare and back
     ModeChanges = "queues.mode_changes": 0,
 
+    /// of each device context, where there is ATS: it may use it (EN_ATS)
+    AtsDevices = "ats.devices": 30,
+    /// of those: they may ask for pages (EN_PRI), half of them with PRPR
+    AtsPages = "ats.pages": 40,
+    /// of those under a second stage, where there is T2GPA: what they are told is a guest's address
+    AtsGuest = "ats.guest_addresses": 25,
+    /// of accesses of such devices: through the device's own translation cache
+    AtsCached = "ats.cached": 0,
+    /// of each edit: the devices are told as well (ATS.INVAL)
+    AtsTold = "ats.told": 0,
+    /// of each round: invalidations that devices answer late, for somebody else, or never (the time-out ends them)
+    AtsTrouble = "ats.trouble": 0,
+    /// of each round: devices take nothing for a while
+    AtsStops = "ats.stops": 0,
+    /// of each round: the page-request queue is off for a while
+    PageQueueOff = "ats.page_queue_off": 0,
+    /// of each round: software does not take the page requests
+    LazyPages = "ats.lazy_software": 0,
+
     /// of each round: reset, whatever is under way
     Reset = "resets.chance": 0,
     /// of those: with the caches warm and the same tables afterwards (otherwise tables change while reset is low)
@@ -279,6 +298,21 @@ amounts! {
     FaultLog2 = "queues.fault_log2": 7..=9, most 14;
     /// harmless commands of a round, besides those that are needed
     Commands = "queues.commands": 0..=0, most 1000;
+
+    /// translation requests of a round
+    AtsRequests = "ats.requests": 0..=0, most 10000;
+    /// page requests and stop markers of a round
+    PageRequests = "ats.page_requests": 0..=0, most 10000;
+    /// ATS.INVAL and ATS.PRGR of a round, besides those of edits
+    AtsCommands = "ats.commands": 0..=0, most 1000;
+    /// clocks from an invalidation to a device's answer
+    AtsDelay = "ats.answer_delay": 0..=200, most 10000;
+    /// completions that make up an answer
+    AtsCompletions = "ats.completions": 1..=8, most 8;
+    /// chance a clock that devices take what the IOMMU sends
+    AtsReady = "ats.ready": 40..=100, most 100;
+    /// log2 of the entries of the page-request queue
+    PageLog2 = "ats.page_log2": 1..=7, most 14;
 
     /// register accesses of a round, while traffic goes on
     RegisterAccesses = "registers.count": 0..=0, most 1000;
@@ -556,6 +590,8 @@ choices! {
         Guest = "guest": 0,
         /// software acknowledges interrupts
         Acknowledge = "acknowledge": 17,
+        /// a device context gets or loses EN_ATS, EN_PRI, PRPR
+        Ats = "ats": 0,
     }
     /// how an edit is told to the IOMMU; always enough for it
     Invalidation = "edits.invalidation" {
@@ -599,6 +635,8 @@ choices! {
         Fault = "fault": 0,
         /// where messages go
         Message = "message": 0,
+        /// a slot of the page-request queue
+        Page = "page": 0,
     }
     /// what memory answers there
     Answer = "memory.answer" {

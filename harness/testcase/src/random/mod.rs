@@ -6,6 +6,7 @@
 //! [`profile`] reads profiles, [`knobs`] lists what they say, the other modules
 //! each build one kind of thing. `docs/profiles.md` is the user's page.
 
+mod ats;
 mod contexts;
 mod edits;
 mod events;
@@ -225,7 +226,13 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
         let lazy = p.chance(Chance::LazySoftware, &mut w.r.queues);
         // Commands behind one that cannot be read would only wait.
         let commands = broken != Some(Breaks::Command);
+        let lazy_pages = p.chance(Chance::LazyPages, &mut w.r.ats);
+        w.ats_round(lazy_pages, broken.is_none());
         w.one_round(ids, lazy, commands);
+        w.ats_beside(true);
+        if p.chance(Chance::AtsStops, &mut w.r.ats) && w.ats {
+            w.ats_stop();
+        }
         if stops {
             w.stop_port(&t, for_ever);
         }
@@ -249,6 +256,7 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
         if let Some(kind) = broken {
             w.heal_memory(kind);
         }
+        w.ats_between(lazy_pages);
         if p.chance(Chance::ModeChanges, &mut w.r.queues) {
             w.change_mode(ids);
             if !w.racing {

@@ -16,6 +16,7 @@ impl World {
         let p = self.profile.clone();
         for _ in 0..count {
             self.access(ids);
+            self.ats_beside(false);
             if p.chance(Chance::Pause, &mut self.r.traffic) {
                 let gap = p.amount(Amount::PauseClocks, &mut self.r.traffic) as u32;
                 self.push("pause", Op::Cycles(gap));
@@ -25,7 +26,8 @@ impl World {
 
     /// One access; the fault queue has room for its record, unless software is lazy.
     pub fn access(&mut self, ids: u64) {
-        let dma = self.draw_access(ids);
+        let mut dma = self.draw_access(ids);
+        self.through_cache(&mut dma);
         self.unread += 1;
         self.last = Some(dma.clone());
         self.push("traffic", Op::Dma(dma));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::ats::AtsDevices;
 use crate::caps;
 use crate::driver::{Directory, Driver, DriverConfig};
 use crate::op::{Op, OpAt, Where};
@@ -61,6 +62,7 @@ pub(super) struct Streams {
     pub registers: Random,
     pub memory: Random,
     pub resets: Random,
+    pub ats: Random,
 }
 
 impl Streams {
@@ -78,6 +80,7 @@ impl Streams {
             registers: of("registers"),
             memory: of("memory"),
             resets: of("resets"),
+            ats: of("ats"),
         }
     }
 }
@@ -201,6 +204,12 @@ pub(super) struct World {
     pub narrow: HashMap<u64, u32>,
     /// Accesses since software took the fault records.
     pub unread: u64,
+    /// Devices ask, are told and ask for pages (PCIe ATS).
+    pub ats: bool,
+    pub ats_devices: AtsDevices,
+    pub ats_budget: super::ats::Budget,
+    /// Page requests since software took them.
+    pub pages_unread: u64,
     /// The access before.
     pub last: Option<crate::op::Dma>,
     pub out: Vec<OpAt>,
@@ -253,7 +262,17 @@ impl World {
         };
         let vector = |r: &mut Random| r.below(u64::from(target.vectors.clamp(1, 4))) as u8;
         let vectors = (vector(&mut r.queues), vector(&mut r.queues));
+        let used = [Amount::AtsRequests, Amount::PageRequests];
+        let ats = has("ATS") && used.into_iter().any(|a| p.most(a) > 0);
+        let page_vector = 1 + r.ats.below(u64::from(target.vectors.clamp(2, 4)) - 1) as u8;
+        let page_log2 = p.amount(Amount::PageLog2, &mut r.ats).max(1) as u32;
         let driver = Driver::new(DriverConfig {
+            pq_log2: ats.then_some(page_log2),
+            more_vectors: if ats && target.vectors > 1 {
+                (page_vector, page_vector)
+            } else {
+                (0, 0)
+            },
             directory: mode,
             extended: caps & caps::MSI_FLAT != 0,
             cq_log2: p.amount(Amount::CommandLog2, &mut r.queues).max(1) as u32,
@@ -285,6 +304,10 @@ impl World {
             cast: Cast::default(),
             narrow: HashMap::new(),
             unread: 0,
+            ats,
+            ats_devices: AtsDevices::default(),
+            ats_budget: super::ats::Budget::default(),
+            pages_unread: 0,
             last: None,
             out: Vec::new(),
             round: 0,
@@ -339,6 +362,7 @@ impl World {
         self.driver.start_command_queue();
         self.driver.start_fault_queue();
         self.unread = 0;
+        self.start_ats();
         self.driver.invalidate_directory(None);
         self.driver.invalidate_all();
         self.driver.fence(true, true);

@@ -412,9 +412,16 @@ impl<'a> Play<'a> {
             "wait" => {
                 if let Kind::Map(_) = node.kind {
                     let f = src.fields(node, "wait")?;
-                    let n = src.number(f.need("cycles")?, "cycles", 10_000_000)?;
+                    let op = match f.get("invalidations") {
+                        Some(n) => Op::WaitInvalidations {
+                            count: src.number(n, "invalidations", 32)? as u32,
+                        },
+                        None => {
+                            Op::Cycles(src.number(f.need("cycles")?, "cycles", 10_000_000)? as u32)
+                        }
+                    };
                     f.finish()?;
-                    return self.op(at, Op::Cycles(n as u32));
+                    return self.op(at, op);
                 }
                 return match src.word(node, "wait", &["dma", "idle", "commands", "ats"])? {
                     0 => self.op(at, Op::WaitDma),
