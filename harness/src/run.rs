@@ -845,7 +845,10 @@ impl<'a> Runner<'a> {
                     ));
                 }
             }
-            Op::Unspecified => self.declared_unspecified = true,
+            Op::Unspecified => {
+                self.declared_unspecified = true;
+                self.sb.rest_coverage();
+            }
             Op::Note(text) => {
                 if self.setup.verbose {
                     self.ticket

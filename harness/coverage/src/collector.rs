@@ -763,15 +763,19 @@ impl Collector {
             2 => Width::B4,
             _ => Width::B8,
         };
-        self.axi.request.hit((dir, shape, Beats::of(a.len), width));
         let aligned = if a.addr & ((1 << a.size.min(3)) - 1) == 0 {
             Aligned::Yes
         } else {
             Aligned::No
         };
-        self.axi.align.hit((dir, shape, aligned));
-        if let Some(why) = barred(a) {
+        let why = barred(a);
+        if let Some(why) = why {
             self.axi.barred.hit((dir, why));
+        }
+        // What is no legal burst has no shape either.
+        if why != Some(Barred::Wrap) {
+            self.axi.request.hit((dir, shape, Beats::of(a.len), width));
+            self.axi.align.hit((dir, shape, aligned));
         }
         for (attribute, set) in [
             (Attribute::Cache, a.cache != 0),
@@ -1306,7 +1310,12 @@ fn barred(a: &AxiAddr) -> Option<Barred> {
     let bytes = (u64::from(a.len) + 1) << a.size.min(3);
     match a.burst {
         Burst::Reserved => Some(Barred::Wrap),
-        Burst::Wrap if !matches!(a.len, 1 | 3 | 7 | 15) => Some(Barred::Wrap),
+        Burst::Wrap
+            if !matches!(a.len, 1 | 3 | 7 | 15) || a.addr & ((1 << a.size.min(3)) - 1) != 0 =>
+        {
+            Some(Barred::Wrap)
+        }
+        Burst::Fixed if a.len > 15 => Some(Barred::Wrap),
         Burst::Incr => {
             let first = a.addr & !((1 << a.size.min(3)) - 1);
             (first >> 12 != (first.wrapping_add(bytes - 1)) >> 12).then_some(Barred::Crosses)

@@ -126,6 +126,8 @@ pub struct Scoreboard {
     finished: bool,
     /// Counts what is seen, where somebody wants to know.
     coverage: Option<Box<Collector>>,
+    /// The same while nothing is counted: what follows is UNSPECIFIED, up to the next reset.
+    resting: Option<Box<Collector>>,
 }
 
 /// Registers of the past.
@@ -201,6 +203,7 @@ impl Scoreboard {
             recent: VecDeque::with_capacity(REMEMBERED + 1),
             finished: false,
             coverage: None,
+            resting: None,
         };
         board.forget();
         Ok(board)
@@ -255,6 +258,9 @@ impl Scoreboard {
             self.recent.pop_front();
         }
         self.recent.push_back(at);
+        if matches!(at.event, Event::Reset) && self.resting.is_some() {
+            self.coverage = self.resting.take();
+        }
         if let Some(c) = &mut self.coverage {
             c.event(&at, &self.iommu);
         }
@@ -422,7 +428,14 @@ impl Scoreboard {
     /// What was covered, if it was counted.
     #[must_use]
     pub fn coverage(&self) -> Option<&Collector> {
-        self.coverage.as_deref()
+        self.coverage.as_deref().or(self.resting.as_deref())
+    }
+
+    /// What follows is UNSPECIFIED, up to the next reset: it does not count as covered.
+    pub fn rest_coverage(&mut self) {
+        if self.coverage.is_some() {
+            self.resting = self.coverage.take();
+        }
     }
 
     /// Everything that was wrong so far, in the order of discovery.

@@ -66,6 +66,7 @@ impl Scoreboard {
                 debug = effects.debug_request;
                 if let Some(why) = effects.unspecified {
                     self.unspecified = Some((now, why));
+                    self.rest_coverage();
                 }
             }
             // "the IOMMU behavior ... is UNSPECIFIED"; of our pins: nothing else changes.

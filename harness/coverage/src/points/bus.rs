@@ -190,10 +190,6 @@ static POISON_IS_READ: Impossible = Impossible {
     name: "no-poison-on-writes",
     why: "poison comes with read data",
 };
-static HIT_IS_FAST: Impossible = Impossible {
-    name: "hit-is-fast",
-    why: "a hit reads no table; only back-pressure of m_dev makes it slow",
-};
 static DEVICE_STOPS: Impossible = Impossible {
     name: "agents-of-subordinates",
     why: "only memory ports answer out of order or with a latency",
@@ -269,10 +265,7 @@ covers! {
         /// What a transaction cost.
         must "AXI-11" class: [Dir, Class] except |(_, class), t| msi(t, class);
         /// How long it took.
-        nice "AXI-11" latency: [Class, Clocks] except |(class, clocks), t| first([
-            msi(t, class),
-            when(&HIT_IS_FAST, class == Class::Hit && clocks == Clocks::More),
-        ]);
+        nice "AXI-11" latency: [Class, Clocks] except |(class, _), t| msi(t, class);
         /// How the agents behave.
         must "AXI-09" agent: [Port, Agent] except |(port, agent), _| first([
             when(&DEVICE_STOPS, matches!(port, Port::Dev | Port::Reg) && matches!(agent, Agent::Reorders | Agent::Latency)),

@@ -71,10 +71,6 @@ static NO_WAY: Impossible = Impossible {
     name: "igs",
     why: "capabilities.IGS: the block does not signal like this",
 };
-static NO_CONDITION: Impossible = Impossible {
-    name: "edges-rise-once",
-    why: "a counter's overflow and a page request are edges: cleared, they stay 0 until the next",
-};
 
 fn queue(t: &Target, q: Queue) -> Option<Why> {
     needs(t, "ATS", C::ATS, q == Queue::Page)
@@ -134,10 +130,7 @@ covers! {
             when(&NO_VECTOR, v as u8 >= t.config.choices.vectors),
         ]);
         /// What became of a pending bit to which 1 was written.
-        must "IRQ-01" clear: [Source, Clear] except |(s, c), t| first([
-            source(t, s),
-            when(&NO_CONDITION, s == Source::Pmip && c == Clear::Again),
-        ]);
+        must "IRQ-01" clear: [Source, Clear] except |(s, _), t| source(t, s);
         /// The write of a message failed.
         must "IRQ-06" write_failed: [bool] except |(failed,), t| first([
             when(&NO_WAY, !t.config.capabilities.can_msi()),
