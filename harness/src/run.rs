@@ -1146,8 +1146,9 @@ fn transaction(d: &Dma) -> DevTransaction {
         }
     }
     t.lock = d.lock;
-    t.prot = u8::from(d.privileged) | u8::from(d.execute) << 2;
-    [t.cache, t.qos, t.region] = d.attributes;
+    let nonsecure;
+    [t.cache, t.qos, t.region, nonsecure] = d.attributes;
+    t.prot = u8::from(d.privileged) | nonsecure << 1 | u8::from(d.execute) << 2;
     t.atop = d.atop;
     t
 }

@@ -140,8 +140,8 @@ pub struct Dma {
     pub lock: bool,
     /// AWATOP, for writes.
     pub atop: u8,
-    /// AxCACHE, AxQOS, AxREGION.
-    pub attributes: [u8; 3],
+    /// AxCACHE, AxQOS, AxREGION, AxPROT[1].
+    pub attributes: [u8; 4],
     /// Byte strobes, one entry a beat, instead of those of the data.
     pub strobes: Option<Vec<u8>>,
     /// What a granted read must return, from `iova` on.
@@ -170,7 +170,7 @@ impl Dma {
             shape: None,
             lock: false,
             atop: 0,
-            attributes: [0; 3],
+            attributes: [0; 4],
             strobes: None,
             expect_data: None,
             expect: Expect::Any,

@@ -144,6 +144,7 @@ impl World {
             r.below(16) as u8 & 0b1110 | 1,
             r.below(16) as u8,
             r.below(16) as u8,
+            r.below(2) as u8,
         ];
         dma
     }

@@ -266,9 +266,10 @@ impl Play<'_> {
         };
         let lock = f.flag("exclusive", false)?;
         let atop = f.number("atomic", 0x3f)?.unwrap_or(0) as u8;
-        let mut attributes = [0; 3];
-        for (n, name) in ["cache", "qos", "region"].into_iter().enumerate() {
-            attributes[n] = f.number(name, 15)?.unwrap_or(0) as u8;
+        let mut attributes = [0; 4];
+        let most = [("cache", 15), ("qos", 15), ("region", 15), ("nonsecure", 1)];
+        for (n, (name, most)) in most.into_iter().enumerate() {
+            attributes[n] = f.number(name, most)?.unwrap_or(0) as u8;
         }
         let expect = f.get("expect");
         let wait = f.flag("wait", false)?;
