@@ -302,9 +302,9 @@ module iommu_bridge_write
       .idx_o  (msi_pick)
   );
   assign msi_slot = msi_busy_q ? msi_slot_q : msi_pick;
-  assign msi_data = msi_q[msi_slot];
-  // Big-endian MSIs (A[2]=1) are not supported.
-  assign msi_discard = (burst_q[msi_slot].offset[11:2] != '0) || (msi_data[31:11] != '0) || !msi_full_q[msi_slot];
+  // "in big-endian byte order if bit 2 of the destination address is one"
+  assign msi_data = burst_q[msi_slot].offset[2] ? {<<8{msi_q[msi_slot]}} : msi_q[msi_slot];
+  assign msi_discard = (burst_q[msi_slot].offset[11:3] != '0) || (msi_data[31:11] != '0) || !msi_full_q[msi_slot];
 
   assign mrif_req_valid_o = msi_busy_q && !msi_sent_q;
   assign mrif_req_o = '{

@@ -187,6 +187,7 @@ impl Dut {
             rcid_bits: narrow("rcid_bits", c.rcid_bits)?,
             mcid_bits: narrow("mcid_bits", c.mcid_bits)?,
             wide_operand: reserved(c.wide_operand_illegal),
+            mrif_big_endian: c.mrif_big_endian,
             inval_pdt_without_pdt: reserved(!c.inval_pdt_without_pdt),
             reports_corruption: c.reports_corruption,
             iotval_offset: c.iotval_offset,

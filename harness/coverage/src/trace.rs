@@ -696,7 +696,9 @@ impl Tracer<'_> {
         if is(&[id::PAS]) {
             self.counts.walk.pas.hit((SpaBin::Beyond,));
         }
-        if is(&[RuleId::named("VATP-6-user"), RuleId::named("VATP-6-SUM")]) {
+        // "supervisor privilege transactions that read with execute intent" of U=1 end at step 8.
+        let privilege = ["VATP-6-user", "VATP-6-SUM", "VATP-8"];
+        if rule.is_some_and(|r| privilege.contains(&r.name())) {
             self.user();
         }
         if is(&[RuleId::named("VATP-9")])

@@ -290,7 +290,11 @@ fn access(d: &Dma) -> Result<String, String> {
     if d.atop != 0 {
         let _ = write!(s, ", atomic: {:#x}", d.atop);
     }
-    for (value, name) in d.attributes.iter().zip(["cache", "qos", "region", "nonsecure"]) {
+    for (value, name) in d
+        .attributes
+        .iter()
+        .zip(["cache", "qos", "region", "nonsecure"])
+    {
         if *value != 0 {
             let _ = write!(s, ", {name}: {value}");
         }

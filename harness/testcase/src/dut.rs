@@ -137,6 +137,8 @@ pub struct Choices {
     pub wide_address: WideAddress,
     /// capabilities, PAS: a translated address at or above 2^PAS is an access fault.
     pub check_spa: bool,
+    /// AIA, MRIF mode: MSIs at A[2]=1 are taken as big-endian; else they are discarded.
+    pub mrif_big_endian: bool,
     /// IODIR: a DID or PID wider than the mode supports is an illegal command.
     pub wide_operand_illegal: bool,
     /// IODIR.INVAL_PDT is accepted although there are no process directories.
@@ -189,6 +191,7 @@ impl Default for Choices {
             bare_iohgatp_with_msi: true,
             wide_address: WideAddress::AccessFault,
             check_spa: true,
+            mrif_big_endian: true,
             wide_operand_illegal: true,
             inval_pdt_without_pdt: true,
             fetch_granule: 8,
@@ -321,6 +324,7 @@ impl Choices {
             &mut c.wide_address,
         )?;
         flag(&f, "check_spa", &mut c.check_spa)?;
+        flag(&f, "mrif_big_endian", &mut c.mrif_big_endian)?;
         flag(&f, "wide_operand_illegal", &mut c.wide_operand_illegal)?;
         flag(&f, "inval_pdt_without_pdt", &mut c.inval_pdt_without_pdt)?;
         if let Some(node) = f.get("fetch_granule") {

@@ -300,6 +300,10 @@ fn impossible((at, ty, stages): (At, Type, Stages), target: &Target) -> Option<W
                 && matches!(stages, S::First | S::Both),
         ),
         when(
+            &TRANSLATED_SKIPS_FIRST,
+            translated && at == At::NoAts && !matches!(stages, S::Neither | S::Second),
+        ),
+        when(
             &SIZED_SECOND_STAGE,
             translated && at == At::Pas && stages == S::None,
         ),
