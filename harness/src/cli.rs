@@ -46,6 +46,15 @@ pub enum CoverageCommand {
         #[arg(long, default_value = "out/coverage.html")]
         to: PathBuf,
     },
+    /// Draw the curves of `close` as SVG.
+    Curves {
+        /// What to show.
+        #[command(flatten)]
+        args: CoverageArgs,
+        /// The picture.
+        #[arg(long, default_value = "out/closure.svg")]
+        to: PathBuf,
+    },
     /// Sum databases of several machines into the first, which need not exist.
     Merge {
         /// Where the sum goes.

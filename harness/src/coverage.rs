@@ -245,6 +245,15 @@ pub(crate) fn command(c: &CoverageCommand) -> miette::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         CoverageCommand::Close(a) => crate::closure::command(a),
+        CoverageCommand::Curves { args, to } => {
+            let (db, dut) = open(args)?;
+            let block = block(&db, &dut).map_err(|e| miette::miette!("{e}"))?;
+            let of = block.functional.covers.values().map(|c| c.figures().1);
+            let picture = iommu_coverage::curves::svg(&block.curves, of.sum());
+            std::fs::write(to, picture).map_err(|e| miette::miette!("{}: {e}", to.display()))?;
+            println!("{}", to.display());
+            Ok(ExitCode::SUCCESS)
+        }
         CoverageCommand::Merge { to, from } => {
             let mut sum = if to.exists() {
                 Database::read(to).map_err(|e| miette::miette!("{e}"))?

@@ -245,7 +245,7 @@ fn simpler(item: &Item) -> Vec<Item> {
     match op {
         Op::Dma(d) => {
             let mut plain = d.clone();
-            plain.attributes = [0; 3];
+            plain.attributes = [0; 4];
             plain.id = 0;
             put(Op::Dma(plain.clone()));
             plain.shape = None;

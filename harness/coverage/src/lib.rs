@@ -57,6 +57,7 @@
 
 mod collector;
 mod cover;
+pub mod curves;
 mod database;
 pub mod plan;
 pub mod points;
