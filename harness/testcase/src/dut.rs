@@ -137,7 +137,7 @@ pub struct Choices {
     pub wide_address: WideAddress,
     /// capabilities, PAS: a translated address at or above 2^PAS is an access fault.
     pub check_spa: bool,
-    /// AIA, MRIF mode: MSIs at A[2]=1 are taken as big-endian; else they are discarded.
+    /// AIA, MRIF mode: MSIs at `A[2]`=1 are taken as big-endian; else they are discarded.
     pub mrif_big_endian: bool,
     /// IODIR: a DID or PID wider than the mode supports is an illegal command.
     pub wide_operand_illegal: bool,

@@ -140,7 +140,7 @@ pub struct Dma {
     pub lock: bool,
     /// AWATOP, for writes.
     pub atop: u8,
-    /// AxCACHE, AxQOS, AxREGION, AxPROT[1].
+    /// AxCACHE, AxQOS, AxREGION, `AxPROT[1]`.
     pub attributes: [u8; 4],
     /// Byte strobes, one entry a beat, instead of those of the data.
     pub strobes: Option<Vec<u8>>,

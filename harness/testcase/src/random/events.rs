@@ -567,7 +567,7 @@ impl World {
             RegisterKind::Illegal => {
                 let r = &mut self.r.registers;
                 let data = r.bits();
-                let (offset, strb) = match r.below(3) {
+                let (offset, strb) = match r.below(4) {
                     // Other strobes.
                     0 => {
                         let strb = r.below(256) as u8;
@@ -578,6 +578,15 @@ impl World {
                     }
                     // Over two registers of 4 bytes.
                     1 => (*r.pick(&[32u16, 48, 64, 72, 80, 88, 776, 792, 1016]), 0xff),
+                    2 => {
+                        let offset = r.below(1023) as u16 * 4 + r.range(1, 3) as u16;
+                        let op = Op::RegRead {
+                            offset,
+                            size: 4,
+                            expect: None,
+                        };
+                        return self.push("misaligned read", op);
+                    }
                     // Misaligned.
                     _ => (r.below(1023) as u16 * 4 + r.range(1, 3) as u16, 0xff),
                 };

@@ -540,6 +540,14 @@ impl<'a> Play<'a> {
             "write_register" | "read_register" | "poll_register" => {
                 self.register(name, &f, at)?;
             }
+            "raw_register" if f.flag("read", false)? => {
+                let op = Op::RegRead {
+                    offset: src.number(f.need("offset")?, "offset", 0xfff)? as u16,
+                    size: 4,
+                    expect: None,
+                };
+                self.op(at, op)?;
+            }
             "raw_register" => {
                 let op = Op::RegWriteRaw {
                     offset: src.number(f.need("offset")?, "offset", 0xfff)? as u16,
