@@ -138,7 +138,7 @@ module iommu_core
     output logic [NumVec-1:0]                 wsi_o
 );
 
-  csr_cfg_t   csr_cfg;
+  csr_cfg_t   csr_cfg_new, csr_cfg;
   ddtp_mode_e ddtp_mode;
   logic       ddtp_valid, ddtp_ready;
   ddtp_t      ddtp;
@@ -207,6 +207,18 @@ module iommu_core
   assign fence_pr[1] = 1'b1;
   assign fence_pw[1] = 1'b1;
 
+  // A write that waits for memory must not change. Software leaves fctl.BE alone
+  // while anything is on; if it does not, the new value counts for what begins later.
+  logic be_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) be_q <= 1'b0;
+    else if (wreq_valid == '0) be_q <= csr_cfg_new.be;
+  end
+  always_comb begin
+    csr_cfg    = csr_cfg_new;
+    csr_cfg.be = be_q;
+  end
+
   iommu_regs #(
       .NumVec(NumVec),
       .NumHpm(NumHpm)
@@ -216,7 +228,7 @@ module iommu_core
       .s_reg_wready_o, .s_reg_wdata_i, .s_reg_wstrb_i, .s_reg_bvalid_o, .s_reg_bready_i,
       .s_reg_bresp_o, .s_reg_arvalid_i, .s_reg_arready_o, .s_reg_araddr_i, .s_reg_arprot_i,
       .s_reg_rvalid_o, .s_reg_rready_i, .s_reg_rdata_o, .s_reg_rresp_o,
-      .csr_cfg_o(csr_cfg),
+      .csr_cfg_o(csr_cfg_new),
       .qosid_o(qosid),
       .ddtp_mode_o(ddtp_mode),
       .ddtp_valid_o(ddtp_valid),

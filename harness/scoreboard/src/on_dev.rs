@@ -301,6 +301,7 @@ impl Scoreboard {
         // The oldest open request of this id that may be this burst.
         let mut refused = None;
         let mut wrong = None;
+        let mut alike = None;
         let mut found = None;
         for &r in queue.peek(axi.id) {
             let Some(q) = self.dev.get(r) else { continue };
@@ -314,6 +315,10 @@ impl Scoreboard {
                 found = Some(r);
                 break;
             }
+            let same = (q.axi.addr ^ axi.addr) & 0xfff == 0 && q.barred.is_none();
+            if alike.is_none() && same && unchanged(&q.axi, &axi).is_none() {
+                alike = Some(r);
+            }
             if !q.legal.may_deny() {
                 // It can only be this one: later ones of the id must wait for it.
                 wrong = Some(r);
@@ -325,9 +330,10 @@ impl Scoreboard {
                 refused = refused.or(Some(r));
             }
         }
-        let target = found.or(wrong);
+        // Whose burst it looks like, if it is none that is right.
+        let target = found.or(alike).or(wrong);
         if found.is_none()
-            && let Some(r) = wrong.or(refused)
+            && let Some(r) = alike.or(wrong).or(refused)
             && self.breach(r, channel, &axi, mem)
         {
             self.forward(r, write, &axi);
@@ -335,16 +341,8 @@ impl Scoreboard {
         }
         let Some(r) = target else {
             self.dev_out(write, None, &axi);
-            match refused.and_then(|r| self.dev.get(r)) {
-                Some(q) => {
-                    let story = q.line();
-                    self.fail(
-                        Check::RefusedForwarded,
-                        format!("no {channel} on m_dev for this request"),
-                        format!("{channel} {}", describe_axi(&axi)),
-                        story,
-                    );
-                }
+            match refused {
+                Some(r) => self.refused_forwarded(r, channel, &axi),
                 None => self.fail(
                     Check::BurstWithoutRequest,
                     format!("no {channel} with id {:#04x} on m_dev", axi.id),
@@ -354,8 +352,10 @@ impl Scoreboard {
             }
             return;
         };
-        if found.is_none() {
+        if found.is_none() && self.dev.get(r).is_some_and(|q| q.legal.may_grant()) {
             self.explain_wrong_burst(r, channel, &axi);
+        } else if found.is_none() {
+            self.refused_forwarded(r, channel, &axi);
         }
         // Those before it in the id are refused or in an interrupt file, or their bursts would
         // have come first.
@@ -407,6 +407,16 @@ impl Scoreboard {
             story,
         );
         true
+    }
+
+    fn refused_forwarded(&mut self, r: Ref, channel: &str, axi: &AxiAddr) {
+        let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+        self.fail(
+            Check::RefusedForwarded,
+            format!("no {channel} on m_dev for this request"),
+            format!("{channel} {}", describe_axi(axi)),
+            story,
+        );
     }
 
     /// A burst that can only be this request's, and is not what it should be.

@@ -500,6 +500,17 @@ fn overflow_loses_records_and_says_so() {
 }
 
 #[test]
+fn a_wrong_burst_is_told_of_the_request_that_it_looks_like() {
+    let mut rig = Rig::new();
+    rig.ask_read(3, NONE, 1);
+    rig.ask_read(3, RW, 0);
+    rig.walk(NONE);
+    rig.walk(RW);
+    rig.clock(&[Event::OutAr(burst(3, PA, 1))]);
+    rig.only(Check::RefusedForwarded);
+}
+
+#[test]
 fn a_record_may_be_of_the_later_of_two_alike() {
     // The first fault may have been lost, as the queue was off; the second must be recorded.
     for records in [1, 0] {

@@ -152,7 +152,7 @@ chances! {
     Stranger = "traffic.stranger": 4,
     /// a process_id where the device has no processes (or none where it has)
     OddProcess = "traffic.odd_process": 3,
-    /// privileged, of accesses with a process_id
+    /// privileged (which counts only with a process_id)
     Privileged = "traffic.privileged": 30,
     /// already translated (AT=10)
     Translated = "traffic.translated": 2,

@@ -138,7 +138,7 @@ impl World {
         dma.execute = p.chance(Chance::Execute, r) && !write;
         dma.id = r.below(ids) as u8;
         dma.process_id = process;
-        dma.privileged = p.chance(Chance::Privileged, r) && process.is_some();
+        dma.privileged = p.chance(Chance::Privileged, r);
         dma.translated = p.chance(Chance::Translated, r) && !(write && through);
         dma.attributes = [
             r.below(16) as u8 & 0b1110 | 1,
@@ -282,7 +282,7 @@ fn draw_shape(r: &mut Random, kind: BurstKind, iova: &mut u64, room: u64) -> Opt
                 burst: Burst::Incr,
             })
         }
-        BurstKind::Illegal => Some(match r.below(4) {
+        BurstKind::Illegal => Some(match r.below(5) {
             0 => Shape {
                 len: r.below(16) as u8,
                 size,
@@ -297,6 +297,11 @@ fn draw_shape(r: &mut Random, kind: BurstKind, iova: &mut u64, room: u64) -> Opt
                 len: *r.pick(&[0u8, 2, 4, 6, 14, 16, 31]),
                 size,
                 burst: Burst::Wrap,
+            },
+            3 => Shape {
+                len: *r.pick(&[0u8, 1, 3, 15]),
+                size: r.range(4, 7) as u8,
+                burst: *r.pick(&[Burst::Incr, Burst::Incr, Burst::Fixed, Burst::Wrap]),
             },
             _ => {
                 let size = size.max(1);

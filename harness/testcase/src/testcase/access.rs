@@ -252,7 +252,7 @@ impl Play<'_> {
                 let beats = g.number("beats", 256)?.unwrap_or(1).max(1);
                 let shape = Shape {
                     len: (beats - 1) as u8,
-                    size: g.number("size", 3)?.unwrap_or(3) as u8,
+                    size: g.number("size", 7)?.unwrap_or(3) as u8,
                     burst: g.get("burst").map_or(Ok(Burst::Incr), |n| burst(src, n))?,
                 };
                 g.finish()?;
