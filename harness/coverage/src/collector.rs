@@ -190,6 +190,8 @@ pub struct Collector {
     mem_writes: VecDeque<(u8, Purpose)>,
     /// Bursts whose data is still to come: purpose and beats seen.
     filling: VecDeque<(Purpose, u8)>,
+    /// Data that came before its address: the first beat, and whether all of it is there.
+    early: VecDeque<(u64, bool)>,
     registers: usize,
     wires: u16,
     cleared: u32,
@@ -734,6 +736,7 @@ impl Collector {
         self.locked.clear();
         self.mem_writes.clear();
         self.filling.clear();
+        self.early.clear();
         self.mem_reads = 0;
         self.registers = 0;
         self.queues = [QueueSeen::default(); 3];
@@ -884,29 +887,51 @@ impl Collector {
             self.qos.id.hit((Ids::Iommu, a.user != 0));
         }
         self.mem_writes.push_back((a.id, purpose));
-        self.filling.push_back((purpose, 0));
+        // Data may have come before its address.
+        match self.early.pop_front() {
+            None => self.filling.push_back((purpose, 0)),
+            Some((data, whole)) => {
+                self.first_beat(purpose, data, iommu);
+                if !whole {
+                    self.filling.push_back((purpose, 1));
+                }
+            }
+        }
+    }
+
+    /// The first beat of a burst on `m_mem`, whose address is known.
+    fn first_beat(&mut self, purpose: Purpose, data: u64, iommu: &Iommu) {
+        if purpose != Purpose::Record {
+            return;
+        }
+        let word = if iommu.registers().be {
+            data.swap_bytes()
+        } else {
+            data
+        };
+        if let Some(cause) = Cause::from_code((word & 0xfff) as u16) {
+            self.walks.fault.recorded.hit((CauseBin(cause),));
+        }
+        if let Some(kind) = Recorded::from_code(word >> 34 & 0x3f) {
+            self.walks.fault.recorded_type.hit((kind,));
+        }
     }
 
     fn on_mem_w(&mut self, data: u64, last: bool, iommu: &Iommu) {
-        let Some((purpose, beats)) = self.filling.front_mut() else {
+        let Some(&(purpose, beats)) = self.filling.front() else {
+            match self.early.back_mut() {
+                Some((_, whole)) if !*whole => *whole = last,
+                _ => self.early.push_back((data, last)),
+            }
             return;
         };
-        if *purpose == Purpose::Record && *beats == 0 {
-            let word = if iommu.registers().be {
-                data.swap_bytes()
-            } else {
-                data
-            };
-            if let Some(cause) = Cause::from_code((word & 0xfff) as u16) {
-                self.walks.fault.recorded.hit((CauseBin(cause),));
-            }
-            if let Some(kind) = Recorded::from_code(word >> 34 & 0x3f) {
-                self.walks.fault.recorded_type.hit((kind,));
-            }
+        if beats == 0 {
+            self.first_beat(purpose, data, iommu);
         }
-        *beats = beats.saturating_add(1);
         if last {
             self.filling.pop_front();
+        } else if let Some((_, beats)) = self.filling.front_mut() {
+            *beats = beats.saturating_add(1);
         }
     }
 
