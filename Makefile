@@ -46,6 +46,7 @@ help:
 	@echo "  PROFILE=name        what they draw from: names of testcases/profiles, or all"
 	@echo "  MINUTES=m           seed after seed for so long, instead of SEEDS"
 	@echo "make coverage         test cases and SEEDS of every profile, counted; figures, holes, out/coverage.html"
+	@echo "make masks            the short regression with each capability off alone, and MASKS=32 random masks (MASK=0x.. one)"
 	@echo "make list             the test cases, a line each"
 	@echo "make duts             the devices under test, a line each"
 	@echo "make oracle-proof     the software device passes SEEDS=n seeds, its wrong behaviours are caught (long)"
@@ -69,6 +70,11 @@ sim: build
 
 random: build
 	@$(COSIM) random $(PROFILES) --seeds $(or $(SEEDS),20) $(if $(MINUTES),--minutes $(MINUTES)) $(COMMON)
+
+# The short regression with capabilities masked away (cfg_caps_i): each bit alone, and MASKS random combinations.
+.PHONY: masks
+masks: build
+	@$(COSIM) masks --random $(or $(MASKS),32) $(if $(MASK),--mask $(MASK)) $(if $(TEST),--test "$(TEST)") $(PROFILES) $(COMMON)
 
 list: build
 	@$(COSIM) list
@@ -156,6 +162,8 @@ regression: build
 	@$(COSIM) random --profile all --seeds 2 --out $(OUT)/profiles
 	@echo "== every profile, on the specification in software"
 	@$(COSIM) random --profile all --seeds 2 --dut soft --out $(OUT)/soft
+	@echo "== capabilities masked away: registers, commands and a random test under each (make masks: all tests)"
+	@$(COSIM) masks --random 4 --test 'registers*' --test 'commands*' --profile smoke --out $(OUT)/masks
 	@echo "== short regression of the stub"
 	@$(COSIM) run --short --dut stub --out $(OUT)/stub
 	@echo "== short regression of the stub with a bug: it has to fail"

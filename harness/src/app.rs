@@ -47,6 +47,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let done = match &cli.command {
         Command::Run(a) => run_cases(a),
         Command::Random(a) => crate::random::command(a),
+        Command::Masks(a) => crate::masks::command(a),
         Command::List(a) => list(a),
         Command::Bench(a) => crate::bench::command(a),
         Command::Coverage(c) => coverage::command(c),

@@ -21,6 +21,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run random tests: profiles of testcases/profiles, one test a seed.
     Random(RandomArgs),
+    /// Run the regression with capabilities masked away: each bit alone, and random combinations.
+    Masks(MasksArgs),
     /// Show the oracle from both sides: the software device passes, each wrong one is caught.
     Prove(ProveArgs),
     /// List the test cases and what each is about, or the devices under test.
@@ -151,6 +153,29 @@ pub struct RunArgs {
     /// Only the quick tests; recorded streams are cut short.
     #[arg(long)]
     pub short: bool,
+}
+
+/// `iommu-cosim masks`
+#[derive(Debug, Args)]
+pub struct MasksArgs {
+    /// Shared options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Random masks, besides each bit off alone.
+    #[arg(long, default_value_t = 32)]
+    pub random: u64,
+    /// This mask alone (of `cfg_caps_i`).
+    #[arg(long, value_parser = parse_seed)]
+    pub mask: Option<u64>,
+    /// Only these test cases, as of `run`. May be repeated.
+    #[arg(long, short)]
+    pub test: Vec<String>,
+    /// Profiles of which a seed is run under each mask.
+    #[arg(long, short, default_value = "everything")]
+    pub profile: Vec<String>,
+    /// Seed of the masks and of the tests.
+    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    pub seed: u64,
 }
 
 /// `iommu-cosim prove`

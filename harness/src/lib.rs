@@ -11,6 +11,7 @@ pub mod cli;
 mod closure;
 pub mod coverage;
 pub mod dut;
+mod masks;
 pub mod metrics;
 pub mod prove;
 pub mod random;

@@ -27,8 +27,8 @@ use crate::rng::Random;
 
 use knobs::{Amount, Breaks, Chance, Pas, SignalKind, Widest};
 pub use profile::Profile;
-pub use world::Target;
 use world::World;
+pub use world::{Target, effective};
 
 /// What a run of a profile does besides running once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -162,17 +162,7 @@ impl Profiled {
                 mask &= !caps::feature(name).unwrap_or(0);
             }
         }
-        // What leans on another goes with it.
-        for (name, on) in [
-            ("Sv32x4", "Sv32"),
-            ("AMO_MRIF", "MSI_MRIF"),
-            ("T2GPA", "ATS"),
-        ] {
-            let bit = |n| caps::feature(n).unwrap_or(0);
-            if mask & bit(on) == 0 {
-                mask &= !bit(name);
-            }
-        }
+        mask = caps::legal(mask);
         let pas = match p.pick::<Pas>(&mut r) {
             Pas::Own => 63,
             Pas::P48 => 48,

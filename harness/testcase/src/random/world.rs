@@ -403,7 +403,7 @@ impl World {
 }
 
 /// `capabilities` under a mask, as docs/pins.md defines it.
-pub(super) fn effective(own: u64, mask: u64) -> u64 {
+pub fn effective(own: u64, mask: u64) -> u64 {
     const IGS: u64 = 3 << caps::IGS_SHIFT;
     const PAS: u64 = 0x3f << caps::PAS_SHIFT;
     const VERSION: u64 = 0xff;
