@@ -112,7 +112,8 @@ module iommu_walk_step
         acc_exec  = 1'b0;
         acc_write = cur.why == WhyFsAd;
       end else if (any && (cur.pc.mode != PtBare)) begin
-        acc_write = cur.req.write && cur.fs_perm.w;
+        // A clean page of a first stage that does not set D grants no write.
+        acc_write = cur.req.write && cur.fs_perm.w && cur.fs_perm.d;
       end
     end
   end
