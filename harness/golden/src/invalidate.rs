@@ -113,6 +113,71 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// What of this entry serves the address of a load. Svnapot: "Implicit reads of NAPOT page
+    /// table entries may create address-translation cache entries mapping a + j*PTESIZE ... for any
+    /// or all j" of the region: each of its pages may be an entry of its own, and a command that
+    /// names one of them need not reach the others. A superpage is one entry.
+    #[must_use]
+    pub const fn serving(self, label: &Label) -> Self {
+        match (self, label) {
+            (
+                Self::FirstStage {
+                    gscid,
+                    pscid,
+                    global,
+                    leaf: true,
+                    range: Range { log2: 16, .. },
+                },
+                Label::FirstStage { iova, .. },
+            ) => Self::FirstStage {
+                gscid,
+                pscid,
+                global,
+                leaf: true,
+                range: Range::around(iova.0, 12),
+            },
+            (
+                Self::SecondStage {
+                    gscid,
+                    leaf: true,
+                    range: Range { log2: 16, .. },
+                },
+                Label::SecondStage { gpa, .. },
+            ) => Self::SecondStage {
+                gscid,
+                leaf: true,
+                range: Range::around(gpa.0, 12),
+            },
+            _ => self,
+        }
+    }
+
+    /// The pages of a NAPOT region; `None` for every other entry.
+    #[must_use]
+    pub fn pages(self) -> Option<impl Iterator<Item = Self>> {
+        let (Self::FirstStage {
+            leaf: true, range, ..
+        }
+        | Self::SecondStage {
+            leaf: true, range, ..
+        }) = self
+        else {
+            return None;
+        };
+        (range.log2 == 16).then(|| {
+            (0..16u64).map(move |n| {
+                let mut page = self;
+                if let Self::FirstStage { range, .. } | Self::SecondStage { range, .. } = &mut page
+                {
+                    *range = Range::around(range.base + (n << 12), 12);
+                }
+                page
+            })
+        })
+    }
+}
+
 /// What the IOMMU may cache of a load that returned `words` (values: byte order resolved): the
 /// entry itself, and the translated pointer that a directory entry may keep of it.
 ///
@@ -213,7 +278,8 @@ pub const fn operand_range(o: &Iotinval) -> Range {
     Range::around(o.addr << 12, if x >= 52 { 64 } else { x + 1 + 12 })
 }
 
-/// Whether a completed `command` must have removed `entry`.
+/// Whether a completed `command` must have removed `entry`; of a NAPOT region, some of it (see
+/// [`Entry::serving`]).
 #[must_use]
 pub fn covers(command: &Command, entry: &Entry) -> bool {
     match command {

@@ -86,8 +86,8 @@ bugs! {
     InvalPdtKept = "inval-pdt-kept";
     /// Of a superpage that one address of is invalidated, the other pages stay.
     SuperpageSplit = "superpage-split";
-    /// Of a NAPOT range that one address of is invalidated, the other pages stay.
-    NapotSplit = "napot-split";
+    /// IOTINVAL with AV=1 finds a NAPOT range by the address of its first page only.
+    NapotFirstPage = "napot-first-page-only";
     /// Bit 0 of PSCID is not compared.
     PscidBitIgnored = "pscid-bit-ignored";
     /// Bit 0 of GSCID is not compared.
@@ -202,12 +202,25 @@ pub(crate) fn reaches(bug: Option<Bug>, command: &Command, held: &Held) -> bool 
             right && !matches!(entry, Entry::Pointer(_))
         }
         (Bug::InvalPdtKept, Command::InvalPdt { .. }) => false,
+        (Bug::NapotFirstPage, Command::IotinvalVma(o) | Command::IotinvalGvma(o)) if o.av => {
+            let first = |e: Entry| covers(command, &e);
+            right
+                && entry
+                    .pages()
+                    .is_none_or(|mut p| p.next().is_some_and(first))
+        }
         _ => right,
     }
 }
 
-/// The piece of a dropped range that a splitting device keeps: the page beside the one named.
-pub(crate) fn piece(bug: Option<Bug>, command: &Command, held: &Held) -> Option<Range> {
+/// The piece of a dropped range that a splitting device keeps: the half beside the page named. Of
+/// a NAPOT range that is legal (Svnapot: each of its pages may be an entry of its own).
+pub(crate) fn piece(
+    bug: Option<Bug>,
+    napot_pieces: bool,
+    command: &Command,
+    held: &Held,
+) -> Option<Range> {
     let (Command::IotinvalVma(o) | Command::IotinvalGvma(o)) = command else {
         return None;
     };
@@ -221,11 +234,7 @@ pub(crate) fn piece(bug: Option<Bug>, command: &Command, held: &Held) -> Option<
         return None;
     };
     let napot = held.level == 0 && range.log2 > 12;
-    let splits = match bug {
-        Some(Bug::SuperpageSplit) => held.level > 0,
-        Some(Bug::NapotSplit) => napot,
-        _ => false,
-    };
+    let splits = napot && napot_pieces || held.level > 0 && bug == Some(Bug::SuperpageSplit);
     // The half of the range in which the operand is not.
     let named = operand_range(o);
     (splits && o.av && named.log2 < range.log2).then(|| {

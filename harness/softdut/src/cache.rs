@@ -7,7 +7,7 @@ use iommu_golden::invalidate::{self, Entry, Range};
 use iommu_golden::{Capabilities, Command, Holder, Label};
 
 use crate::bug::Bug;
-use crate::habit::Rng;
+use crate::habit::{Habits, Rng};
 
 /// What kind of entry, in a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,8 @@ impl Held {
 
 /// Entries of one key are at most so many: older versions of the entry among them.
 const VERSIONS: usize = 4;
+/// Pieces that are kept.
+const PIECES: usize = 64;
 
 /// The cache.
 #[derive(Debug, Clone)]
@@ -72,8 +74,9 @@ pub(crate) struct Cache {
     bug: Option<Bug>,
     pointers: bool,
     global_across: bool,
+    napot_pieces: bool,
     map: BTreeMap<Key, Vec<Held>>,
-    /// Pieces of ranges (only a wrong device splits one): the page that each is for.
+    /// Pieces of ranges: the addresses that each is for.
     pieces: Vec<(Range, Held)>,
 }
 
@@ -96,17 +99,13 @@ fn place(address: u64, log2: u8) -> u64 {
 }
 
 impl Cache {
-    pub(crate) fn new(
-        caps: Capabilities,
-        bug: Option<Bug>,
-        pointers: bool,
-        global_across: bool,
-    ) -> Self {
+    pub(crate) fn new(caps: Capabilities, bug: Option<Bug>, habits: &Habits) -> Self {
         Self {
             caps,
             bug,
-            pointers,
-            global_across,
+            pointers: habits.pointers,
+            global_across: habits.global_across,
+            napot_pieces: habits.napot_pieces,
             map: BTreeMap::new(),
             pieces: Vec::new(),
         }
@@ -393,6 +392,7 @@ impl Cache {
             all.retain(|h| h.addr != addr);
             !all.is_empty()
         });
+        self.pieces.retain(|(_, h)| h.addr != addr);
     }
 
     /// Drops any one entry.
@@ -414,12 +414,12 @@ impl Cache {
 
     /// Drops what a command reaches.
     pub(crate) fn invalidate(&mut self, command: &Command) {
-        let bug = self.bug;
+        let (bug, napot) = (self.bug, self.napot_pieces);
         let mut pieces = Vec::new();
         for all in self.map.values_mut() {
             all.retain(|h| {
                 let gone = crate::bug::reaches(bug, command, h);
-                if gone && let Some(piece) = crate::bug::piece(bug, command, h) {
+                if gone && let Some(piece) = crate::bug::piece(bug, napot, command, h) {
                     pieces.push((piece, *h));
                 }
                 !gone
@@ -434,6 +434,8 @@ impl Cache {
                 _ => !invalidate::covers(command, &held.entry),
             });
         self.pieces.append(&mut pieces);
+        let over = self.pieces.len().saturating_sub(PIECES);
+        self.pieces.drain(..over);
         self.map.retain(|_, all| !all.is_empty());
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Habits {
     pub(crate) global_across: bool,
     /// Guest pointers in directory entries are kept translated.
     pub(crate) pointers: bool,
+    /// Of a NAPOT range that one page of is invalidated, some of the others stay.
+    pub(crate) napot_pieces: bool,
     /// A walk joins a read of the same entry that is under way.
     pub(crate) merge: bool,
     /// One clock in so many an entry is dropped; 0 is never.
@@ -90,6 +92,7 @@ impl Habits {
             skip: rng.of(&[100, 60, 30, 0]),
             global_across: rng.percent(60),
             pointers: rng.percent(60),
+            napot_pieces: rng.percent(50),
             merge: rng.percent(70),
             evict: rng.of(&[0, 0, 2000, 300, 40]),
             walkers: rng.of(&[1, 2, 4, 8, 16]),

@@ -266,6 +266,39 @@ impl Port {
         self.to_read.push_back(id);
     }
 
+    /// Whether a read for this job is on the pins: it cannot be taken back.
+    pub(crate) fn offers(&self, job: usize, serial: u64) -> bool {
+        let front = self.to_read.front().map(|id| &self.reads[usize::from(*id)]);
+        matches!(front, Some(Some(Read { of: ReadFor::Walks(all), .. }))
+            if all.iter().any(|w| (w.job, w.serial) == (job, serial)))
+    }
+
+    /// This job asks for nothing any more: a read for it alone that is not on the pins is not sent.
+    pub(crate) fn withdraw(&mut self, job: usize, serial: u64) {
+        let (reads, walking) = (&mut self.reads, &mut self.walking);
+        let mut front = true;
+        self.to_read.retain(|id| {
+            let slot = &mut reads[usize::from(*id)];
+            if std::mem::take(&mut front) {
+                return true;
+            }
+            let Some(Read {
+                of: ReadFor::Walks(all),
+                ..
+            }) = slot
+            else {
+                return true;
+            };
+            all.retain(|w| (w.job, w.serial) != (job, serial));
+            if all.is_empty() {
+                *slot = None;
+                *walking -= 1;
+                return false;
+            }
+            true
+        });
+    }
+
     /// Whether a read with this id is under way.
     pub(crate) fn reading(&self, id: u8) -> bool {
         self.reads[usize::from(id)].is_some()

@@ -10,6 +10,9 @@ use crate::job::{Stage, What};
 use crate::port::{COMMANDS, ReadFor, Write, WriteFor, user};
 use crate::state::State;
 
+/// Times that fences start a request again; the next one waits for it.
+const RESTARTS: u32 = 8;
+
 /// A command as fetched.
 #[derive(Debug, Clone, Copy)]
 struct Fetched {
@@ -304,7 +307,12 @@ impl State {
             }
             // Its data may come late or never.
             let stuck = granted && job.is_write() && data_first && !job.full;
-            if (open || granted) && (stuck || !self.rng.percent(wait)) {
+            // What it reads must still be explained when the fence has completed.
+            let offered = self.port.offers(n, job.serial);
+            // Fences must not keep it from ever coming to an end.
+            let tired = job.walk.start > RESTARTS;
+            let may = !offered && !tired && !self.rng.percent(wait);
+            if (open || granted) && (stuck || may) {
                 again.push(n);
             } else {
                 job.must_end = true;
@@ -322,6 +330,9 @@ impl State {
             return;
         };
         let queued = matches!(job.stage, Stage::Walk | Stage::Needs(_));
+        if matches!(job.stage, Stage::Waiting) {
+            self.port.withdraw(n, job.serial);
+        }
         if let Stage::Granted { .. } = job.stage {
             let write = job.is_write();
             self.path.withdraw(write, n);

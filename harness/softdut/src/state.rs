@@ -75,7 +75,7 @@ impl State {
             habits.pointers = true;
         }
         Ok(Self {
-            cache: Cache::new(caps, bug, habits.pointers, habits.global_across),
+            cache: Cache::new(caps, bug, &habits),
             bug,
             rng,
             habits,
@@ -151,6 +151,11 @@ impl State {
                 continue;
             };
             match job.stage {
+                // A read that it began before it was started again is on the pins.
+                Stage::Walk if self.port.offers(n, job.serial) => {
+                    self.todo.push_back(n);
+                    continue;
+                }
                 Stage::Walk => self.walk(n),
                 Stage::Needs(_) => {}
                 _ => continue,

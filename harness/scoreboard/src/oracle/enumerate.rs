@@ -244,6 +244,7 @@ impl<'a> View<'a> {
             label,
             &resolved(*words, self.big(label), half)[..count],
         )
+        .map(|e| e.map(|e| e.serving(label)))
     }
 
     fn half(&self, label: &Label) -> bool {
@@ -505,10 +506,15 @@ impl<'a> View<'a> {
             let (mut killer, write) = (None, self.query.write);
             if error.is_none() && self.log.ordered_any(until, write) {
                 let entries = self.describe(label, &words, count);
-                killer = entries
+                // As whatever it may have been kept: what is left of it must be nothing.
+                let mut killers = entries
                     .iter()
                     .flatten()
-                    .find_map(|e| self.log.ordered_after(e, until, write));
+                    .map(|e| self.log.ordered_after(e, until, write));
+                killer = killers
+                    .next()
+                    .flatten()
+                    .filter(|_| killers.all(|k| k.is_some()));
             }
             more.push(Choice {
                 words,
@@ -562,7 +568,7 @@ impl<'a> View<'a> {
                 return;
             }
             let mut no_grant = false;
-            match h.serves(log, query.accepted, query.write) {
+            match h.serves(log, label, query.accepted, query.write) {
                 Use::Yes => {}
                 _ if query.lax => {}
                 Use::NoGrant => no_grant = true,
@@ -590,7 +596,7 @@ impl<'a> View<'a> {
                     what: Some(h.what),
                     seen: h.sampled,
                     held: true,
-                    killer: h.killer(log),
+                    killer: h.killer(log, label),
                 }),
             });
         };

@@ -207,17 +207,39 @@ pub(crate) enum Use {
 }
 
 impl Held {
-    /// The completed invalidation that has removed it.
-    pub(crate) fn killer(&mut self, log: &Log) -> Option<usize> {
+    /// The first completed invalidation that has removed some of it.
+    fn touched(&mut self, log: &Log) -> Option<usize> {
         if self.killer.is_none() {
             (self.killer, self.searched) = log.reaching(&self.what, self.sampled, self.searched);
         }
         self.killer
     }
 
-    /// Whether it may serve a read (or write) that was accepted then.
-    pub(crate) fn serves(&mut self, log: &Log, accepted: u64, write: bool) -> Use {
-        let Some(inval) = self.killer(log).and_then(|n| log.get(n)) else {
+    /// The completed invalidation that has removed what serves this load.
+    pub(crate) fn killer(&mut self, log: &Log, label: &Label) -> Option<usize> {
+        let touched = self.touched(log)?;
+        let part = self.what.serving(label);
+        if part == self.what {
+            return Some(touched);
+        }
+        log.reaching(&part, self.sampled, touched).0
+    }
+
+    /// Whether all of it has been removed.
+    fn gone(&mut self, log: &Log) -> bool {
+        let (what, sampled) = (self.what, self.sampled);
+        match (self.touched(log), what.pages()) {
+            (None, _) => false,
+            (Some(first), Some(mut pages)) => {
+                pages.all(|p| log.reaching(&p, sampled, first).0.is_some())
+            }
+            (Some(_), None) => true,
+        }
+    }
+
+    /// Whether it may serve this load of a read (or write) that was accepted then.
+    pub(crate) fn serves(&mut self, log: &Log, label: &Label, accepted: u64, write: bool) -> Use {
+        let Some(inval) = self.killer(log, label).and_then(|n| log.get(n)) else {
             return Use::Yes;
         };
         if inval.done.is_some_and(|at| accepted >= at) {
@@ -342,13 +364,17 @@ impl MayHold {
                 Some(h) if h.sampled > sampled => {}
                 Some(h) => {
                     // One that was gone, or was updated, is there again.
-                    several |= h.updated || h.killer(log).is_some();
+                    several |= h.updated || h.touched(log).is_some();
                     *h = new;
                 }
                 None => {
-                    let gone = set.iter_mut().filter_map(|h| h.killer(log)).count();
-                    if gone > REMEMBERED
-                        && let Some(n) = set.iter_mut().position(|h| h.killer(log).is_some())
+                    if set.len() > REMEMBERED
+                        && set
+                            .iter_mut()
+                            .map(|h| usize::from(h.gone(log)))
+                            .sum::<usize>()
+                            > REMEMBERED
+                        && let Some(n) = set.iter_mut().position(|h| h.gone(log))
                     {
                         set.remove(n);
                     }

@@ -17,10 +17,12 @@ pub(super) enum Stale {
     Nothing,
     /// A leaf of a first stage.
     Leaf(usize, Leaf),
-    /// A table of a first stage.
-    Space(usize),
+    /// A table of a first stage, and what it leads to.
+    Table(usize, Leaf),
     /// A leaf of a second stage.
     GuestLeaf(usize, Leaf),
+    /// A table of a second stage, and what it leads to.
+    GuestTable(usize, Leaf),
     /// An entry of an MSI page table, by its page's address.
     Message(usize, u64),
     Context(u32),
@@ -39,6 +41,7 @@ impl World {
         for _ in 0..count {
             let stale = self.edit();
             if self.racing {
+                self.focus = Some(stale);
                 self.meanwhile(ids);
                 self.tell(stale);
                 self.meanwhile(ids);
@@ -48,6 +51,7 @@ impl World {
                 self.tell(stale);
             }
         }
+        self.focus = None;
         if !self.racing && count > 0 {
             self.draw_fence();
         }
@@ -102,7 +106,7 @@ impl World {
             Some(EditKind::Unmap) => self.unmap(which),
             Some(EditKind::Change) => self.change(which),
             Some(EditKind::Resize) => self.resize(domain),
-            Some(EditKind::Pointer) => self.cut_pointer(domain),
+            Some(EditKind::Pointer) => self.cut_pointer(which),
             Some(EditKind::Context) => self.change_context(device),
             Some(EditKind::Ats) => self.change_ats(device),
             Some(EditKind::Process) => self.change_process(device),
@@ -117,10 +121,10 @@ impl World {
             }
             Some(EditKind::Guest) => {
                 let m = self.r.edits.below(machines as u64) as usize;
-                if self.r.edits.percent(25) {
-                    self.hide_table(m)
-                } else {
-                    self.edit_of(Which::Machine(m))
+                match self.r.edits.below(8) {
+                    0 | 1 => self.hide_table(m),
+                    2 => self.cut_pointer(Which::Machine(m)),
+                    _ => self.edit_of(Which::Machine(m)),
                 }
             }
             Some(EditKind::Acknowledge) => {
@@ -134,9 +138,25 @@ impl World {
 
     /// The page of a guest's own table is no longer mapped, or is again.
     fn hide_table(&mut self, m: usize) -> Stale {
-        let count = self.machines[m].backing.len();
-        let n = self.r.edits.below(count as u64) as usize;
-        let Some(leaf) = self.machines[m].backing.get(n).copied() else {
+        // Pages that contexts point to, half the time: what they lead to may be kept with them.
+        let mut roots: Vec<u64> = self
+            .domains
+            .iter()
+            .filter(|d| d.machine == Some(m))
+            .filter_map(|d| d.tree.as_ref().map(|t| t.pointer))
+            .collect();
+        let devices = self.devices.iter().filter(|d| d.machine == Some(m));
+        roots.extend(devices.filter_map(|d| d.processes.as_ref().map(|p| p.pointer)));
+        let only = self.r.edits.percent(50);
+        let of = |l: &&Leaf| !only || roots.contains(&l.at);
+        let pages: Vec<Leaf> = self.machines[m]
+            .backing
+            .iter()
+            .filter(of)
+            .copied()
+            .collect();
+        let n = self.r.edits.below(pages.len() as u64) as usize;
+        let Some(leaf) = pages.get(n).copied() else {
             return Stale::Nothing;
         };
         let scheme = self.machines[m].tree.scheme;
@@ -198,6 +218,7 @@ impl World {
         if let Some(t) = self.tree_mut(which) {
             t.leaves.remove(n);
         }
+        self.ghost(which, leaf);
         self.collect("unmap");
         self.stale_leaf(which, leaf)
     }
@@ -278,16 +299,11 @@ impl World {
             t.leaves.extend(small);
         }
         self.collect("a leaf becomes a table");
-        if self.domains[domain].tangled {
-            Stale::Everything
-        } else {
-            Stale::Space(domain)
-        }
+        self.stale_table(which, leaf)
     }
 
     /// A pointer to a table loses V, or has it again.
-    fn cut_pointer(&mut self, domain: usize) -> Stale {
-        let which = Which::Domain(domain);
+    fn cut_pointer(&mut self, which: Which) -> Stale {
         let Some((_, leaf)) = self.random_leaf(which) else {
             return Stale::Nothing;
         };
@@ -315,16 +331,32 @@ impl World {
         if keep {
             self.push("a pointer is gone for a moment", Op::Cycles(20));
             self.store_entry(scheme, at, old);
-        } else if let Some(t) = self.tree_mut(which) {
-            let low = leaf.at >> scheme.shift(level) << scheme.shift(level);
-            let size = 1u64 << scheme.shift(level);
-            t.leaves.retain(|l| l.at.wrapping_sub(low) >= size);
+        }
+        let shift = scheme.shift(level);
+        let low = leaf.at >> shift << shift;
+        if !keep && let Some(t) = self.tree_mut(which) {
+            let below = |l: &Leaf| l.at.wrapping_sub(low) < 1u64 << shift;
+            let gone: Vec<Leaf> = t.leaves.iter().filter(|l| below(l)).copied().collect();
+            t.leaves.retain(|l| !below(l));
+            for leaf in gone {
+                self.ghost(which, leaf);
+            }
         }
         self.collect("cut a pointer");
-        if self.domains[domain].tangled {
-            Stale::Everything
-        } else {
-            Stale::Space(domain)
+        let table = Leaf {
+            at: low,
+            shift,
+            level,
+            ..leaf
+        };
+        self.stale_table(which, table)
+    }
+
+    fn stale_table(&self, which: Which, table: Leaf) -> Stale {
+        match which {
+            Which::Domain(d) if self.domains[d].tangled => Stale::Everything,
+            Which::Domain(d) => Stale::Table(d, table),
+            Which::Machine(m) => Stale::GuestTable(m, table),
         }
     }
 
@@ -407,17 +439,31 @@ impl World {
             return;
         }
         let generous = p.chance(Chance::Generous, &mut self.r.edits);
+        // While traffic goes on nothing has to be enough: what is legal the scoreboard knows.
+        let sparse = self.racing && self.r.edits.percent(60);
         match (stale, how) {
             (Stale::Nothing, _) => {}
+            (Stale::Context(_) | Stale::Process(..), Invalidation::All) if sparse => {
+                self.driver.invalidate_directory(None);
+            }
+            (
+                Stale::GuestLeaf(..) | Stale::GuestTable(..) | Stale::Message(..),
+                Invalidation::All,
+            ) if sparse => {
+                // IOTINVAL.GVMA with GV=0.
+                self.driver.command(1 | 1 << 7, 0);
+            }
+            (Stale::Leaf(d, _) | Stale::Table(d, _), Invalidation::All) if sparse => {
+                let operands = self.space(d, false);
+                self.driver.command(1 | operands, 0);
+            }
             (Stale::Everything, _) | (_, Invalidation::All) => {
                 self.driver.invalidate_directory(None);
                 self.invalidate_everything();
             }
             (Stale::Context(id), _) => self.driver.invalidate_directory(Some(id)),
             (Stale::Process(id, process), Invalidation::Exact) => {
-                // IODIR.INVAL_PDT.
-                let d0 = 3 | 1 << 7 | u64::from(process) << 12 | 1 << 33 | u64::from(id) << 40;
-                self.driver.command(d0, 0);
+                self.driver.invalidate_process(id, process);
             }
             (Stale::Process(id, _), _) => self.driver.invalidate_directory(Some(id)),
             (Stale::Leaf(d, leaf), Invalidation::Exact) => {
@@ -429,22 +475,33 @@ impl World {
                 let operands = self.space(d, leaf.flags & pte::G == 0 && !generous);
                 self.driver.command(1 | operands, 0);
             }
-            (Stale::Space(d), _) => {
-                let operands = self.space(d, false);
-                self.driver.command(1 | operands, 0);
+            (Stale::Table(d, table), how) => {
+                let operands = self.space(d, !self.globals && !generous);
+                if how != Invalidation::Exact || !self.of_table(1 | operands, &table) {
+                    self.driver.command(1 | operands, 0);
+                }
             }
-            (Stale::GuestLeaf(m, leaf), how) => {
+            (Stale::GuestLeaf(m, leaf) | Stale::GuestTable(m, leaf), how) => {
                 let gscid = u64::from(self.machines[m].gscid);
                 let d0 = 1 | 1 << 7 | 1 << 33 | gscid << 44;
-                if how == Invalidation::Exact && !generous {
-                    self.by_address(d0, &leaf);
-                } else {
-                    self.driver.command(d0, 0);
+                let table = matches!(stale, Stale::GuestTable(..));
+                let exact = how == Invalidation::Exact && !generous;
+                match (exact, table) {
+                    (true, false) => self.by_address(d0, &leaf),
+                    (true, true) if self.of_table(d0, &leaf) => {}
+                    _ => self.driver.command(d0, 0),
                 }
                 // What a guest's own tables and directories led to by this page may be kept with
                 // them.
-                self.driver.command(1 | 1 << 33 | gscid << 44, 0);
-                self.driver.invalidate_directory(None);
+                if !sparse || self.r.edits.percent(30) {
+                    self.driver.command(1 | 1 << 33 | gscid << 44, 0);
+                }
+                if !sparse || self.r.edits.percent(40) {
+                    let all = self.r.edits.percent(50) || self.devices.is_empty();
+                    let n = self.r.edits.below(self.devices.len() as u64) as usize;
+                    let one = (sparse && !all).then(|| self.devices[n].id);
+                    self.driver.invalidate_directory(one);
+                }
             }
             (Stale::Message(m, at), how) => {
                 let gscid = u64::from(self.machines[m].gscid);
@@ -461,8 +518,29 @@ impl World {
         self.collect("invalidate");
     }
 
-    /// An invalidation by address (AV) of a leaf: one a page of a NAPOT region, one anywhere in a
-    /// superpage, or one for its range; with NL or without.
+    /// An invalidation of a table and all that it leads to, by its range (S) with NL; while traffic
+    /// goes on also by one address of it, which spares the leaves elsewhere. False without NL.
+    fn of_table(&mut self, d0: u64, table: &Leaf) -> bool {
+        const AV: u64 = 1 << 10;
+        const NL: u64 = 1 << 34;
+        if !self.has("NL") {
+            return false;
+        }
+        if self.racing && self.r.edits.percent(50) {
+            let at = table.at + (self.r.edits.below(1 << table.shift) & !(PAGE - 1));
+            self.driver.command(d0 | AV | NL, (at >> 12) << 10);
+        } else if self.has("S") && table.shift < 48 {
+            let range = range_operand(table.at, table.shift);
+            self.driver
+                .command(d0 | AV | NL, (range >> 12) << 10 | 1 << 9);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// An invalidation by address (AV) of a leaf: one a page of a NAPOT region, or one for its
+    /// range; with NL or without.
     fn by_address(&mut self, d0: u64, leaf: &Leaf) {
         let extended = self
             .profile
@@ -479,12 +557,14 @@ impl World {
                 .command(d0 | 1 << 10 | nl, (range >> 12) << 10 | 1 << 9);
             return;
         }
-        // Of a superpage any address will do.
-        let (first, pages) = match leaf.napot() {
-            true => (0, 16),
-            false => (self.r.edits.below(1 << leaf.shift.saturating_sub(12)), 1),
-        };
-        for n in first..first + pages {
+        // Any address of a superpage will do; each page of a NAPOT region may be an entry of its
+        // own. While traffic goes on, one of them may be all.
+        if !leaf.napot() || self.racing && self.r.edits.percent(50) {
+            let at = leaf.at + self.r.edits.below(1 << leaf.shift);
+            self.driver.command(d0 | 1 << 10 | nl, (at >> 12) << 10);
+            return;
+        }
+        for n in 0..16 {
             let at = leaf.at + n * PAGE;
             self.driver.command(d0 | 1 << 10 | nl, (at >> 12) << 10);
         }
@@ -514,7 +594,7 @@ impl World {
                 self.driver.invalidate_directory(Some(id ^ 1));
             }
             // Leaves, where pointers changed.
-            Stale::Space(d) => {
+            Stale::Table(d, _) => {
                 let operands = self.space(d, true);
                 let at = self.r.edits.below(1 << 26);
                 self.driver.command(1 | 1 << 10 | operands, at << 10);

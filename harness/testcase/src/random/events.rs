@@ -707,13 +707,18 @@ impl World {
                 let domain = self.r.edits.below(self.domains.len() as u64) as usize;
                 self.silent_change(Which::Domain(domain));
             }
+            for m in 0..self.machines.len() {
+                self.silent_change(Which::Machine(m));
+            }
         }
         self.start();
     }
 
     /// An edit that nobody tells.
     fn silent_change(&mut self, which: Which) {
-        let _ = self.edit_of(which);
+        let stale = self.edit_of(which);
+        // The traffic that follows finds it.
+        self.focus = Some(stale);
         self.collect("tables change in reset");
     }
 

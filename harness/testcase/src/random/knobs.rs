@@ -440,6 +440,8 @@ choices! {
         Alias = "alias": 80,
         /// against the leaf before it, so that accesses straddle
         Beside = "beside": 8,
+        /// where another domain (or guest) has one of its size
+        Twin = "twin": 15,
         /// at an end of the canonical range
         Edge = "edge": 6,
         /// anywhere

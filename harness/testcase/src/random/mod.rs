@@ -10,6 +10,7 @@ mod ats;
 mod contexts;
 mod edits;
 mod events;
+mod focus;
 mod isolation;
 pub mod knobs;
 pub mod profile;

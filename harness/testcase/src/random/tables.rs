@@ -292,7 +292,7 @@ impl World {
             );
         }
         let used: Vec<u32> = self.machines.iter().map(|m| m.gscid).collect();
-        let gscid = self.tag(self.machines.len() as u32, 16, &used);
+        let gscid = self.tag(self.machines.len() as u32, 16, &used, &[]);
         // The guest's tables: at a random place, sometimes at the top of its address space.
         let width = scheme.width(true).min(56);
         let window = 1u64 << 24;
@@ -362,8 +362,12 @@ impl World {
             Some(FirstStage::Sv48) => Some(Scheme::Sv48),
             Some(FirstStage::Sv57) => Some(Scheme::Sv57),
         };
-        let used: Vec<u32> = self.domains.iter().map(|d| d.pscid).collect();
-        let pscid = self.tag(self.domains.len() as u32, 20, &used);
+        // PSCIDs of another host or guest are free to be used again.
+        let (same, others): (Vec<&Domain>, Vec<&Domain>) =
+            self.domains.iter().partition(|d| d.machine == machine);
+        let used: Vec<u32> = same.iter().map(|d| d.pscid).collect();
+        let others: Vec<u32> = others.iter().map(|d| d.pscid).collect();
+        let pscid = self.tag(self.domains.len() as u32, 20, &used, &others);
         let tree = scheme.map(|scheme| {
             let (root, pointer) = self.table_page(machine);
             let mut pages = HashMap::new();
@@ -394,12 +398,13 @@ impl World {
         }
     }
 
-    /// A PSCID or GSCID that is not in use.
-    fn tag(&mut self, n: u32, bits: u32, used: &[u32]) -> u32 {
+    /// A PSCID or GSCID that is not in use; `others` are in use where they do not matter.
+    fn tag(&mut self, n: u32, bits: u32, used: &[u32], others: &[u32]) -> u32 {
         let p = self.profile.clone();
         let r = &mut self.r.tables;
         let tag = match p.pick::<Tags>(r) {
             Tags::OneBit => used.first().copied().unwrap_or(n) ^ 1 << r.below(u64::from(bits)),
+            Tags::Shared if !others.is_empty() => *r.pick(others),
             Tags::Dense | Tags::Shared => n,
         };
         if used.contains(&tag) {
@@ -455,6 +460,14 @@ impl World {
         };
         let bits = scheme.width(guest);
         let mask = (1u64 << shift) - 1;
+        let trees = self.domains.iter().filter_map(|d| d.tree.as_ref());
+        let trees = trees.chain(self.machines.iter().map(|m| &m.tree));
+        let twins: Vec<u64> = trees
+            .filter(|t| t.guest == guest && !self.cast.strict)
+            .flat_map(|t| &t.leaves)
+            .filter(|l| l.shift == shift)
+            .map(|l| l.at)
+            .collect();
         let r = &mut self.r.tables;
         let at = match (p.pick::<LeafPlace>(r), last) {
             (LeafPlace::Beside, Some(l)) => {
@@ -473,6 +486,7 @@ impl World {
                     .wrapping_sub(1 << shift),
             },
             (LeafPlace::Anywhere, _) => r.bits(),
+            (LeafPlace::Twin, _) if !twins.is_empty() => *r.pick(&twins),
             _ => {
                 let low = r.below(32) << shift;
                 let high = if r.percent(50) {

@@ -47,7 +47,9 @@ impl World {
 
     pub fn draw_access(&mut self, ids: u64) -> Dma {
         let p = self.profile.clone();
+        let special = self.special_aim();
         let n = one_of(&mut self.r.traffic, &self.cast.devices, self.devices.len());
+        let n = special.map_or(n, |a| a.device);
         let device = self.devices[n].clone();
         let mut id = device.id;
         if p.chance(Chance::Stranger, &mut self.r.traffic) {
@@ -61,7 +63,14 @@ impl World {
         let odd = p.chance(Chance::OddProcess, &mut self.r.traffic);
         let (process, domain) = match &device.processes {
             Some(x) if !x.list.is_empty() && !odd => {
-                let x = *self.r.traffic.pick(&x.list);
+                let drawn = *self.r.traffic.pick(&x.list);
+                let aimed = special.and_then(|a| a.process);
+                let x = x
+                    .list
+                    .iter()
+                    .find(|x| Some(x.id) == aimed)
+                    .copied()
+                    .unwrap_or(drawn);
                 (Some(x.id), Some(x.domain))
             }
             Some(x) => (
@@ -75,9 +84,11 @@ impl World {
             None if odd => (Some(self.r.traffic.below(1 << 20) as u32), device.domain),
             None => (None, device.domain),
         };
-        let leaf = self.aim(domain, device.machine);
+        let drawn = self.aim(domain, device.machine);
+        let aimed = special.and_then(|a| a.leaf);
+        let leaf = aimed.or(drawn);
         let last = self.last.clone();
-        let again = p.chance(Chance::Again, &mut self.r.traffic);
+        let again = p.chance(Chance::Again, &mut self.r.traffic) && aimed.is_none();
         let message = match device.machine {
             Some(m) if self.machines[m].messages.is_some() => Some(m),
             _ => None,

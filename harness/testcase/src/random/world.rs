@@ -9,9 +9,10 @@ use crate::driver::{Directory, Driver, DriverConfig};
 use crate::op::{Op, OpAt, Where};
 use crate::rng::Random;
 
+use super::edits::Stale;
 use super::knobs::{Mode, SecondStage};
 use super::profile::{Amount, Chance, Profile};
-use super::tables::{Leaf, Scheme, Tree};
+use super::tables::{Leaf, Scheme, Tree, Which};
 
 /// Tables live from here on; data from [`DATA`] on, so that no DMA reaches a table by a leaf.
 pub(super) const TABLES: u64 = 0x4000_0000;
@@ -212,6 +213,10 @@ pub(super) struct World {
     pub pages_unread: u64,
     /// The access before.
     pub last: Option<crate::op::Dma>,
+    /// What was edited last: traffic aims at it until its fence is behind.
+    pub focus: Option<Stale>,
+    /// Leaves that are gone, the newest last: traffic aims at some of them.
+    pub ghosts: Vec<(Which, Leaf)>,
     pub out: Vec<OpAt>,
     pub round: u32,
     file: Arc<str>,
@@ -309,6 +314,8 @@ impl World {
             ats_budget: super::ats::Budget::default(),
             pages_unread: 0,
             last: None,
+            focus: None,
+            ghosts: Vec::new(),
             out: Vec::new(),
             round: 0,
         }
@@ -363,9 +370,12 @@ impl World {
         self.driver.start_fault_queue();
         self.unread = 0;
         self.start_ats();
-        self.driver.invalidate_directory(None);
-        self.driver.invalidate_all();
-        self.driver.fence(true, true);
+        // Reset has emptied every cache: a driver need not do it, and half of them do not.
+        if self.r.resets.percent(50) {
+            self.driver.invalidate_directory(None);
+            self.driver.invalidate_all();
+            self.driver.fence(true, true);
+        }
         self.driver.set_mode(self.mode);
         self.collect("start");
     }
@@ -388,10 +398,16 @@ impl World {
     /// Every address space, of hosts and guests.
     pub fn invalidate_everything(&mut self) {
         self.driver.invalidate_all();
+        // IOTINVAL.GVMA, by each GSCID or with GV=0, and IOTINVAL.VMA with GV.
+        let each = !self.racing || self.r.edits.percent(50);
+        if !each && !self.machines.is_empty() {
+            self.driver.command(1 | 1 << 7, 0);
+        }
         for n in 0..self.machines.len() {
             let gscid = u64::from(self.machines[n].gscid);
-            // IOTINVAL.GVMA and IOTINVAL.VMA with GV.
-            self.driver.command(1 | 1 << 7 | 1 << 33 | gscid << 44, 0);
+            if each {
+                self.driver.command(1 | 1 << 7 | 1 << 33 | gscid << 44, 0);
+            }
             self.driver.command(1 | 1 << 33 | gscid << 44, 0);
         }
     }
