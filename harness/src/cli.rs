@@ -185,7 +185,7 @@ pub struct ProveArgs {
     #[command(flatten)]
     pub common: CommonArgs,
     /// Profiles that are run, each with every seed.
-    #[arg(long, short, default_value = "invalidation-races")]
+    #[arg(long, short, default_values = ["invalidation-races", "invalidation-guests", "resets"])]
     pub profile: Vec<String>,
     /// Only these wrong behaviours. May be repeated.
     #[arg(long)]
@@ -193,7 +193,7 @@ pub struct ProveArgs {
     /// Seeds of each profile that the legal device has to pass.
     #[arg(long, default_value_t = 1000)]
     pub seeds: u64,
-    /// Seeds of each profile within which a wrong device has to be caught.
+    /// Seeds of its profile within which a wrong device has to be caught.
     #[arg(long, default_value_t = 200)]
     pub limit: u64,
     /// The first seed.

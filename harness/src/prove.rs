@@ -29,12 +29,21 @@ pub(crate) fn command(a: &ProveArgs) -> miette::Result<ExitCode> {
         .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
         .unwrap_or(1);
     let legal = prover.legal(a.seed, a.seeds, threads, &STOP);
-    print!("{}", legal.table());
+    if a.seeds > 0 {
+        print!("{}", legal.table());
+    }
     let bugs: Vec<Bug> = Bug::ALL
         .iter()
         .copied()
         .filter(|b| a.bug.is_empty() || a.bug.iter().any(|n| n == b.name()))
         .collect();
+    if a.limit == 0 {
+        return Ok(if legal.failures.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     let found = prover.hunt_all(&bugs, a.seed, a.limit, threads, &STOP);
     print!("{}", table(&found));
     let missed = found.iter().any(|(_, f)| matches!(f, Found::Not(_)));
@@ -155,6 +164,7 @@ impl Prover {
             });
             if let Some(why) = why.or(outcome.error) {
                 let name = self.cases[n].name.clone();
+                eprintln!("FAILED {name} seed {seed}: {why}");
                 all.failures.push((name, seed, why));
             }
         });
@@ -163,15 +173,18 @@ impl Prover {
         all
     }
 
-    /// Runs a wrong device until it is caught, `limit` seeds of each profile at most.
+    /// Runs a wrong device until it is caught, `limit` seeds at most of the profile that it is for
+    /// (of all of them, where that one is not among them).
     pub fn hunt(&self, bug: Bug, first: u64, limit: u64, stop: &AtomicBool) -> Found {
         if !iommu_softdut::capabilities().has(bug.needs()) {
             return Found::Outside;
         }
         let name = format!("{NAME}:{}", bug.name());
         let mut runs = 0;
+        let own = |c: &&Case| c.name == bug.profile();
+        let any = self.cases.iter().any(|c| own(&c));
         for seed in first..first + limit {
-            for case in &self.cases {
+            for case in self.cases.iter().filter(|c| !any || own(c)) {
                 if stop.load(Ordering::Relaxed) {
                     return Found::Not(runs);
                 }
@@ -205,6 +218,8 @@ impl Prover {
         let found: Mutex<Vec<(usize, Found)>> = Mutex::default();
         each(bugs.len(), threads, stop, |k| {
             let f = self.hunt(bugs[k], first, limit, stop);
+            // It may take hours: what is known is told.
+            eprintln!("{}", row(bugs[k], &f));
             lock(&found).push((k, f));
         });
         let mut found = found.into_inner().unwrap_or_else(|e| e.into_inner());
@@ -265,26 +280,25 @@ fn table(found: &[(Bug, Found)]) -> String {
         "| wrong behaviour | what it does | runs until caught | by the check | in cycle | of |\n|---|---|---|---|---|---|\n",
     );
     for (bug, found) in found {
-        let rest = match found {
-            Found::Caught {
-                runs,
-                profile,
-                seed,
-                check,
-                cycle,
-            } => format!(
-                "{runs} | `{check}` | {} | {profile} seed {seed}",
-                grouped(*cycle)
-            ),
-            Found::Not(runs) => format!("**not in {runs}** | | | "),
-            Found::Outside => "not offered yet | | | ".to_owned(),
-        };
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {rest} |",
-            bug.name(),
-            bug.description()
-        );
+        let _ = writeln!(text, "{}", row(*bug, found));
     }
     text
+}
+
+fn row(bug: Bug, found: &Found) -> String {
+    let rest = match found {
+        Found::Caught {
+            runs,
+            profile,
+            seed,
+            check,
+            cycle,
+        } => format!(
+            "{runs} | `{check}` | {} | {profile} seed {seed}",
+            grouped(*cycle)
+        ),
+        Found::Not(runs) => format!("**not in {runs}** | | | "),
+        Found::Outside => "not offered yet | | | ".to_owned(),
+    };
+    format!("| `{}` | {} | {rest} |", bug.name(), bug.description())
 }

@@ -816,6 +816,10 @@ impl Scoreboard {
         self.check_fairness(r);
         self.dev.undecided = self.dev.undecided.saturating_sub(1);
         let q = self.dev.get(r);
+        if q.is_some_and(|q| q.recorded) {
+            self.settle_taken(r);
+        }
+        let q = self.dev.get(r);
         if q.is_some_and(|q| q.awaits_record) {
             let certain = q.is_some_and(|q| {
                 q.legal

@@ -979,11 +979,15 @@ impl Scoreboard {
         }
         for n in 0..self.fq.taken.len() {
             let t = &self.fq.taken[n];
-            if tried.contains(&n) || t.words == seen || !t.options.contains(&seen) {
+            let given_up = t.words;
+            // What a request may have had recorded is known when it is decided, not before.
+            let now = t.of.and_then(|r| self.dev.get(r)).map(|q| &q.legal);
+            let claims = t.options.contains(&seen)
+                || now.is_some_and(|l| l.records().any(|o| architected(o.to_words()) == seen));
+            if tried.contains(&n) || given_up == seen || !claims {
                 continue;
             }
             tried.push(n);
-            let given_up = t.words;
             if self.rehome(given_up, tried) {
                 self.fq.taken[n].words = seen;
                 return true;
@@ -1025,6 +1029,16 @@ impl Scoreboard {
         None
     }
 
+    /// The request has been refused: what its record may be is known now.
+    pub(crate) fn settle_taken(&mut self, r: Ref) {
+        let Some(t) = self.fq.taken.iter_mut().find(|t| t.of == Some(r)) else {
+            return;
+        };
+        let Some(q) = self.dev.get(r) else { return };
+        let all = q.legal.records().map(|o| architected(o.to_words()));
+        t.options.extend(all);
+    }
+
     /// The request has been forwarded: a record that was taken to be its is another's, if there
     /// is one.
     pub(crate) fn give_record_back(&mut self, r: Ref) -> bool {
@@ -1038,14 +1052,13 @@ impl Scoreboard {
     /// The records that a fault may have.
     pub(crate) fn options_of<'a>(&'a self, f: &'a Fault) -> impl Iterator<Item = &'a FaultRecord> {
         let asked = f.asker.and_then(|s| self.askers.get(s)).map(|a| &a.legal);
-        let verdicts =
+        let legal =
             f.of.and_then(|r| self.dev.get(r))
                 .map(|q| &q.legal)
-                .or(asked)
-                .map_or(&[][..], |l| l.verdicts.as_slice());
-        verdicts
-            .iter()
-            .filter_map(crate::Verdict::record)
+                .or(asked);
+        legal
+            .into_iter()
+            .flat_map(|l| l.records())
             .chain(f.own.as_ref())
     }
 

@@ -291,7 +291,7 @@ impl Scoreboard {
                 }
             }
             self.cq.cmds.pop_front();
-            self.cq.head.advance(now);
+            self.cq.head.advance(now, limit);
             self.cq.progress = now;
         }
         if changed {

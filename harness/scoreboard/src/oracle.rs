@@ -233,6 +233,11 @@ impl Legal {
         }
     }
 
+    /// The records that these outcomes ask for.
+    pub fn records(&self) -> impl Iterator<Item = &FaultRecord> {
+        self.verdicts.iter().filter_map(Verdict::record)
+    }
+
     /// Whether it may be answered without having been forwarded.
     #[must_use]
     pub fn may_deny(&self) -> bool {

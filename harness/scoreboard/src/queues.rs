@@ -63,18 +63,19 @@ pub(crate) struct Index {
     pub(crate) lo: u64,
     /// Possibly reached.
     pub(crate) hi: u64,
-    /// Values of `hi` and when they became possible, for making them sure.
-    steps: VecDeque<(u64, u64)>,
+    /// Values of `hi`, when they became possible, and the clocks that each may take at least: for
+    /// making them sure.
+    steps: VecDeque<(u64, u64, u64)>,
 }
 
 impl Index {
-    /// One more is possible.
-    pub(crate) fn advance(&mut self, now: u64) {
+    /// One more is possible; with what is under way now it may take so many clocks.
+    pub(crate) fn advance(&mut self, now: u64, within: u64) {
         self.hi += 1;
-        if let Some((value, _)) = self.steps.back_mut().filter(|(_, at)| *at == now) {
+        if let Some((value, ..)) = self.steps.back_mut().filter(|s| s.1 == now) {
             *value = self.hi;
         } else {
-            self.steps.push_back((self.hi, now));
+            self.steps.push_back((self.hi, now, within));
         }
         if self.steps.len() > 1024 {
             // Long unread: the oldest only make the lower bound coarser.
@@ -84,8 +85,8 @@ impl Index {
 
     /// What must have been reached by `asked`, if each step takes at most `within`.
     pub(crate) fn sure(&mut self, asked: u64, within: u64) -> u64 {
-        while let Some(&(value, at)) = self.steps.front() {
-            if at + within > asked {
+        while let Some(&(value, at, least)) = self.steps.front() {
+            if at + within.max(least) > asked {
                 break;
             }
             self.lo = self.lo.max(value);
@@ -101,7 +102,7 @@ impl Index {
 
     /// Nothing could happen for so many clocks.
     pub(crate) fn delay(&mut self, clocks: u64) {
-        for (_, at) in &mut self.steps {
+        for (_, at, _) in &mut self.steps {
             *at += clocks;
         }
     }
@@ -267,11 +268,15 @@ mod tests {
     #[test]
     fn an_index_becomes_sure_with_time() {
         let mut i = Index::default();
-        i.advance(10);
-        i.advance(20);
+        i.advance(10, 0);
+        i.advance(20, 0);
         assert_eq!((i.sure(29, 20), i.hi), (0, 2));
         assert_eq!(i.sure(30, 20), 1);
         assert_eq!(i.sure(40, 20), 2);
+        // Much was under way when it became possible, though it is not any more.
+        i.advance(50, 100);
+        assert_eq!(i.sure(149, 20), 2);
+        assert_eq!(i.sure(150, 20), 3);
         assert_eq!(i.count_of(0, 3), 4);
         assert_eq!(i.count_of(3, 3), 3);
         i.reset();

@@ -242,7 +242,7 @@ impl<const N: usize, T> RecordQueue<N, T> {
     pub(crate) fn next_visible(&mut self, now: u64) -> Option<Slot<N, T>> {
         self.slots.front().filter(|s| s.bursts == 0 && s.compared)?;
         let slot = self.slots.pop_front();
-        self.tail.advance(now);
+        self.tail.advance(now, 0);
         self.last_record = Some(now);
         slot
     }

@@ -151,6 +151,32 @@ impl Bug {
         }
     }
 
+    /// The random profile whose runs do what it is about.
+    #[must_use]
+    pub const fn profile(self) -> &'static str {
+        match self {
+            Bug::VmaGuestKept
+            | Bug::VmaDropsSecond
+            | Bug::GvmaAddressKept
+            | Bug::GvmaGuestKept
+            | Bug::GvmaAllKept
+            | Bug::GvmaNonLeafKept
+            | Bug::GvmaNlIgnored
+            | Bug::GvmaRangeIgnored
+            | Bug::GvmaDropsFirst
+            | Bug::CombinedKept
+            | Bug::MsiKept
+            | Bug::InvalDdtKeepsPdt
+            | Bug::InvalDdtKeepsPointer
+            | Bug::InvalPdtKept
+            | Bug::GscidBitIgnored
+            | Bug::ProcessIdBitIgnored
+            | Bug::HostTakenForGuest => "invalidation-guests",
+            Bug::KeptOverReset => "resets",
+            _ => "invalidation-races",
+        }
+    }
+
     /// The bug of this name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Bug> {

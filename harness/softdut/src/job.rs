@@ -127,6 +127,8 @@ pub(crate) enum Mrif {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) serial: u64,
+    /// Clock at which it came.
+    pub(crate) since: u64,
     pub(crate) what: What,
     pub(crate) request: Request,
     /// The registers that it is translated with.
@@ -160,6 +162,7 @@ impl Job {
         Self {
             config,
             serial,
+            since: now,
             what,
             request,
             walk: Walk::new(now),

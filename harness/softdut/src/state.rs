@@ -26,6 +26,8 @@ use crate::replay::{From, Need, Step, Told, View, resolved};
 const SLVERR: u8 = 2;
 /// Jobs that are looked at in a clock.
 const A_CLOCK: usize = 4;
+/// Clocks after which a job is looked at before all others.
+const PATIENCE: u64 = 2000;
 
 /// Everything.
 #[derive(Debug)]
@@ -141,10 +143,13 @@ impl State {
 
     fn step_jobs(&mut self) {
         for _ in 0..self.todo.len().min(A_CLOCK) {
-            let k = if self.habits.reorder {
-                self.rng.below(self.todo.len())
-            } else {
-                0
+            // Any order is legal, starvation is not.
+            let starving = self.starving();
+            let ordered = !self.habits.reorder || starving.is_some();
+            let k = match starving {
+                Some(k) => k,
+                None if self.habits.reorder => self.rng.below(self.todo.len()),
+                None => 0,
             };
             let Some(n) = self.todo.remove(k) else { return };
             let Some(job) = self.jobs.get(n) else {
@@ -167,11 +172,18 @@ impl State {
                 && !self.send(n, need)
             {
                 self.todo.push_back(n);
-                if !self.habits.reorder {
+                if ordered {
                     return;
                 }
             }
         }
+    }
+
+    /// The oldest job, where it has waited for long: its place in the list.
+    fn starving(&self) -> Option<usize> {
+        let age = |n: &usize| self.jobs.get(*n).map_or(0, |j| self.now - j.since);
+        let (k, n) = self.todo.iter().enumerate().max_by_key(|(_, n)| age(n))?;
+        (age(n) > PATIENCE).then_some(k)
     }
 
     /// Sends what a job needs from memory, if there is room.

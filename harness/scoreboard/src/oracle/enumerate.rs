@@ -2,6 +2,8 @@
 //! until every combination has been tried.
 
 use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::invalidate::{Entry, describe};
@@ -40,6 +42,8 @@ pub(crate) struct Query {
 pub(crate) struct Script {
     choices: Vec<(u16, u16)>,
     at: usize,
+    /// States of walks that have been gone on from.
+    visited: HashSet<u64>,
 }
 
 impl Script {
@@ -59,6 +63,17 @@ impl Script {
     pub(crate) fn clear(&mut self) {
         self.choices.clear();
         self.at = 0;
+        self.visited.clear();
+    }
+
+    /// A walk has come to a state of this hash by choices of which the last was made anew: false if
+    /// another has been there, and has gone every way on. Choices are exhausted from the last to
+    /// the first: that other's have been, or it is this very walk before it chose again.
+    fn arrives(&mut self, state: impl FnOnce() -> u64) -> bool {
+        if self.choices.is_empty() || self.at < self.choices.len() {
+            return true;
+        }
+        self.visited.insert(state())
     }
 
     /// The next combination, if there is one.
@@ -164,6 +179,11 @@ pub(crate) struct View<'a> {
     seen: Vec<(Label, u64, u64)>,
     /// Address of the leaf that a cache gave while its address was not known.
     leaf: Option<(u64, u64)>,
+    /// Hash of the contexts, and of what else of the past decides how the walk goes on: the last
+    /// entry that was none of a second stage, and the updates.
+    contexts: u64,
+    outer: u64,
+    swaps: u64,
     /// This combination leads nowhere.
     pub(crate) dead: bool,
     /// A grant would rest on what a fence has ordered.
@@ -223,6 +243,9 @@ impl<'a> View<'a> {
             again: None,
             seen: Vec::new(),
             leaf: None,
+            contexts: 0,
+            outer: 0,
+            swaps: 0,
             dead: false,
             no_grant: false,
             overflow: false,
@@ -290,6 +313,15 @@ impl<'a> View<'a> {
             self.source.set(Source::default());
             return Ok(self.value(LEAF, label));
         }
+        if !self.query.ordered && !self.query.lax && self.again.is_none() {
+            let (flags, tags) = (self.flags(), (self.contexts, self.outer, self.swaps));
+            let state = || hash(&(label, addr, flags, tags, self.leaf));
+            if !self.script.arrives(state) {
+                self.dead = true;
+                self.source.set(Source::default());
+                return Err(MemError::Access);
+            }
+        }
         let blind = self.blind != Blind::No;
         self.blind = Blind::No;
         let mut first = None;
@@ -336,6 +368,12 @@ impl<'a> View<'a> {
         }
         self.take(addr, blind, count, label, &choice);
         choice.error.map_or(Ok(choice.words), Err)
+    }
+
+    fn flags(&self) -> [bool; 5] {
+        let blind = self.blind == Blind::SecondStage;
+        let blind_entry = self.blind == Blind::Entry;
+        [blind, blind_entry, self.no_grant, self.dead, self.in_first]
     }
 
     /// How old this entry was when the walk last read it.
@@ -411,6 +449,16 @@ impl<'a> View<'a> {
             return;
         }
         match label {
+            // Where it leads is in the next label, or the next address.
+            Label::SecondStage { .. } => {}
+            Label::Dc { .. } | Label::Pc { .. } => {
+                self.contexts = hash(&(self.contexts, choice.words));
+                self.outer = hash(label);
+            }
+            _ if self.goes_on(label, choice) => self.outer = hash(label),
+            _ => self.outer = hash(&(label, choice.words)),
+        }
+        match label {
             Label::Dc { .. } => {
                 let dc =
                     DeviceContext::from_words(&resolved(choice.words, self.be, false)[..count]);
@@ -467,37 +515,55 @@ impl<'a> View<'a> {
         }
         let from = self.query.accepted;
         let updates = self.updates(label);
-        // Each word on its own: an entry need not be read at once.
-        let mut all: Vec<(EntryWords, [Option<MemError>; ENTRY_WORDS], u64)> = Vec::new();
+        // Each word on its own: an entry need not be read at once. Of a context that is not valid
+        // the other words do not matter.
+        type Mix = (EntryWords, [Option<MemError>; ENTRY_WORDS], u64);
+        let big = self.big(label);
+        let closed =
+            |p: &Mix| count > 1 && p.1[0].is_none() && resolved(p.0, big, false)[0] & 1 == 0;
+        let mut all: Vec<Mix> = vec![(words, errors, u64::MAX)];
+        let mut ended: Vec<Mix> = Vec::new();
         for n in 0..count {
             let at = addr + 8 * n as u64;
-            for Past {
-                content,
-                until,
-                updated,
-            } in self.words.past(at >> 3, from)
-            {
-                if updated && updates {
+            let mut values: Vec<(Result<u64, MemError>, u64)> = Vec::new();
+            for past in self.words.past(at >> 3, from) {
+                if past.updated && updates {
                     continue;
                 }
-                if all.is_empty() {
-                    all.push((words, errors, u64::MAX));
+                let (value, until) = (past.content.get(at, size), past.until);
+                if value == errors[n].map_or(Ok(words[n]), Err) {
+                    continue;
                 }
-                for m in 0..all.len() {
-                    if all.len() >= COMBINATIONS {
-                        self.overflow = true;
-                        break;
-                    }
+                match values.iter_mut().find(|v| v.0 == value) {
+                    Some(v) => v.1 = v.1.max(until),
+                    None => values.push((value, until)),
+                }
+            }
+            let before = all.len();
+            for (value, until) in values {
+                if all.len() + before > COMBINATIONS {
+                    self.overflow = true;
+                    break;
+                }
+                for m in 0..before {
                     let (mut w, mut e, seen) = all[m];
-                    match content.get(at, size) {
+                    match value {
                         Ok(v) => (w[n], e[n]) = (v, None),
                         Err(why) => e[n] = Some(why),
                     }
                     all.push((w, e, seen.min(until)));
                 }
             }
+            if n == 0 {
+                let mut open = Vec::with_capacity(all.len());
+                for p in all.drain(..) {
+                    if closed(&p) { &mut ended } else { &mut open }.push(p);
+                }
+                all = open;
+            }
         }
-        for (words, errors, until) in all.into_iter().skip(1) {
+        all.append(&mut ended);
+        for (words, errors, until) in all {
             let error = worst(&errors);
             let same = |c: &Choice| c.error == error && (error.is_some() || c.words == words);
             if same(&now) || more.iter().any(same) {
@@ -802,6 +868,12 @@ impl<'a> View<'a> {
     }
 }
 
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Whether the entry is a context, which holds the root of what comes next.
 fn label_has_root(label: &Label) -> bool {
     matches!(label, Label::Dc { .. } | Label::Pc { .. })
@@ -863,8 +935,14 @@ impl Memory for View<'_> {
             }
         }
         match other {
-            None => Ok(expected),
-            Some(_) if found && self.script.choose(2) == 0 => Ok(expected),
+            None => {
+                self.swaps = hash(&(self.swaps, at));
+                Ok(expected)
+            }
+            Some(_) if found && self.script.choose(2) == 0 => {
+                self.swaps = hash(&(self.swaps, at));
+                Ok(expected)
+            }
             Some(v) => {
                 // The walk returns to the entry, which only memory can answer for now.
                 self.dead |= leaf.is_some();

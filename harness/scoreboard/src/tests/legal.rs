@@ -339,3 +339,50 @@ fn a_record_belongs_to_whoever_turns_out_to_be_refused() {
         }
     }
 }
+
+#[test]
+fn a_context_that_flips_between_two_states_has_two() {
+    // Words of an entry are taken one by one; repeated values, and what stands beside V=0, are not.
+    let mut rig = Rig::new();
+    rig.ask_read(1, RW, 0);
+    let words: Vec<u64> = (0..4).map(|n| rig.mem.read_u64(DDT + 8 * n)).collect();
+    for round in 0..20 {
+        rig.edit(DDT, 0);
+        rig.edit(DDT + 16, words[2] ^ (round % 2) << 12);
+        rig.edit(DDT + 24, words[3] ^ (round % 3) << 12);
+        rig.edit(DDT, words[0]);
+    }
+    rig.edit(DDT + 16, words[2]);
+    rig.edit(DDT + 24, words[3]);
+    rig.forwarded(1, PA);
+    rig.over(1);
+    rig.end();
+    rig.fine();
+}
+
+#[test]
+fn a_record_changes_hands_for_what_a_request_may_be_refused_for_later() {
+    // Of two alike one is answered; then the context goes, and a record says so: it is the other's,
+    // and the page fault that came before was not.
+    for (cause, fine) in [(Cause::DdtNotValid, true), (Cause::DdtMisconfigured, false)] {
+        let mut rig = Rig::new();
+        rig.edit(LEAF, 0);
+        rig.ask_read(1, RW, 0);
+        rig.ask_read(2, RW, 0);
+        rig.fetch(LEAF, 1);
+        rig.record_at(0, Rig::record(Cause::ReadPageFault, false, RW), Resp::Okay);
+        rig.clock(&[Event::Wsi(2)]);
+        rig.clock(&[Event::DevR(r(2, 0, Resp::SlvErr, true))]);
+        let dc = rig.mem.read_u64(DDT);
+        rig.edit(DDT, 0);
+        rig.edit(DDT, dc);
+        rig.record_at(1, Rig::record(cause, false, RW), Resp::Okay);
+        if !fine {
+            rig.some(Check::RecordContent);
+            continue;
+        }
+        rig.clock(&[Event::DevR(r(1, 0, Resp::SlvErr, true))]);
+        rig.end();
+        rig.fine();
+    }
+}

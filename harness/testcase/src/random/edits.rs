@@ -42,6 +42,7 @@ impl World {
             let stale = self.edit();
             if self.racing {
                 self.focus = Some(stale);
+                self.focus_page = None;
                 self.meanwhile(ids);
                 self.tell(stale);
                 self.meanwhile(ids);
@@ -123,7 +124,7 @@ impl World {
                 let m = self.r.edits.below(machines as u64) as usize;
                 match self.r.edits.below(8) {
                     0 | 1 => self.hide_table(m),
-                    2 => self.cut_pointer(Which::Machine(m)),
+                    2 | 3 => self.cut_pointer(Which::Machine(m)),
                     _ => self.edit_of(Which::Machine(m)),
                 }
             }
@@ -327,7 +328,7 @@ impl World {
         }
         // A new table that is empty, or a copy of the old one: `entry` made it as it had to.
         self.store_entry(scheme, at, old & !pte::V);
-        let keep = self.r.edits.percent(50);
+        let keep = self.r.edits.percent(25);
         if keep {
             self.push("a pointer is gone for a moment", Op::Cycles(20));
             self.store_entry(scheme, at, old);
@@ -561,6 +562,7 @@ impl World {
         // own. While traffic goes on, one of them may be all.
         if !leaf.napot() || self.racing && self.r.edits.percent(50) {
             let at = leaf.at + self.r.edits.below(1 << leaf.shift);
+            self.focus_page = Some(at & !(PAGE - 1));
             self.driver.command(d0 | 1 << 10 | nl, (at >> 12) << 10);
             return;
         }

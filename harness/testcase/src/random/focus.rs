@@ -49,11 +49,34 @@ impl World {
         }
     }
 
+    /// The page of a leaf that the command named, half the time.
+    fn named(&mut self, leaf: Leaf) -> Leaf {
+        match self.focus_page {
+            Some(at)
+                if at.wrapping_sub(leaf.at) < 1u64 << leaf.shift && self.r.traffic.percent(50) =>
+            {
+                Leaf {
+                    at,
+                    to: leaf.to.wrapping_add(at - leaf.at),
+                    shift: 12,
+                    ..leaf
+                }
+            }
+            _ => leaf,
+        }
+    }
+
     fn aim_at_edit(&mut self, stale: Stale) -> Option<Aim> {
         match stale {
             Stale::Nothing | Stale::Everything => None,
-            Stale::Leaf(d, leaf) => self.aim_at_leaf(Which::Domain(d), leaf),
-            Stale::GuestLeaf(m, leaf) => self.aim_at_leaf(Which::Machine(m), leaf),
+            Stale::Leaf(d, leaf) => {
+                let leaf = self.named(leaf);
+                self.aim_at_leaf(Which::Domain(d), leaf)
+            }
+            Stale::GuestLeaf(m, leaf) => {
+                let leaf = self.named(leaf);
+                self.aim_at_leaf(Which::Machine(m), leaf)
+            }
             Stale::Table(d, table) => {
                 let leaf = self.below(Which::Domain(d), table);
                 self.aim_at_leaf(Which::Domain(d), leaf)

@@ -215,6 +215,8 @@ pub(super) struct World {
     pub last: Option<crate::op::Dma>,
     /// What was edited last: traffic aims at it until its fence is behind.
     pub focus: Option<Stale>,
+    /// The page that its command named.
+    pub focus_page: Option<u64>,
     /// Leaves that are gone, the newest last: traffic aims at some of them.
     pub ghosts: Vec<(Which, Leaf)>,
     pub out: Vec<OpAt>,
@@ -315,6 +317,7 @@ impl World {
             pages_unread: 0,
             last: None,
             focus: None,
+            focus_page: None,
             ghosts: Vec::new(),
             out: Vec::new(),
             round: 0,
