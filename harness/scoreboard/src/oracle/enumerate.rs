@@ -735,7 +735,8 @@ impl<'a> View<'a> {
         if count != 1 {
             return;
         }
-        let all = || first.into_iter().chain(more.iter());
+        // By what a fence has ordered the walk may end, not go on.
+        let all = || first.into_iter().chain(more.iter()).filter(|c| !c.no_grant);
         let skip = |value: u64, from| Choice {
             words: self.value(value, label),
             error: None,

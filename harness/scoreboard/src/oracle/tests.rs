@@ -599,6 +599,28 @@ fn a_superpage_is_one_entry_and_each_page_of_a_napot_range_may_be_one() {
 }
 
 #[test]
+fn a_held_leaf_is_used_although_its_pointer_was_revoked_in_the_window() {
+    let mut b = Bench::new();
+    b.walk(&read(1));
+    let accepted = b.now;
+    // The pointer above it goes; NL by another page's address takes it, and spares the leaf.
+    b.store(HOST[0] + PAGE, 0);
+    let other = Iotinval {
+        av: true,
+        nl: true,
+        addr: 5,
+        ..NONE
+    };
+    b.command(vma(other), true, true);
+    let early = b.ask_at(&read(1), accepted);
+    assert_eq!(outcomes(&early), (vec![HOST_DATA[0]], true));
+    assert_eq!(b.ask(&read(1)), (vec![HOST_DATA[0]], true));
+    b.command(vma(NONE), true, true);
+    let early = b.ask_at(&read(1), accepted);
+    assert_eq!(outcomes(&early), (vec![], true));
+}
+
+#[test]
 fn an_old_leaf_is_used_although_the_walk_now_ends_above_it() {
     for edit in [HOST[0], HOST[0] + PAGE] {
         let mut b = Bench::new();

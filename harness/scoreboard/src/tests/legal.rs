@@ -302,10 +302,10 @@ fn a_device_that_writes_into_a_table_edits_it() {
 fn too_many_combinations_are_an_error_of_the_harness() {
     let mut rig = Rig::new();
     rig.ask_read(1, RW, 0);
+    let words: Vec<u64> = (0..4).map(|n| rig.mem.read_u64(DDT + 8 * n)).collect();
     for round in 1..6u64 {
-        for word in 0..4 {
-            let old = rig.mem.read_u64(DDT + 8 * word);
-            rig.edit(DDT + 8 * word, old ^ round << 40);
+        for (addr, word) in (DDT..).step_by(8).zip(&words) {
+            rig.edit(addr, word ^ round << 40);
         }
     }
     rig.some(Check::OracleBound);
@@ -344,6 +344,7 @@ fn a_record_belongs_to_whoever_turns_out_to_be_refused() {
 fn a_context_that_flips_between_two_states_has_two() {
     // Words of an entry are taken one by one; repeated values, and what stands beside V=0, are not.
     let mut rig = Rig::new();
+    rig.good_read(7, RW);
     rig.ask_read(1, RW, 0);
     let words: Vec<u64> = (0..4).map(|n| rig.mem.read_u64(DDT + 8 * n)).collect();
     for round in 0..20 {
