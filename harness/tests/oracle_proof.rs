@@ -7,23 +7,27 @@ use std::sync::atomic::AtomicBool;
 use iommu_cosim::prove::{Found, Prover};
 use iommu_softdut::Bug;
 
-fn prover() -> Prover {
+fn prover(profiles: &[&str]) -> Prover {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    Prover::new(&root, &["invalidation-races".to_owned()]).unwrap()
+    let names: Vec<String> = profiles.iter().map(ToString::to_string).collect();
+    Prover::new(&root, &names).unwrap()
 }
 
 #[test]
 fn what_is_legal_passes() {
-    let legal = prover().legal(1, 30, 2, &AtomicBool::new(false));
+    let races = prover(&["invalidation-races"]);
+    let legal = races.legal(1, 30, 2, &AtomicBool::new(false));
     assert!(legal.failures.is_empty(), "{:#?}", legal.failures);
     assert!(legal.profiles.iter().all(|p| p.1 == 30), "{legal:?}");
+    let guests = prover(&["invalidation-guests"]).legal(1, 6, 2, &AtomicBool::new(false));
+    assert!(guests.failures.is_empty(), "{:#?}", guests.failures);
     let checked: u64 = legal.profiles.iter().map(|p| p.2).sum();
     assert!(checked > 5_000, "{checked} transactions");
 }
 
 #[test]
 fn what_is_wrong_is_caught() {
-    // One of each kind; those that the full table says are caught within a few seeds.
+    // Of each kind; those that the full table says are caught within a few seeds.
     let bugs = [
         Bug::VmaAddressKept,
         Bug::InvalDdtKeepsDc,
@@ -33,8 +37,16 @@ fn what_is_wrong_is_caught() {
         Bug::TailBeforeRecord,
         Bug::HeldLeafWritable,
         Bug::RefusedDataLeaks,
+        Bug::GvmaGuestKept,
+        Bug::GvmaDropsFirst,
+        Bug::CombinedKept,
+        Bug::MsiKept,
+        Bug::InvalDdtKeepsPdt,
+        Bug::ProcessIdBitIgnored,
+        Bug::KeptOverReset,
     ];
-    let found = prover().hunt_all(&bugs, 1, 10, 2, &AtomicBool::new(false));
+    let all = prover(&["invalidation-races", "invalidation-guests", "resets"]);
+    let found = all.hunt_all(&bugs, 1, 10, 2, &AtomicBool::new(false));
     for (bug, found) in &found {
         assert!(
             matches!(found, Found::Caught { .. }),

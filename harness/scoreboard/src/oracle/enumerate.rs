@@ -14,7 +14,7 @@ use iommu_golden::{
 use super::commands::Log;
 use super::held::{ENTRY_WORDS, EntryWords, Held, Key, MayHold, Use, resolved};
 use super::raw::Raw;
-use super::versions::{Past, Words};
+use super::versions::Words;
 
 /// Walks of one request at most; more is an error of the harness.
 pub(crate) const BOUND: u32 = 50_000;

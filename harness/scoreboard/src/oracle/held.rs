@@ -379,7 +379,9 @@ impl MayHold {
                         set.remove(n);
                     }
                     set.push(new);
-                    several |= set.len() > 1 || swapped;
+                    // A global entry serves who would read another of the same value.
+                    let global = matches!(entry, Entry::FirstStage { global: true, .. });
+                    several |= set.len() > 1 || swapped || global;
                 }
             }
         }

@@ -314,8 +314,8 @@ impl World {
         let (domain, leaf, machine) = match stale {
             Stale::Nothing | Stale::Context(_) | Stale::Process(..) => return,
             Stale::Leaf(d, leaf) => (Some(d), Some(leaf), None),
-            Stale::Space(d) => (Some(d), None, None),
-            Stale::GuestLeaf(m, _) | Stale::Message(m, _) => (None, None, Some(m)),
+            Stale::Table(d, _) => (Some(d), None, None),
+            Stale::GuestLeaf(m, _) | Stale::GuestTable(m, _) | Stale::Message(m, _) => (None, None, Some(m)),
             Stale::Everything => (None, None, None),
         };
         let uses = |d: &Device| match (domain, machine) {
