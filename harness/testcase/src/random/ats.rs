@@ -315,7 +315,9 @@ impl World {
             Stale::Nothing | Stale::Context(_) | Stale::Process(..) => return,
             Stale::Leaf(d, leaf) => (Some(d), Some(leaf), None),
             Stale::Table(d, _) => (Some(d), None, None),
-            Stale::GuestLeaf(m, _) | Stale::GuestTable(m, _) | Stale::Message(m, _) => (None, None, Some(m)),
+            Stale::GuestLeaf(m, _) | Stale::GuestTable(m, _) | Stale::Message(m, _) => {
+                (None, None, Some(m))
+            }
             Stale::Everything => (None, None, None),
         };
         let uses = |d: &Device| match (domain, machine) {
