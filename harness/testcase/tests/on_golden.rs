@@ -335,7 +335,10 @@ impl World {
 
     fn access(&mut self, d: &Dma) -> Check {
         // What the bridge refuses by itself is no matter of the model.
-        let plain = d.shape.is_none_or(|s| s.burst == Burst::Incr);
+        // Beats wider than the bus are none either.
+        let plain = d
+            .shape
+            .is_none_or(|s| s.burst == Burst::Incr && s.size <= 3);
         let bytes = match (d.shape, &d.write) {
             (Some(s), _) => (u32::from(s.len) + 1) << s.size,
             (None, Some(data)) => data.len() as u32,
