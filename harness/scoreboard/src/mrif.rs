@@ -415,6 +415,13 @@ impl Scoreboard {
         job.stage = Stage::Notice;
         job.since = now;
         let (serial, line) = (job.serial, job.line.clone());
+        // The entry may have been cached in several states: which one it was shows here.
+        let fits = |t: &MrifTarget, u: &MrifUpdate| {
+            t.notice.0 == w.axi.addr && data.is_some_and(|d| u.notice_bytes == d.to_le_bytes())
+        };
+        if job.options.iter().any(|(t, u)| fits(t, u)) {
+            job.options.retain(|(t, u)| fits(t, u));
+        }
         let want = job
             .options
             .first()

@@ -3,6 +3,7 @@
 use iommu_bus::event::{AxiAddr, BBeat, Burst, RBeat, Resp, Sideband, WBeat};
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::IommuMode;
+use iommu_golden::mrif::MrifAction;
 
 use crate::atomics::Owner;
 use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
@@ -821,11 +822,15 @@ impl Scoreboard {
         }
         let q = self.dev.get(r);
         if q.is_some_and(|q| q.awaits_record) {
+            // What a page in MRIF mode aborts is not recorded.
             let certain = q.is_some_and(|q| {
-                q.legal
-                    .verdicts
-                    .iter()
-                    .all(|v| !matches!(v, Verdict::Deny { record: None, .. }))
+                q.legal.verdicts.iter().all(|v| match v {
+                    Verdict::Deny { record, .. } => record.is_some(),
+                    Verdict::Mrif { target, .. } => {
+                        self.mrif_action(q, target) != Some(MrifAction::Abort)
+                    }
+                    _ => true,
+                })
             });
             self.fault_is_certain(r, certain);
         }

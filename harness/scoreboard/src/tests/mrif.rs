@@ -287,3 +287,38 @@ fn fence_early_before_an_interrupt_file_is_updated() {
     rig.store4(FLAG, 0xabcd);
     rig.only(Check::FenceEarly);
 }
+
+#[test]
+fn the_notice_may_be_that_of_either_state_of_an_entry_that_changes() {
+    for (nid, right) in [(NID, true), (0x3ff, true), (0x3fe, false)] {
+        let mut rig = rig(true);
+        rig.msi(0x43);
+        let second = (NOTICE >> 12) << 10 | 0x3ff;
+        rig.board.on_store(TABLE + 8, &second.to_le_bytes());
+        rig.mem.write_u64(TABLE + 8, second);
+        rig.set(FILE + 16, 8);
+        rig.set_done(Resp::Okay);
+        rig.answer(Resp::Okay);
+        rig.store4(NOTICE, nid);
+        if right {
+            rig.end();
+            rig.fine();
+        } else {
+            rig.only(Check::NoticeContent);
+        }
+    }
+}
+
+#[test]
+fn what_a_file_in_memory_aborts_owes_no_record_of_another_outcome() {
+    // Two beats: aborted by the file, or, once its entry has gone, refused with a record.
+    let mut rig = rig(true);
+    rig.ask_write(3, PAGE, &[0x43, 0]);
+    rig.fetch(DDT, 8);
+    rig.fetch(TABLE, 2);
+    rig.board.on_store(TABLE, &[0; 8]);
+    rig.mem.write_u64(TABLE, 0);
+    rig.answer(Resp::SlvErr);
+    rig.end();
+    rig.fine();
+}
