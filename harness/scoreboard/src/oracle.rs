@@ -523,6 +523,24 @@ impl Oracle {
         several
     }
 
+    /// Before all choices of a question are gone through.
+    fn begin(&mut self, mem: &SparseMemory) {
+        if self.words.behind() {
+            self.words.catch_up(mem);
+        }
+        self.script.clear();
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            words: &mut self.words,
+            held: &mut self.held,
+            raw: &self.raw,
+            log: &self.log,
+            script: &mut self.script,
+        }
+    }
+
     /// Adds to `out` everything that is legal for the request of `query` with these registers.
     /// False if that is more than can be tried.
     pub(crate) fn legal(
@@ -554,23 +572,13 @@ impl Oracle {
         mut ask: impl FnMut(usize, &mut View<'_>, &mut Collect<'_>) -> T,
         mut add: impl FnMut([T; N]),
     ) -> bool {
-        if self.words.behind() {
-            self.words.catch_up(mem);
-        }
-        self.script.clear();
+        self.begin(mem);
         let source = Cell::default();
         for _ in 0..BOUND {
             let mut lost = (false, false);
             // Each of them makes the same choices.
             let answers = std::array::from_fn(|n| {
-                let parts = Parts {
-                    words: &mut self.words,
-                    held: &mut self.held,
-                    raw: &self.raw,
-                    log: &self.log,
-                    script: &mut self.script,
-                };
-                let mut view = View::new(parts, iommu, mem, query, now, &source);
+                let mut view = View::new(self.parts(), iommu, mem, query, now, &source);
                 let answer = ask(n, &mut view, &mut Collect::new(iommu, out, &source));
                 lost = (lost.0 | view.overflow, lost.1 | view.dead);
                 answer
@@ -633,20 +641,10 @@ impl Oracle {
         bound: u32,
         mut stop: impl FnMut(Verdict, &mut Legal, &[Stale]) -> bool,
     ) -> bool {
-        if self.words.behind() {
-            self.words.catch_up(mem);
-        }
-        self.script.clear();
+        self.begin(mem);
         let source = Cell::default();
         for _ in 0..bound {
-            let parts = Parts {
-                words: &mut self.words,
-                held: &mut self.held,
-                raw: &self.raw,
-                log: &self.log,
-                script: &mut self.script,
-            };
-            let mut view = View::new(parts, iommu, mem, query, now, &source);
+            let mut view = View::new(self.parts(), iommu, mem, query, now, &source);
             let mut collect = Collect::new(iommu, out, &source);
             let outcome = iommu.translate(&mut view, &query.request, &mut collect);
             let verdict = collect.verdict(outcome);
