@@ -259,7 +259,7 @@ impl<'a> Runs<'a> {
         jobs: usize,
     ) -> miette::Result<ExitCode> {
         /// More rows than that nobody reads; results.json has them all.
-        const ROWS: usize = 150;
+        const ROWS: usize = 400;
         let shown: Vec<&RunResult> = results
             .iter()
             .filter(|r| results.len() <= ROWS || r.verdict != Verdict::Passed)
