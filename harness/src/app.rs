@@ -232,11 +232,7 @@ impl<'a> Runs<'a> {
 
     /// Says what is about to be run.
     pub(crate) fn suite(&self, what: &str) -> Suite<'static> {
-        let threads = self
-            .common
-            .jobs
-            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
-            .unwrap_or(1);
+        let threads = self.common.threads();
         println!(
             "{} ({}, RTL {:016x}), Verilator {}, {what} on {threads} threads",
             self.dut.name,
@@ -398,20 +394,15 @@ impl Job for TestJob<'_> {
             Err(e) => return self.result(Verdict::Error, Some(e)),
         };
         let mut setup = Setup {
-            dut: self.runs.dut.name.clone(),
-            seed: self.seed,
-            model_seed: None,
-            scoreboard,
             at_most: self.runs.short.then_some(SHORT_OPS),
-            wave: None,
             timed: self.runs.dut.kind() == Kind::Rtl,
             coverage: self
                 .runs
                 .gathering
                 .as_ref()
                 .map_or(Covering::Nothing, |g| g.covering),
-            measure: false,
             verbose: self.runs.common.verbose,
+            ..Setup::new(&self.runs.dut.name, self.seed, scoreboard)
         };
         if self.runs.common.waves {
             match self.wave_path() {

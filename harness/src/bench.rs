@@ -28,17 +28,13 @@ pub(crate) fn command(a: &RunArgs) -> miette::Result<ExitCode> {
             .into_iter()
             .zip(&mut spent)
         {
+            let scoreboard = dut.scoreboard(caps).map_err(|e| miette::miette!("{e}"))?;
             let setup = Setup {
-                dut: dut.name.clone(),
-                seed: a.seed,
-                model_seed: None,
-                scoreboard: dut.scoreboard(caps).map_err(|e| miette::miette!("{e}"))?,
                 at_most: a.short.then_some(SHORT_OPS),
-                wave: None,
                 coverage: covering,
                 measure: true,
                 timed: false,
-                verbose: false,
+                ..Setup::new(&dut.name, a.seed, scoreboard)
             };
             let out = run::run(case, &setup, &ticket);
             if let Some(why) = out.error {

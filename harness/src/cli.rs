@@ -138,6 +138,15 @@ pub struct CommonArgs {
     pub out: PathBuf,
 }
 
+impl CommonArgs {
+    /// Tests to run at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.jobs
+            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
+            .unwrap_or(1)
+    }
+}
+
 /// `iommu-cosim run`
 #[derive(Debug, Args)]
 pub struct RunArgs {

@@ -23,7 +23,7 @@ pub(crate) fn command(a: &MasksArgs) -> miette::Result<ExitCode> {
         .map_err(|e| miette::miette!("{e}"))?;
     let cases = select(iommu_testcase::load_all(&a.common.root)?, &a.test)?;
     let profiles = crate::random::load(Path::new(&a.common.root), &a.profile)?;
-    let target = crate::random::target(&runs, &dut)?;
+    let target = crate::random::target_with(own, &dut);
     let masks = match a.mask {
         Some(mask) => vec![mask],
         None => masks(own, a.random, a.seed),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use iommu_softdut::{Bug, NAME};
 use iommu_testcase::Case;
-use iommu_testcase::random::{self, Target};
+use iommu_testcase::random;
 
 use crate::app::STOP;
 use crate::cli::ProveArgs;
@@ -23,20 +23,19 @@ use crate::suite::Ticket;
 /// Runs the subcommand: prints the two tables of docs/oracle.md.
 pub(crate) fn command(a: &ProveArgs) -> miette::Result<ExitCode> {
     let prover = Prover::new(&a.common.root, &a.profile)?;
-    let threads = a
-        .common
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
-        .unwrap_or(1);
+    let bugs = if a.bug.is_empty() {
+        Bug::ALL.to_vec()
+    } else {
+        let bug = |name: &String| iommu_softdut::bug_of(&format!("{NAME}:{name}"));
+        let named: Result<Vec<_>, _> = a.bug.iter().map(bug).collect();
+        let named = named.map_err(|e| miette::miette!("{e}"))?;
+        named.into_iter().flatten().collect()
+    };
+    let threads = a.common.threads();
     let legal = prover.legal(a.seed, a.seeds, threads, &STOP);
     if a.seeds > 0 {
         print!("{}", legal.table());
     }
-    let bugs: Vec<Bug> = Bug::ALL
-        .iter()
-        .copied()
-        .filter(|b| a.bug.is_empty() || a.bug.iter().any(|n| n == b.name()))
-        .collect();
     if a.limit == 0 {
         return Ok(if legal.failures.is_empty() {
             ExitCode::SUCCESS
@@ -98,14 +97,7 @@ impl Prover {
     /// A profile that does not exist, or has a mistake.
     pub fn new(root: &Path, profiles: &[String]) -> miette::Result<Self> {
         let dut = Dut::find(root, NAME)?;
-        let choices = &dut.desc.choices;
-        let target = Target {
-            caps: iommu_softdut::capabilities().0,
-            gxl: choices.gxl_writable,
-            levels: choices.levels.clone(),
-            vectors: choices.vectors,
-            atomics: choices.device_atomics,
-        };
+        let target = crate::random::target_with(iommu_softdut::capabilities().0, &dut);
         let cases = profiles
             .iter()
             .map(|name| Ok(random::case(&crate::random::profile(root, name)?, &target)))
@@ -121,16 +113,8 @@ impl Prover {
             return None;
         }
         let setup = Setup {
-            dut: name.to_owned(),
-            seed,
-            model_seed: None,
-            scoreboard: self.dut.scoreboard(caps).ok()?,
-            at_most: None,
-            wave: None,
             timed: false,
-            coverage: Default::default(),
-            measure: false,
-            verbose: false,
+            ..Setup::new(name, seed, self.dut.scoreboard(caps).ok()?)
         };
         Some(run::run(case, &setup, &Ticket::alone(stop)))
     }

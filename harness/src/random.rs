@@ -97,14 +97,19 @@ pub(crate) fn target(runs: &Runs<'_>, dut: &Dut) -> miette::Result<Target> {
     let caps = runs
         .capabilities(u64::MAX)
         .map_err(|e| miette::miette!("{e}"))?;
+    Ok(target_with(caps, dut))
+}
+
+/// The same where its capabilities, not masked, are known.
+pub(crate) fn target_with(caps: u64, dut: &Dut) -> Target {
     let c = &dut.desc.choices;
-    Ok(Target {
+    Target {
         caps,
         gxl: c.gxl_writable,
         levels: c.levels.clone(),
         vectors: c.vectors,
         atomics: c.device_atomics,
-    })
+    }
 }
 
 /// A profile of the project; for tests of the harness.

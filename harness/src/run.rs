@@ -87,6 +87,25 @@ pub struct Setup {
     pub verbose: bool,
 }
 
+impl Setup {
+    /// A whole run of a block that promises cycles: nothing recorded, counted or measured besides.
+    #[must_use]
+    pub fn new(dut: &str, seed: u64, scoreboard: ScoreboardConfig) -> Self {
+        Self {
+            dut: dut.to_owned(),
+            seed,
+            model_seed: None,
+            scoreboard,
+            at_most: None,
+            wave: None,
+            timed: true,
+            coverage: Covering::default(),
+            measure: false,
+            verbose: false,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {

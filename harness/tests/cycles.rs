@@ -30,18 +30,7 @@ fn measured(body: &str) -> Metrics {
         .unwrap_or_else(|why| panic!("{why:?}\n{text}"));
     let dut = Dut::find(&root, "iommu-cosim").unwrap();
     let caps = run::probe_capabilities(&dut.name, case.setting(1).caps_mask).unwrap();
-    let setup = Setup {
-        dut: dut.name.clone(),
-        seed: 1,
-        model_seed: None,
-        scoreboard: dut.scoreboard(caps).unwrap(),
-        at_most: None,
-        wave: None,
-        timed: true,
-        coverage: Default::default(),
-        measure: false,
-        verbose: false,
-    };
+    let setup = Setup::new(&dut.name, 1, dut.scoreboard(caps).unwrap());
     let stop = AtomicBool::new(false);
     let outcome = run::run(&case, &setup, &Ticket::alone(&stop));
     assert!(

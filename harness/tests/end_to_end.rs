@@ -26,18 +26,7 @@ fn case(name: &str) -> Case {
 fn setup(case: &Case, seed: u64) -> Setup {
     let dut = dut();
     let caps = run::probe_capabilities(&dut.name, case.setting(seed).caps_mask).unwrap();
-    Setup {
-        dut: dut.name.clone(),
-        seed,
-        model_seed: None,
-        scoreboard: dut.scoreboard(caps).unwrap(),
-        at_most: None,
-        wave: None,
-        timed: true,
-        coverage: Default::default(),
-        measure: false,
-        verbose: false,
-    }
+    Setup::new(&dut.name, seed, dut.scoreboard(caps).unwrap())
 }
 
 fn run_case(case: &Case, setup: &Setup) -> Outcome {

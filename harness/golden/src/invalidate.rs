@@ -113,6 +113,9 @@ pub enum Entry {
     },
 }
 
+/// log2 of the bytes of the one NAPOT region that Svnapot has.
+pub const NAPOT_LOG2: u8 = 16;
+
 impl Entry {
     /// What of this entry serves the address of a load. Svnapot: "Implicit reads of NAPOT page
     /// table entries may create address-translation cache entries mapping a + j*PTESIZE ... for any
@@ -127,7 +130,10 @@ impl Entry {
                     pscid,
                     global,
                     leaf: true,
-                    range: Range { log2: 16, .. },
+                    range:
+                        Range {
+                            log2: NAPOT_LOG2, ..
+                        },
                 },
                 Label::FirstStage { iova, .. },
             ) => Self::FirstStage {
@@ -141,7 +147,10 @@ impl Entry {
                 Self::SecondStage {
                     gscid,
                     leaf: true,
-                    range: Range { log2: 16, .. },
+                    range:
+                        Range {
+                            log2: NAPOT_LOG2, ..
+                        },
                 },
                 Label::SecondStage { gpa, .. },
             ) => Self::SecondStage {
@@ -165,8 +174,8 @@ impl Entry {
         else {
             return None;
         };
-        (range.log2 == 16).then(|| {
-            (0..16u64).map(move |n| {
+        (range.log2 == NAPOT_LOG2).then(|| {
+            (0..1u64 << (NAPOT_LOG2 - 12)).map(move |n| {
                 let mut page = self;
                 if let Self::FirstStage { range, .. } | Self::SecondStage { range, .. } = &mut page
                 {

@@ -152,7 +152,7 @@ impl Scoreboard {
 
     /// Overflow: OF, and an interrupt if OF was 0.
     fn hpm_wraps(&mut self, n: usize) {
-        let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
+        let limit = self.counter_limit();
         let cleared = self.irq.cleared[PMIP];
         let cause = self.hpm.counters[n].wraps(limit, self.now, cleared);
         if let Some(sure) = cause
@@ -166,7 +166,7 @@ impl Scoreboard {
     fn hpm_cycles(&mut self, now: u64) {
         let passed = u128::from(now.saturating_sub(self.hpm.at));
         self.hpm.at = self.hpm.at.max(now);
-        let limit = 1u128 << self.cfg.golden.choices.hpm_cycle_bits.min(63);
+        let limit = self.cycle_limit();
         let c = &mut self.hpm.cycles;
         if self.hpm.running.0 {
             c.lo += passed;
@@ -257,11 +257,11 @@ impl Scoreboard {
             let n = usize::from((at - offset::IOHPMEVT1) / 8);
             if n < self.hpm_counters() {
                 let flight = in_flight(regs.iohpmevt[n]);
+                let limit = self.counter_limit();
                 let c = &mut self.hpm.counters[n];
                 c.since = u64::MAX;
                 c.hi += flight;
                 // What wrapped before is in the bit that was written over.
-                let limit = 1u128 << self.cfg.golden.choices.hpm_counter_bits.min(64);
                 let (lo, hi) = (c.lo % limit, c.hi - c.lo + c.lo % limit);
                 (c.lo, c.hi, c.wrapped) = (lo, hi, (false, false));
                 self.hpm_wraps(n);
@@ -330,7 +330,7 @@ impl Scoreboard {
                 want = Some(format!("{lo:#x} to {:#x}", c.hi));
             }
             let of = self.iommu.registers().iohpmcycles >> 63 == 1;
-            let limit = 1u128 << cycle_bits.min(63);
+            let limit = self.cycle_limit();
             let (sure, maybe) = (of || c.wrapped_before(fewer, limit), of || c.wrapped.1);
             let seen = data >> 63 == 1;
             if (sure && !seen) || (seen && !maybe) {
@@ -345,7 +345,7 @@ impl Scoreboard {
                 let lo = c.lo.saturating_sub(self.counted_since(n, asked));
                 if within(lo, c.hi, count_bits, data, upper) {
                     if !upper {
-                        let limit = 1u128 << count_bits.min(64);
+                        let limit = self.counter_limit();
                         let ahead = (u128::from(data) + limit - lo % limit) % limit;
                         self.hpm.counters[n].lo = c.lo.max(lo + ahead);
                     }
@@ -364,7 +364,7 @@ impl Scoreboard {
             let c = self.hpm.counters.get(n).copied().unwrap_or_default();
             let of = written >> 63 == 1;
             let seen = data >> 63 == 1;
-            let limit = 1u128 << count_bits.min(64);
+            let limit = self.counter_limit();
             let sure = c.wrapped_before(self.counted_since(n, asked), limit);
             let fine = (data ^ written) & lanes & !(1 << 63) == 0
                 && (seen || !(of || sure))
@@ -389,6 +389,16 @@ impl Scoreboard {
         true
     }
 
+    /// Where an event counter wraps.
+    fn counter_limit(&self) -> u128 {
+        1 << self.cfg.golden.choices.hpm_counter_bits.min(64)
+    }
+
+    /// Where `iohpmcycles` wraps.
+    fn cycle_limit(&self) -> u128 {
+        1 << self.cfg.golden.choices.hpm_cycle_bits.min(63)
+    }
+
     /// Clocks that `iohpmcycles` has surely counted after clock `asked`.
     fn cycles_since(&self, asked: u64) -> u128 {
         self.hpm.ran.saturating_sub(asked).into()
@@ -400,11 +410,7 @@ impl Scoreboard {
         let bit = |of: bool, n: usize| u32::from(of) << n;
         let c = &self.hpm.cycles;
         let of = regs.iohpmcycles >> 63 == 1;
-        let choices = &self.cfg.golden.choices;
-        let (cycle_limit, limit) = (
-            1u128 << choices.hpm_cycle_bits.min(63),
-            1u128 << choices.hpm_counter_bits.min(64),
-        );
+        let (cycle_limit, limit) = (self.cycle_limit(), self.counter_limit());
         let sure = c.wrapped_before(self.cycles_since(asked), cycle_limit);
         let (mut lo, mut hi) = (bit(of || sure, 0), bit(of || c.wrapped.1, 0));
         for n in 0..self.hpm_counters() {

@@ -609,21 +609,11 @@ impl Scoreboard {
 
     pub(crate) fn begin_page_csr(&mut self, value: u32) {
         let now = self.now;
-        let ie = value & 2 != 0;
         self.pq.ring.begin_csr(value, now);
         if !self.pq.ring.control.on_lo {
             self.pq.may_lose(lost::OFF);
         }
-        if !ie {
-            self.irq.disabled(PIP);
-        } else if self
-            .pq
-            .ring
-            .last_record
-            .is_some_and(|at| at + self.bounds.settle >= now)
-        {
-            self.cause(PIP, false);
-        }
+        self.enable_interrupt(PIP, value & 2 != 0, self.pq.ring.last_record);
         self.update_levels();
         self.check_page_room();
     }

@@ -95,6 +95,16 @@ impl Scoreboard {
         }
     }
 
+    /// The interrupt enable of a queue of records is written; `last`: clock of its last record, whose
+    /// interrupt may still be to come.
+    pub(crate) fn enable_interrupt(&mut self, source: usize, enable: bool, last: Option<u64>) {
+        if !enable {
+            self.irq.disabled(source);
+        } else if last.is_some_and(|at| at + self.bounds.settle >= self.now) {
+            self.cause(source, false);
+        }
+    }
+
     /// Storing a record failed.
     pub(crate) fn fault_queue_error(&mut self) {
         let (now, settle) = (self.now, self.bounds.settle);

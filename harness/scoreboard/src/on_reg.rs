@@ -212,23 +212,13 @@ impl Scoreboard {
 
     fn begin_fault_csr(&mut self, value: u32) {
         let now = self.now;
-        let ie = value & 2 != 0;
         if self.fq.ring.begin_csr(value, now) {
             self.fq.taken.clear();
         }
         if !self.fq.ring.control.on_lo {
             self.fq.may_lose(lost::OFF);
         }
-        if !ie {
-            self.irq.disabled(FIP);
-        } else if self
-            .fq
-            .ring
-            .last_record
-            .is_some_and(|at| at + self.bounds.settle >= now)
-        {
-            self.cause(FIP, false);
-        }
+        self.enable_interrupt(FIP, value & 2 != 0, self.fq.ring.last_record);
         self.update_levels();
         self.check_room();
     }

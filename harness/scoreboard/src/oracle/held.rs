@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 use std::ops::Range;
 
-use iommu_golden::invalidate::{Entry, describe};
+use iommu_golden::invalidate::{Entry, NAPOT_LOG2, describe};
 use iommu_golden::{Capabilities, Holder, Label};
 
 use super::commands::Log;
@@ -26,8 +26,6 @@ pub(crate) struct Key {
 
 /// Any `PSCID`: where global mappings are kept.
 const ANY_PSCID: u64 = 1 << 20;
-/// log2 of the one NAPOT size that Svnapot has.
-const NAPOT_LOG2: u8 = 16;
 
 impl Key {
     fn directory(kind: u64, level: u8, device_id: u64, at: u64) -> Self {

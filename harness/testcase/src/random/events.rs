@@ -220,10 +220,9 @@ impl World {
             }
             Breaks::Command => {
                 // Commands are fetched in bursts: any of its beats.
-                let room = (1 << self.driver.cfg.cq_log2) - 1;
-                behind = self.r.memory.below(8.min(room));
-                let slot = (u64::from(self.driver.command_tail()) + behind)
-                    & ((1 << self.driver.cfg.cq_log2) - 1);
+                let mask = (1 << self.driver.cfg.cq_log2) - 1;
+                behind = self.r.memory.below(8.min(mask));
+                let slot = (u64::from(self.driver.command_tail()) + behind) & mask;
                 (
                     self.driver.cq_base + 16 * slot + 8 * self.r.memory.below(2),
                     8,
