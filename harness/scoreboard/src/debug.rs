@@ -89,7 +89,6 @@ impl Scoreboard {
     }
 
     fn debug_busy(&mut self, busy: bool, asked: u64) {
-        let limit = 2 * self.bounds.request + self.control_limit();
         let Some(d) = &self.debug else {
             if busy {
                 self.wrong_debug("Go/Busy 0: nothing was asked", "1".into(), String::new());
@@ -97,6 +96,7 @@ impl Scoreboard {
             return;
         };
         let (serial, begun) = (d.asker, d.begun);
+        let limit = 2 * self.bounds.request + self.control_limit(begun);
         match (busy, d.over.is_some()) {
             (false, false) => {
                 self.iommu.registers_mut().tr_req_ctl &= !1;

@@ -297,7 +297,10 @@ pub(crate) struct Dev {
     pub(crate) order: VecDeque<Ref>,
     next_serial: u64,
     /// Requests accepted and not answered.
-    pub(crate) open: u32,
+    open: u32,
+    /// Earlier values of it, falling, each with the last clock at which it held: those that were
+    /// not exceeded since.
+    peaks: VecDeque<(u64, u32)>,
     /// Requests whose fate is not known.
     pub(crate) undecided: u32,
     pub(crate) reads: ById<Ref>,
@@ -334,6 +337,7 @@ impl Dev {
             order: VecDeque::new(),
             next_serial: 0,
             open: 0,
+            peaks: VecDeque::new(),
             undecided: 0,
             reads: ById::new(),
             writes: ById::new(),
@@ -355,6 +359,7 @@ impl Dev {
             self.release(r);
         }
         self.open = 0;
+        self.peaks.clear();
         self.undecided = 0;
         self.reads.clear();
         self.writes.clear();
@@ -365,6 +370,30 @@ impl Dev {
         self.out_reads.clear();
         self.out_writes.clear();
         self.any_ask_again = false;
+    }
+
+    /// Requests accepted and not answered.
+    pub(crate) fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// The most of them at once since a clock.
+    pub(crate) fn most_open(&self, since: u64) -> u32 {
+        let earlier = self.peaks.iter().find(|p| p.0 >= since);
+        earlier.map_or(self.open, |p| p.1.max(self.open))
+    }
+
+    fn set_open(&mut self, now: u64, open: u32) {
+        while self.peaks.back().is_some_and(|p| p.1 <= self.open) {
+            self.peaks.pop_back();
+        }
+        self.peaks.push_back((now, self.open));
+        self.open = open;
+    }
+
+    /// A request is answered.
+    pub(crate) fn one_less(&mut self, now: u64) {
+        self.set_open(now, self.open.saturating_sub(1));
     }
 
     pub(crate) fn get(&self, r: Ref) -> Option<&Req> {
@@ -410,7 +439,7 @@ impl Dev {
             serial: self.next_serial,
         };
         self.order.push_back(r);
-        self.open += 1;
+        self.set_open(now, self.open + 1);
         self.undecided += 1;
         r
     }

@@ -538,12 +538,11 @@ impl Scoreboard {
                 story,
             );
         }
-        let bound = self.command_limit();
         while let Some(n) = self
             .ats
             .owed
             .iter()
-            .position(|o| all || o.since.max(since) + bound < now)
+            .position(|o| all || o.since.max(since) + self.command_limit(o.since) < now)
         {
             let owed = self.ats.owed.remove(n);
             if owed.optional {

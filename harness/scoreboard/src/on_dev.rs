@@ -838,8 +838,8 @@ impl Scoreboard {
 
     /// The request is answered: hands out its record.
     fn end(&mut self, r: Ref) {
-        self.dev.open = self.dev.open.saturating_sub(1);
         let now = self.now;
+        self.dev.one_less(now);
         let Some(q) = self.dev.get_mut(r) else { return };
         q.answered = true;
         let class = match q.fate {

@@ -232,7 +232,7 @@ impl Scoreboard {
 
     /// Moves the head as far as it may go now.
     pub(crate) fn advance_commands(&mut self) {
-        let (now, limit) = (self.now, self.command_limit());
+        let (now, limit) = (self.now, self.command_limit(self.now));
         let mut changed = false;
         while let Some(c) = self.cq.cmds.front().copied() {
             match c.kind {
@@ -313,7 +313,7 @@ impl Scoreboard {
     pub(crate) fn check_raising(&mut self) {
         let reached = self.cq.head.lo;
         while let Some(&(count, at)) = self.cq.raising.front() {
-            if count >= reached && at + self.command_limit() > self.now {
+            if count >= reached && at + self.command_limit(at) > self.now {
                 break;
             }
             self.cq.raising.pop_front();

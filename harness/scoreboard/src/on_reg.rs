@@ -275,14 +275,13 @@ impl Scoreboard {
                 }
                 offset::CQCSR => {
                     self.cq.control.end(value & 2 != 0, now);
-                    let limit = self.command_limit();
                     for bit in [
                         &mut self.cq.memory_fault,
                         &mut self.cq.illegal,
                         &mut self.cq.timeout,
                         &mut self.cq.fence_w_ip,
                     ] {
-                        bit.end_clear(limit);
+                        bit.end_clear(self.bounds.command_limit(&self.dev, bit.event()));
                     }
                     let reached = self.cq.head.lo;
                     if self.cq.raising.iter().any(|r| r.0 >= reached) {
@@ -450,7 +449,6 @@ impl Scoreboard {
             .read_reg(offset::DDTP, RegSize::Four)
             .unwrap_or(0) as u32;
         let busy = value & 1 << 4 != 0;
-        let limit = self.control_limit();
         let skip = if self.regs.unknown.get(offset::DDTP) {
             !0xf
         } else {
@@ -466,7 +464,9 @@ impl Scoreboard {
                 "1",
                 String::new(),
             ),
-            Some((_, _, Some(done))) if busy && asked > done + limit => {
+            Some((_, since, Some(done)))
+                if busy && asked > done + self.control_limit(*since) =>
+            {
                 let done = *done;
                 self.fail(
                     Check::ControlStuck,
@@ -488,7 +488,7 @@ impl Scoreboard {
 
     /// Checks enable, interrupt enable, on and busy of a queue; true if the rest may be trusted.
     pub(crate) fn read_control(&mut self, which: Which, value: u32, asked: u64) {
-        let limit = self.control_limit();
+        let (bounds, dev) = (&self.bounds, &self.dev);
         let (check, which, control) = match which {
             Which::Command => (Check::CommandStatus, "cqcsr", &mut self.cq.control),
             Which::Fault => (Check::FaultStatus, "fqcsr", &mut self.fq.ring.control),
@@ -516,7 +516,7 @@ impl Scoreboard {
                     wrong = Some((check, format!("on {} once busy is 0", control.enable)));
                 }
             }
-            Some((_, Some(done))) if asked > done + limit => {
+            Some((since, Some(done))) if asked > done + bounds.control_limit(dev, since) => {
                 wrong = Some((
                     Check::ControlStuck,
                     format!("busy 0 by now: written at {done}"),
@@ -626,7 +626,7 @@ impl Scoreboard {
         let within = if self.timing.mem.stopped {
             u64::MAX / 2
         } else {
-            self.command_limit()
+            self.command_limit(self.cq.head.waits_since().unwrap_or(self.now))
         };
         let mut lo = if self.cq.control.on_lo {
             self.cq.head.sure(asked, within)

@@ -83,6 +83,11 @@ impl Index {
         }
     }
 
+    /// Since when the next value is possible that is not sure yet.
+    pub(crate) fn waits_since(&self) -> Option<u64> {
+        self.steps.front().map(|s| s.1)
+    }
+
     /// What must have been reached by `asked`, if each step takes at most `within`.
     pub(crate) fn sure(&mut self, asked: u64, within: u64) -> u64 {
         while let Some(&(value, at, least)) = self.steps.front() {

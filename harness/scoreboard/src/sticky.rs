@@ -28,6 +28,11 @@ impl Sticky {
         self.event = now;
     }
 
+    /// Clock of the last cause.
+    pub(crate) fn event(&self) -> u64 {
+        self.event
+    }
+
     /// A cause that sets the bit within `settle` clocks.
     pub(crate) fn must(&mut self, now: u64, settle: u64) {
         self.may(now);

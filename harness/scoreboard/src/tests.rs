@@ -1675,6 +1675,29 @@ fn control_stuck() {
 }
 
 #[test]
+fn ddtp_may_take_as_long_as_what_was_open_when_it_was_written() {
+    let busy = (DDT >> 12) << 10 | 2 | 1 << 4;
+    let mut rig = Rig::new();
+    rig.ask_read(1, RW, 0);
+    rig.ask_read(2, RW, 0);
+    rig.write8(offset::DDTP, (DDT >> 12) << 10 | 2);
+    rig.walk(RW);
+    for id in [1, 2] {
+        rig.clock(&[Event::OutAr(burst(id, PA, 0))]);
+        rig.clock(&[Event::OutR(r(id, 0, Resp::Okay, true))]);
+        rig.clock(&[Event::DevR(r(id, 0, Resp::Okay, true))]);
+    }
+    // Nothing is open now, but was.
+    let (alone, each) = (rig.board.bounds.control, 2 * rig.board.bounds.other);
+    rig.idle(alone + each);
+    rig.read(offset::DDTP, busy);
+    rig.fine();
+    rig.idle(each);
+    rig.read(offset::DDTP, busy);
+    rig.only(Check::ControlStuck);
+}
+
+#[test]
 fn leftover() {
     let mut rig = Rig::new();
     rig.ask_read(1, RW, 0);

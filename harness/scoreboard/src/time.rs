@@ -4,7 +4,7 @@ use iommu_bus::timing::PortTiming;
 
 use crate::askers::{AskFor, Asker};
 use crate::config::{ScoreboardConfig, Timing};
-use crate::dev::{Fate, Ref, bytes};
+use crate::dev::{Dev, Fate, Ref, bytes};
 use crate::queues::Kind;
 use crate::{Check, Scoreboard};
 
@@ -71,6 +71,18 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// A fence may wait for every request that was open at some time since.
+    pub(crate) fn command_limit(&self, dev: &Dev, since: u64) -> u64 {
+        self.command + u64::from(dev.most_open(since)) * self.other * 2
+    }
+
+    /// Requests that were open then may have to end first: those that are left say nothing of it.
+    pub(crate) fn control_limit(&self, dev: &Dev, since: u64) -> u64 {
+        self.control + u64::from(dev.most_open(since)) * self.other * 2
+    }
+}
+
 impl Scoreboard {
     /// The agents' timing has changed.
     pub(crate) fn change_bounds(&mut self, mut bounds: Bounds) {
@@ -99,14 +111,14 @@ impl Scoreboard {
         self.bounds = bounds;
     }
 
-    /// Clocks within which a command completes: a fence may wait for every open request.
-    pub(crate) fn command_limit(&self) -> u64 {
-        self.bounds.command + u64::from(self.dev.open) * self.bounds.other * 2
+    /// Clocks within which a command completes that could begin at `since`.
+    pub(crate) fn command_limit(&self, since: u64) -> u64 {
+        self.bounds.command_limit(&self.dev, since)
     }
 
-    /// Clocks within which a control bit is followed: open requests may have to end first.
-    pub(crate) fn control_limit(&self) -> u64 {
-        self.bounds.control + u64::from(self.dev.open) * self.bounds.other * 2
+    /// Clocks within which a control bit is followed that was written at `since`.
+    pub(crate) fn control_limit(&self, since: u64) -> u64 {
+        self.bounds.control_limit(&self.dev, since)
     }
 
     /// Every few clocks: is anything stuck?
@@ -157,20 +169,20 @@ impl Scoreboard {
 
     /// Queues follow their enable bits in time, whether or not software looks.
     fn check_controls(&mut self) {
-        let limit = self.control_limit();
+        let (bounds, dev) = (&self.bounds, &self.dev);
         for control in [
             &mut self.cq.control,
             &mut self.fq.ring.control,
             &mut self.pq.ring.control,
         ] {
-            if let Some((_, Some(done))) = control.changing
-                && done.max(self.bounds.since) + limit < self.now
+            if let Some((since, Some(done))) = control.changing
+                && done.max(bounds.since) + bounds.control_limit(dev, since) < self.now
             {
                 control.settled();
             }
         }
-        if let Some((_, _, Some(done))) = &self.before_ddtp
-            && done.max(&self.bounds.since) + limit < self.now
+        if let Some((_, since, Some(done))) = &self.before_ddtp
+            && done.max(&bounds.since) + bounds.control_limit(dev, *since) < self.now
         {
             self.before_ddtp = None;
         }
@@ -226,7 +238,7 @@ impl Scoreboard {
         if !self.cq.control.on_lo || self.cq.reported_stuck || self.commands_at_rest() {
             return;
         }
-        let limit = self.command_limit();
+        let limit = self.command_limit(self.cq.progress);
         if self.cq.progress.max(self.bounds.since) + limit < self.now {
             self.cq.reported_stuck = true;
             let story = self.command_story();
@@ -313,7 +325,7 @@ impl Scoreboard {
             .take(8)
             .collect();
         if !open.is_empty() {
-            let got = format!("{} open", self.dev.open);
+            let got = format!("{} open", self.dev.open());
             self.fail(
                 Check::Leftover,
                 "every device request answered",
@@ -387,7 +399,7 @@ impl Scoreboard {
             self.irq.masked_at[usize::from(v)].is_some()
         };
         let messages = (0..self.irq.due.len()).all(|n| self.irq.due[n].is_none() || masked(n));
-        self.dev.open == 0
+        self.dev.open() == 0
             && self.mem.open == 0
             && self.fq.ring.slots.is_empty()
             && faults
