@@ -83,6 +83,8 @@ checks! {
     /// A read on `m_mem` that nothing explains: no walk of an outstanding request, no command
     /// fetch. Where dut.yaml declares speculation it is counted, not reported.
     UnexplainedRead = "unexplained-read", "design 6: every m_mem read reachable and explained";
+    /// `ddtp` was written to Off and `busy` read 0, but a request of before was still on its way.
+    OffEarly = "off-early", "IOMMU 'ddtp': in-flight transactions are processed or aborted, and committed, when changed to Off";
     /// An access on `m_mem` at or above 2^PAS.
     BeyondPas = "beyond-pas", "IOMMU 'capabilities', PAS; design 6";
     /// A command fetch outside of `cqh..cqt`, or while the command queue is off.

@@ -59,6 +59,8 @@ pub(crate) struct Req {
     pub(crate) ended_out: bool,
     /// A later one of its id was forwarded: it will not be.
     pub(crate) passed: bool,
+    /// Translation went to Off behind it, and was seen to have: it will not be forwarded.
+    pub(crate) off: bool,
     /// Answered on `s_dev`.
     pub(crate) answered: bool,
     /// A fault record for it may still come: the place must be kept.
@@ -115,6 +117,7 @@ impl Req {
             resp: None,
             ended_out: false,
             passed: false,
+            off: false,
             answered: false,
             awaits_record: false,
             recorded: false,

@@ -185,6 +185,38 @@ impl Scoreboard {
         }
     }
 
+    /// Translation has gone to Off, and software has seen that this is complete: what was accepted
+    /// before the write of `ddtp` has reached memory, or never will.
+    pub(crate) fn off_is_complete(&mut self, written: u64) {
+        let of_before = |q: &crate::dev::Req| q.accepted < written;
+        let open: Vec<Ref> = self
+            .dev
+            .live()
+            .filter(|(_, q)| of_before(q) && q.fate == Fate::Open)
+            .map(|(r, _)| r)
+            .collect();
+        for r in open {
+            if let Some(q) = self.dev.get_mut(r) {
+                q.off = true;
+            }
+        }
+        let late = |q: &crate::dev::Req| of_before(q) && q.forwarded() && !q.ended_out;
+        let late = self.dev.live().find(|(_, q)| late(q)).map(|(r, _)| r);
+        if let Some(r) = late {
+            self.off_early(r, "still on its way on m_dev".into());
+        }
+    }
+
+    fn off_early(&mut self, r: Ref, got: String) {
+        let story = self.dev.get(r).map(|q| q.line()).unwrap_or_default();
+        self.fail(
+            Check::OffEarly,
+            "every request accepted before the write of ddtp at its end on m_dev, or aborted, when busy reads 0 in mode Off",
+            got,
+            story,
+        );
+    }
+
     /// How an outcome came about that is not legal any more, if it ever was.
     fn breach_story(
         &mut self,
@@ -379,6 +411,12 @@ impl Scoreboard {
                 Some(q) if q.legal.may_be_mrif() => q.passed = true,
                 _ => self.refuse(p),
             }
+        }
+        if self.dev.get(r).is_some_and(|q| q.off) {
+            self.off_early(
+                r,
+                format!("forwarded after that: {channel} {}", describe_axi(&axi)),
+            );
         }
         self.forward(r, write, &axi);
     }

@@ -464,9 +464,7 @@ impl Scoreboard {
                 "1",
                 String::new(),
             ),
-            Some((_, since, Some(done)))
-                if busy && asked > done + self.control_limit(*since) =>
-            {
+            Some((_, since, Some(done))) if busy && asked > done + self.control_limit(*since) => {
                 let done = *done;
                 self.fail(
                     Check::ControlStuck,
@@ -475,8 +473,12 @@ impl Scoreboard {
                     String::new(),
                 );
             }
-            Some((_, _, Some(done))) if !busy && asked > *done => {
+            Some((_, written, Some(done))) if !busy && asked > *done => {
+                let written = *written;
                 self.before_ddtp = None;
+                if want & 0xf == 0 {
+                    self.off_is_complete(written);
+                }
                 let now = self.now;
                 for p in &mut self.past {
                     p.until = p.until.or(Some(now));

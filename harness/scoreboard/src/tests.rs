@@ -1698,6 +1698,50 @@ fn ddtp_may_take_as_long_as_what_was_open_when_it_was_written() {
 }
 
 #[test]
+fn off_early() {
+    // Forwarded before the write of ddtp, or not yet: its end on m_dev comes before busy is 0.
+    let off = |rig: &mut Rig| {
+        rig.write8(offset::DDTP, (DDT >> 12) << 10);
+        rig.read(offset::DDTP, (DDT >> 12) << 10);
+    };
+    let end = |rig: &mut Rig| {
+        rig.clock(&[Event::OutR(r(1, 7, Resp::Okay, true))]);
+        rig.clock(&[Event::DevR(r(1, 7, Resp::Okay, true))]);
+    };
+    for (ends_first, right) in [(true, true), (false, false)] {
+        let mut rig = Rig::new();
+        rig.ask_read(1, RW, 0);
+        rig.walk(RW);
+        rig.clock(&[Event::OutAr(burst(1, PA, 0))]);
+        if ends_first {
+            end(&mut rig);
+        }
+        off(&mut rig);
+        if right {
+            rig.fine();
+        } else {
+            rig.only(Check::OffEarly);
+        }
+    }
+    // Not forwarded yet: it may only be aborted.
+    let mut rig = Rig::new();
+    rig.ask_read(1, RW, 0);
+    rig.walk(RW);
+    off(&mut rig);
+    rig.fine();
+    rig.clock(&[Event::OutAr(burst(1, PA, 0))]);
+    rig.only(Check::OffEarly);
+    let mut rig = Rig::new();
+    rig.ask_read(1, RW, 0);
+    rig.walk(RW);
+    off(&mut rig);
+    rig.clock(&[Event::DevR(r(1, 0, Resp::SlvErr, true))]);
+    let record = Rig::record(Cause::AllInboundDisallowed, false, RW);
+    rig.record_at(0, record, Resp::Okay);
+    rig.fine();
+}
+
+#[test]
 fn leftover() {
     let mut rig = Rig::new();
     rig.ask_read(1, RW, 0);

@@ -203,12 +203,17 @@ impl Driver {
     // --------------------------------------------------------- device directory
 
     fn directory_index(&self, device: u32, level: u32) -> u64 {
-        let first = if self.cfg.extended { 6 } else { 7 };
         let device = u64::from(device);
         match level {
-            0 => device & ((1 << first) - 1),
-            n => device >> (first + 9 * (n - 1)) & 0x1ff,
+            0 => device & ((1 << self.directory_shift(1)) - 1),
+            n => device >> self.directory_shift(n) & 0x1ff,
         }
+    }
+
+    /// log2 of the devices that a non-leaf entry of this level, 1 or above, leads to.
+    pub(crate) fn directory_shift(&self, level: u32) -> u32 {
+        let first = if self.cfg.extended { 6 } else { 7 };
+        first + 9 * level.saturating_sub(1)
     }
 
     /// Bytes of a device context.

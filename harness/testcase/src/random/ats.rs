@@ -312,7 +312,11 @@ impl World {
             return;
         }
         let (domain, leaf, machine) = match stale {
-            Stale::Nothing | Stale::Context(_) | Stale::Process(..) => return,
+            Stale::Nothing
+            | Stale::Context(_)
+            | Stale::Process(..)
+            | Stale::Directory(_)
+            | Stale::ProcessDirectory(..) => return,
             Stale::Leaf(d, leaf) => (Some(d), Some(leaf), None),
             Stale::Table(d, _) => (Some(d), None, None),
             Stale::GuestLeaf(m, _) | Stale::GuestTable(m, _) | Stale::Message(m, _) => {

@@ -27,6 +27,10 @@ pub(super) enum Stale {
     Message(usize, u64),
     Context(u32),
     Process(u32, u32),
+    /// A non-leaf entry of the device directory, on the way to this device.
+    Directory(u32),
+    /// The same of this device's process directory, on the way to this process.
+    ProcessDirectory(u32, u32),
     Everything,
 }
 
@@ -96,6 +100,7 @@ impl World {
             EditKind::Message => !with_messages.is_empty(),
             EditKind::Guest => machines > 0,
             EditKind::Ats => self.ats,
+            EditKind::Directory => processes || self.driver.cfg.directory.levels() > 1,
             EditKind::Context | EditKind::Acknowledge => true,
         });
         match kind {
@@ -111,6 +116,7 @@ impl World {
             Some(EditKind::Context) => self.change_context(device),
             Some(EditKind::Ats) => self.change_ats(device),
             Some(EditKind::Process) => self.change_process(device),
+            Some(EditKind::Directory) => self.change_directory(device),
             Some(EditKind::Message) => {
                 let m = *self.r.edits.pick(&with_messages);
                 let Some(t) = self.machines[m].messages else {
@@ -427,6 +433,110 @@ impl World {
         Stale::Process(id, x.id)
     }
 
+    /// The words of a directory page, in another one.
+    fn copy_page(&mut self, from: u64, to: u64) {
+        for at in (0..PAGE).step_by(8) {
+            let word = self.driver.word(from + at);
+            if word != 0 {
+                self.driver.store(to + at, word);
+            }
+        }
+    }
+
+    /// A pointer of the device directory, or of the device's process directory.
+    fn change_directory(&mut self, n: usize) -> Stale {
+        let levels = self.driver.cfg.directory.levels();
+        let deep = self.devices[n]
+            .processes
+            .as_ref()
+            .is_some_and(|p| p.mode > 1);
+        if deep && (levels < 2 || self.r.edits.percent(50)) {
+            return self.redirect_processes(n);
+        }
+        if levels < 2 {
+            return Stale::Nothing;
+        }
+        self.settle_devices();
+        let id = self.devices[n].id;
+        let level = self.r.edits.range(1, u64::from(levels) - 1) as u32;
+        let Ok(at) = self.driver.directory_entry(id, level) else {
+            return Stale::Nothing;
+        };
+        let old = self.driver.word(at);
+        if old & 1 == 0 {
+            return Stale::Nothing;
+        }
+        if self.r.edits.percent(20) {
+            // Whoever is written there later gets a new page.
+            self.driver.store(at, old & !1);
+            let shift = self.driver.directory_shift(level);
+            for d in &mut self.devices {
+                d.attached &= d.id >> shift != id >> shift;
+            }
+        } else {
+            let from = old >> 10 << 12 & ((1 << 56) - 1);
+            let (to, _) = self.table_page(None);
+            self.copy_page(from, to);
+            if level == 1
+                && self.r.edits.percent(40)
+                && let Ok(dc) = self.driver.directory_entry(id, 0)
+            {
+                // In the copy it has no context.
+                let dc = to + (dc & (PAGE - 1));
+                let tc = self.driver.word(dc);
+                self.driver.store(dc, tc & !1);
+                self.devices[n].attached = false;
+            }
+            self.driver.store(at, to >> 12 << 10 | 1);
+        }
+        self.collect("a pointer of the device directory");
+        Stale::Directory(id)
+    }
+
+    fn redirect_processes(&mut self, n: usize) -> Stale {
+        let (id, machine) = (self.devices[n].id, self.devices[n].machine);
+        let Some(mut p) = self.devices[n].processes.clone() else {
+            return Stale::Nothing;
+        };
+        if p.list.is_empty() {
+            return Stale::Nothing;
+        }
+        let i = self.r.edits.below(p.list.len() as u64) as usize;
+        let process = p.list[i].id;
+        let level = self.r.edits.range(1, u64::from(p.mode) - 1) as u32;
+        let Some(at) = self.process_entry(&p, process, level) else {
+            return Stale::Nothing;
+        };
+        let old = self.driver.word(at);
+        let Some(&from) = p.pages.get(&(old >> 10 << 12 & ((1 << 56) - 1))) else {
+            return Stale::Nothing;
+        };
+        if old & 1 == 0 {
+            return Stale::Nothing;
+        }
+        if self.r.edits.percent(20) {
+            self.driver.store(at, old & !1);
+            let shift = 8 + 9 * (level - 1);
+            for x in &mut p.list {
+                x.present &= x.id >> shift != process >> shift;
+            }
+        } else {
+            let (to, pointer) = self.table_page(machine);
+            self.copy_page(from, to);
+            if level == 1 && self.r.edits.percent(40) {
+                let pc = to + 16 * u64::from(process & 0xff);
+                let ta = self.driver.word(pc);
+                self.driver.store(pc, ta & !1);
+                p.list[i].present = false;
+            }
+            p.pages.insert(pointer, to);
+            self.driver.store(at, pointer >> 12 << 10 | 1);
+        }
+        self.devices[n].processes = Some(p);
+        self.collect("a pointer of a process directory");
+        Stale::ProcessDirectory(id, process)
+    }
+
     // ----------------------------------------------------------------- commands
 
     /// The commands that an edit needs.
@@ -435,7 +545,7 @@ impl World {
         let how = p.pick::<Invalidation>(&mut self.r.edits);
         let insufficient = p.chance(Chance::Insufficient, &mut self.r.edits) && self.racing;
         // Whether devices may answer invalidations has to be certain.
-        if insufficient && !(self.ats && matches!(stale, Stale::Context(_))) {
+        if insufficient && !(self.ats && matches!(stale, Stale::Context(_) | Stale::Directory(_))) {
             self.tell_something_else(stale);
             return;
         }
@@ -444,7 +554,10 @@ impl World {
         let sparse = self.racing && self.r.edits.percent(60);
         match (stale, how) {
             (Stale::Nothing, _) => {}
-            (Stale::Context(_) | Stale::Process(..), Invalidation::All) if sparse => {
+            (
+                Stale::Context(_) | Stale::Process(..) | Stale::ProcessDirectory(..),
+                Invalidation::All,
+            ) if sparse => {
                 self.driver.invalidate_directory(None);
             }
             (
@@ -462,7 +575,11 @@ impl World {
                 self.driver.invalidate_directory(None);
                 self.invalidate_everything();
             }
-            (Stale::Context(id), _) => self.driver.invalidate_directory(Some(id)),
+            // "DV=0": the only command that reaches non-leaf entries of the device directory.
+            (Stale::Directory(_), _) => self.driver.invalidate_directory(None),
+            (Stale::Context(id) | Stale::ProcessDirectory(id, _), _) => {
+                self.driver.invalidate_directory(Some(id));
+            }
             (Stale::Process(id, process), Invalidation::Exact) => {
                 self.driver.invalidate_process(id, process);
             }
@@ -591,10 +708,11 @@ impl World {
                     _ => self.driver.invalidate_directory(None),
                 }
             }
-            Stale::Context(id) => {
+            Stale::Context(id) | Stale::Directory(id) => {
                 self.invalidate_everything();
                 self.driver.invalidate_directory(Some(id ^ 1));
             }
+            Stale::ProcessDirectory(id, process) => self.driver.invalidate_process(id, process),
             // Leaves, where pointers changed.
             Stale::Table(d, _) => {
                 let operands = self.space(d, true);

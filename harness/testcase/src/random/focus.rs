@@ -95,7 +95,7 @@ impl World {
                 };
                 self.aim_at_leaf(Which::Machine(m), page)
             }
-            Stale::Context(id) => {
+            Stale::Context(id) | Stale::Directory(id) => {
                 let device = self.devices.iter().position(|d| d.id == id)?;
                 Some(Aim {
                     device,
@@ -103,7 +103,7 @@ impl World {
                     leaf: None,
                 })
             }
-            Stale::Process(id, process) => {
+            Stale::Process(id, process) | Stale::ProcessDirectory(id, process) => {
                 let device = self.devices.iter().position(|d| d.id == id)?;
                 Some(Aim {
                     device,

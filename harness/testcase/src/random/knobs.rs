@@ -586,6 +586,9 @@ choices! {
         Process = "process": 0,
         /// a pointer of the directory or of a table is cut off, or put back
         Pointer = "pointer": 0,
+        /// a non-leaf entry of the device directory, or of a process directory, leads to a copy of its
+        /// page, in which a context may differ, or nowhere
+        Directory = "directory": 0,
         /// an MSI page-table entry changes
         Message = "message": 0,
         /// a second-stage leaf changes
