@@ -402,7 +402,7 @@ impl Scoreboard {
     }
 
     /// Some walk is not decided.
-    fn anybody_asks(&self) -> bool {
+    pub(crate) fn anybody_asks(&self) -> bool {
         self.dev.undecided > 0 || !self.askers.is_empty()
     }
 

@@ -7,7 +7,7 @@ use iommu_golden::mrif::MrifAction;
 
 use crate::atomics::Owner;
 use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
-use crate::oracle::{Legal, Query, Verdict};
+use crate::oracle::{Legal, Oracle, Query, Verdict};
 use crate::ports::extent;
 use crate::{Check, Class, Scoreboard, TransactionRecord, describe_axi};
 
@@ -253,31 +253,41 @@ impl Scoreboard {
         }
     }
 
-    /// A store to these bytes: the open requests that read them must be asked about again.
+    /// The open requests whose walks are touched must be asked about again.
+    fn mark(&mut self, touched: impl Fn(&Oracle, &Legal) -> bool) {
+        let (oracle, mut any) = (&self.oracle, false);
+        self.dev.each_live(|q| {
+            if q.fate == Fate::Open && q.barred.is_none() && touched(oracle, &q.legal) {
+                q.ask_again = true;
+                any = true;
+            }
+        });
+        for a in self.askers.open_mut() {
+            if touched(oracle, &a.legal) {
+                a.ask_again = true;
+                any = true;
+            }
+        }
+        self.dev.any_ask_again |= any;
+    }
+
+    /// Memory has returned entries, by which the block may serve other requests from now on.
+    pub(crate) fn mark_concerned(&mut self) {
+        if self.anybody_asks() {
+            self.mark(|oracle, legal| oracle.concerns(legal));
+        }
+    }
+
+    /// A store to these bytes.
     pub(crate) fn mark_users(&mut self, addr: u64, len: u64) {
         let end = addr.saturating_add(len);
-        for n in 0..self.dev.order.len() {
-            let r = self.dev.order[n];
-            if let Some(q) = self.dev.get_mut(r)
-                && q.fate == Fate::Open
-                && q.barred.is_none()
-                && (len == u64::MAX
-                    || q.legal
-                        .loads
-                        .iter()
-                        .any(|l| l.addr < end && addr < l.addr.saturating_add(l.len.into())))
-            {
-                q.ask_again = true;
-                self.dev.any_ask_again = true;
-            }
-        }
-        for a in self.askers.open_mut() {
-            let read = |l: &crate::Load| l.addr < end && addr < l.addr.saturating_add(l.len.into());
-            if len == u64::MAX || a.legal.loads.iter().any(read) {
-                a.ask_again = true;
-                self.dev.any_ask_again = true;
-            }
-        }
+        self.mark(|_, legal| {
+            len == u64::MAX
+                || legal
+                    .loads
+                    .iter()
+                    .any(|l| l.addr < end && addr < l.addr.saturating_add(l.len.into()))
+        });
     }
 
     /// Asks again for the requests that a store or register write has touched.

@@ -395,10 +395,12 @@ impl Scoreboard {
             if let ReadFor::Walk { of, directory } = of {
                 self.walk_data(&axi, of, directory);
             }
-            if let Some(read) = read.filter(|_| !commands)
-                && self.oracle.returned(sampled, &read.data, &read.wanted)
-            {
-                self.ask_all();
+            if let Some(read) = read.filter(|_| !commands) {
+                if self.oracle.returned(sampled, &read.data, &read.wanted) {
+                    self.ask_all();
+                } else {
+                    self.mark_concerned();
+                }
             }
         }
         if let ReadFor::Mrif { job } = of {

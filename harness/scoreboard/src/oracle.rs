@@ -22,7 +22,7 @@ use commands::Log;
 pub(crate) use enumerate::BOUND;
 pub(crate) use enumerate::Query;
 use enumerate::{BOUND_FREE, Parts, Script, Source, Stale, View};
-use held::{ENTRY_WORDS, MayHold};
+use held::{ENTRY_WORDS, Looked, MayHold};
 use raw::Raw;
 use versions::Words;
 
@@ -195,6 +195,8 @@ pub struct Legal {
     pub loads: Vec<Load>,
     /// The A/D updates that these walks make.
     pub updates: Vec<Update>,
+    /// What these walks have looked up in the may-hold sets.
+    looked: Looked,
 }
 
 impl Legal {
@@ -203,6 +205,7 @@ impl Legal {
         self.verdicts.clear();
         self.loads.clear();
         self.updates.clear();
+        self.looked = Looked::default();
     }
 
     /// Adds an outcome if it is new.
@@ -453,8 +456,16 @@ impl Oracle {
         self.raw.reset();
     }
 
+    /// Whether the last words that memory has returned add to what is legal for this request.
+    pub(crate) fn concerns(&self, legal: &Legal) -> bool {
+        let reads = || legal.loads.iter().map(|l| l.addr);
+        let news = &self.held.news;
+        news.iter().any(|n| n.concerns(&legal.looked, reads()))
+    }
+
     /// Memory has returned these doublewords (address, data), as it sampled them then, for
-    /// whatever of `wanted` they hold. True if open requests have to be asked about again.
+    /// whatever of `wanted` they hold. True if all open requests have to be asked about again;
+    /// otherwise those that it [concerns](Self::concerns).
     pub(crate) fn returned(
         &mut self,
         sampled: u64,
@@ -462,8 +473,14 @@ impl Oracle {
         wanted: &[Wanted],
     ) -> bool {
         let word = |addr: u64| data.iter().find(|d| d.0 == addr & !7).map(|d| d.1);
-        let mut several = self.words.has_past() || self.words.behind();
+        let mut everybody = false;
+        self.held.news.clear();
         for w in wanted {
+            // What memory still holds is no news for who reads it there.
+            let last = (w.addr + u64::from(w.len.max(1)) - 1) >> 3;
+            let past = self.words.behind()
+                || (w.addr >> 3..=last)
+                    .any(|at| !word(at << 3).is_some_and(|v| self.words.holds(at << 3, 8, v)));
             if w.len <= 4 {
                 if let Some(v) = word(w.addr) {
                     let half = if w.addr & 4 == 0 {
@@ -471,11 +488,11 @@ impl Oracle {
                     } else {
                         (v >> 32) as u32
                     };
-                    several |= self.held.insert(
+                    everybody |= self.held.insert(
                         &w.label,
                         w.addr,
                         &[half.into()],
-                        (w.big, true),
+                        (w.big, true, past),
                         sampled,
                         &self.log,
                     );
@@ -501,11 +518,11 @@ impl Oracle {
                 }
             }
             if let Some((words, at)) = whole {
-                several |= self.held.insert(
+                everybody |= self.held.insert(
                     &w.label,
                     w.addr,
                     &words[..count.min(ENTRY_WORDS)],
-                    (w.big, false),
+                    (w.big, false, past),
                     at,
                     &self.log,
                 );
@@ -516,11 +533,11 @@ impl Oracle {
                 let known = |w: &Wanted| w.addr & !7 <= addr && addr < w.addr + u64::from(w.len);
                 if !wanted.iter().any(known) {
                     self.raw.add(addr >> 3, value, sampled);
-                    several = true;
+                    everybody = true;
                 }
             }
         }
-        several
+        everybody
     }
 
     /// Before all choices of a question are gone through.
@@ -559,8 +576,11 @@ impl Oracle {
             ordered: true,
             ..*query
         };
-        self.each(iommu, mem, query, now, out, BOUND_FREE, add)
-            || self.each(iommu, mem, &ordered, now, out, BOUND, add)
+        self.held.looked = Looked::default();
+        let all = self.each(iommu, mem, query, now, out, BOUND_FREE, add)
+            || self.each(iommu, mem, &ordered, now, out, BOUND, add);
+        out.looked.join(&self.held.looked);
+        all
     }
 
     /// The same for a message of a device, for which only its context is looked up: `ask` puts it to
@@ -573,7 +593,9 @@ impl Oracle {
         mut add: impl FnMut([T; N]),
     ) -> bool {
         self.begin(mem);
+        self.held.looked = Looked::default();
         let source = Cell::default();
+        let mut all = false;
         for _ in 0..BOUND {
             let mut lost = (false, false);
             // Each of them makes the same choices.
@@ -584,16 +606,18 @@ impl Oracle {
                 answer
             });
             if lost.0 {
-                return false;
+                break;
             }
             if !lost.1 {
                 add(answers);
             }
             if !self.script.advance() {
-                return true;
+                all = true;
+                break;
             }
         }
-        false
+        out.looked.join(&self.held.looked);
+        all
     }
 
     /// What would have to be held for the outcome that `fits`, if anything that ever was.

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
 use iommu_golden::invalidate::{Entry, describe};
@@ -15,6 +15,7 @@ use super::commands::Log;
 use super::held::{ENTRY_WORDS, EntryWords, Held, Key, MayHold, Use, resolved};
 use super::raw::Raw;
 use super::versions::Words;
+use crate::ports::WordHasher;
 
 /// Walks of one request at most; more is an error of the harness.
 pub(crate) const BOUND: u32 = 50_000;
@@ -43,7 +44,7 @@ pub(crate) struct Script {
     choices: Vec<(u16, u16)>,
     at: usize,
     /// States of walks that have been gone on from.
-    visited: HashSet<u64>,
+    visited: HashSet<u64, BuildHasherDefault<WordHasher>>,
 }
 
 impl Script {
@@ -870,7 +871,7 @@ impl<'a> View<'a> {
 }
 
 fn hash(of: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = WordHasher::default();
     of.hash(&mut hasher);
     hasher.finish()
 }

@@ -2,7 +2,7 @@
 //! may tag them with.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Range;
 
 use iommu_golden::invalidate::{Entry, NAPOT_LOG2, describe};
@@ -170,6 +170,52 @@ impl Key {
     }
 }
 
+/// The keys that the walks of a request have looked up: more, perhaps, never less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Looked([u64; 8]);
+
+impl Looked {
+    /// Which of the 512 bits stands for a key.
+    fn bit(key: Key) -> (usize, u64) {
+        let mut hasher = WordHasher::default();
+        key.hash(&mut hasher);
+        let hash = hasher.finish();
+        ((hash >> 6 & 7) as usize, 1 << (hash & 63))
+    }
+
+    fn add(&mut self, key: Key) {
+        let (word, bit) = Self::bit(key);
+        self.0[word] |= bit;
+    }
+
+    fn has(&self, key: Key) -> bool {
+        let (word, bit) = Self::bit(key);
+        self.0[word] & bit != 0
+    }
+
+    pub(crate) fn join(&mut self, other: &Looked) {
+        for (a, b) in self.0.iter_mut().zip(other.0) {
+            *a |= b;
+        }
+    }
+}
+
+/// An entry that has come into a set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct News {
+    key: Key,
+    addr: u64,
+    /// It is a choice also for who reads it at its place in memory.
+    choice: bool,
+}
+
+impl News {
+    /// Whether it adds a choice to walks that have looked these keys up and read these places.
+    pub(crate) fn concerns(&self, looked: &Looked, mut reads: impl Iterator<Item = u64>) -> bool {
+        looked.has(self.key) && (self.choice || reads.all(|addr| addr != self.addr))
+    }
+}
+
 fn shift(address: u64, log2: u8) -> u64 {
     address.checked_shr(log2.into()).unwrap_or(0)
 }
@@ -259,6 +305,10 @@ pub(crate) struct MayHold {
     parts: HashMap<Key, (EntryWords, u8, u64), BuildHasherDefault<WordHasher>>,
     /// Values of SBE in the device contexts that were read: bits 0 and 1.
     orders: u8,
+    /// The keys that were looked up since this was emptied.
+    pub(crate) looked: Looked,
+    /// What came in since this was emptied.
+    pub(crate) news: Vec<News>,
 }
 
 /// Entries kept of a set whose invalidation has completed, for the story of a failure.
@@ -271,6 +321,8 @@ impl MayHold {
             sets: HashMap::default(),
             parts: HashMap::default(),
             orders: 0,
+            looked: Looked::default(),
+            news: Vec::new(),
         }
     }
 
@@ -307,20 +359,22 @@ impl MayHold {
         }
     }
 
-    /// The set of a key.
+    /// The set of a key, looked up for a walk.
     pub(crate) fn set(&mut self, key: Key) -> &mut [Held] {
+        self.looked.add(key);
         self.sets
             .get_mut(&key)
             .map_or(&mut [][..], Vec::as_mut_slice)
     }
 
-    /// Memory returned a whole entry. True if that adds to what open requests may be served from.
+    /// Memory returned a whole entry, which goes into [`Self::news`]; `past` says that its words were
+    /// others. True if it changes how all entries may be read.
     pub(crate) fn insert(
         &mut self,
         label: &Label,
         addr: u64,
         words: &[u64],
-        (big, half): (bool, bool),
+        (big, half, past): (bool, bool, bool),
         sampled: u64,
         log: &Log,
     ) -> bool {
@@ -328,11 +382,11 @@ impl MayHold {
         let count = words.len().min(ENTRY_WORDS);
         let mut kept = [0; ENTRY_WORDS];
         kept[..count].copy_from_slice(&words[..count]);
-        let mut several = false;
+        let mut all = false;
         let both = self.orders == 3;
         if let Label::Dc { .. } = label {
             self.orders |= 1 << (resolved(kept, big, half)[0] >> 10 & 1);
-            several = !both && self.orders == 3;
+            all = !both && self.orders == 3;
         }
         // Another context may read the only entry in the other byte order.
         let swapped = both && matches!(label, Label::FirstStage { .. });
@@ -355,15 +409,16 @@ impl MayHold {
                 killer: None,
                 searched: 0,
             };
-            match set
+            let choice = match set
                 .iter_mut()
                 .find(|h| h.words == kept && h.big == big && h.what == new.what)
             {
-                Some(h) if h.sampled > sampled => {}
+                Some(h) if h.sampled > sampled => false,
                 Some(h) => {
                     // One that was gone, or was updated, is there again.
-                    several |= h.updated || h.touched(log).is_some();
+                    let again = h.updated || h.touched(log).is_some();
                     *h = new;
+                    again
                 }
                 None => {
                     if set.len() > REMEMBERED
@@ -379,11 +434,16 @@ impl MayHold {
                     set.push(new);
                     // A global entry serves who would read another of the same value.
                     let global = matches!(entry, Entry::FirstStage { global: true, .. });
-                    several |= set.len() > 1 || swapped || global;
+                    set.len() > 1 || swapped || global
                 }
-            }
+            };
+            self.news.push(News {
+                key,
+                addr,
+                choice: choice || past,
+            });
         }
-        several
+        all
     }
 
     /// Memory returned word `n` of an entry of `count`. Gives the entry once it is whole, with
