@@ -314,9 +314,9 @@ impl<'a> View<'a> {
             self.source.set(Source::default());
             return Ok(self.value(LEAF, label));
         }
-        if !self.query.ordered && !self.query.lax && self.again.is_none() {
+        if !self.query.ordered && !self.query.lax {
             let (flags, tags) = (self.flags(), (self.contexts, self.outer, self.swaps));
-            let state = || hash(&(label, addr, flags, tags, self.leaf));
+            let state = || hash(&(label, addr, flags, tags, self.leaf, self.again));
             if !self.script.arrives(state) {
                 self.dead = true;
                 self.source.set(Source::default());
