@@ -120,6 +120,9 @@ impl Scoreboard {
     /// than can be tried.
     pub(crate) fn legal(&mut self, query: &Query, mem: &SparseMemory, legal: &mut Legal) -> bool {
         let now = self.now;
+        if self.past.is_empty() {
+            return self.oracle.legal_now(&self.iommu, mem, query, now, legal);
+        }
         let mut all = self.oracle.legal(&self.iommu, mem, query, now, legal);
         for old in &self.past {
             if old.until.is_some_and(|u| u < query.accepted) || !differs(&old.iommu, &self.iommu) {

@@ -144,6 +144,7 @@ impl Scoreboard {
                 until: None,
                 ddtp: is_ddtp,
             });
+            self.oracle.registers_changed();
             self.ask_all();
             self.ask_again(mem);
         }

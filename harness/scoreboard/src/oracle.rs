@@ -3,6 +3,7 @@
 mod commands;
 mod enumerate;
 mod held;
+mod memo;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub(crate) use enumerate::BOUND;
 pub(crate) use enumerate::Query;
 use enumerate::{BOUND_FREE, Parts, Script, Source, Stale, View};
 use held::{ENTRY_WORDS, Looked, MayHold};
+use memo::Memos;
 use raw::Raw;
 use versions::Words;
 
@@ -416,6 +418,7 @@ pub(crate) struct Oracle {
     pub(crate) log: Log,
     raw: Raw,
     script: Script,
+    memos: Memos,
 }
 
 /// An entry that a read on `m_mem` may bring.
@@ -436,6 +439,7 @@ impl Oracle {
             log: Log::default(),
             raw: Raw::default(),
             script: Script::default(),
+            memos: Memos::default(),
         }
     }
 
@@ -446,6 +450,7 @@ impl Oracle {
         self.words
             .update(update.addr >> 3, mem, now.saturating_sub(1));
         self.held.update(&update.copies(), update.change);
+        self.memos.forget();
     }
 
     /// "Reset behavior": caches have no valid entries.
@@ -454,6 +459,12 @@ impl Oracle {
         self.held.reset();
         self.log.reset();
         self.raw.reset();
+        self.memos.forget();
+    }
+
+    /// Registers that translation depends on have changed.
+    pub(crate) fn registers_changed(&mut self) {
+        self.memos.forget();
     }
 
     /// Whether the last words that memory has returned add to what is legal for this request.
@@ -537,7 +548,35 @@ impl Oracle {
                 }
             }
         }
+        match everybody {
+            true => self.memos.forget(),
+            false => self.memos.forget_concerned(&self.held),
+        }
         everybody
+    }
+
+    /// [`Self::legal`] with the registers of now and no others: most often that is known.
+    pub(crate) fn legal_now(
+        &mut self,
+        iommu: &Iommu,
+        mem: &SparseMemory,
+        query: &Query,
+        now: u64,
+        out: &mut Legal,
+    ) -> bool {
+        if self.words.behind() {
+            self.words.catch_up(mem);
+        }
+        if self.memos.answer(&self.words, mem, query, out) {
+            return true;
+        }
+        let first = out.loads.is_empty() && out.verdicts.is_empty();
+        let all = self.legal(iommu, mem, query, now, out);
+        if all && first && self.script.is_single() {
+            let looked = self.held.looked;
+            self.memos.remember(mem, query, now, looked, out);
+        }
+        all
     }
 
     /// Before all choices of a question are gone through.

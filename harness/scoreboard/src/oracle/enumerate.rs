@@ -61,6 +61,11 @@ impl Script {
         usize::from(chosen).min(of - 1)
     }
 
+    /// The walks left no choice at all.
+    pub(crate) fn is_single(&self) -> bool {
+        self.choices.is_empty() && self.visited.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.choices.clear();
         self.at = 0;

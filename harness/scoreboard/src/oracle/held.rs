@@ -210,9 +210,14 @@ pub(crate) struct News {
 }
 
 impl News {
+    /// Whether walks that have looked these keys up would find it.
+    pub(crate) fn is_in(&self, looked: &Looked) -> bool {
+        looked.has(self.key)
+    }
+
     /// Whether it adds a choice to walks that have looked these keys up and read these places.
     pub(crate) fn concerns(&self, looked: &Looked, mut reads: impl Iterator<Item = u64>) -> bool {
-        looked.has(self.key) && (self.choice || reads.all(|addr| addr != self.addr))
+        self.is_in(looked) && (self.choice || reads.all(|addr| addr != self.addr))
     }
 }
 

@@ -121,6 +121,17 @@ impl Bench {
             .oracle
             .legal(&self.iommu, &self.mem, &query, self.now, &mut legal);
         assert!(all);
+        // What is remembered says the same, when it is made and when it is used.
+        for _ in 0..2 {
+            let mut known = Legal::default();
+            let (iommu, mem) = (&self.iommu, &self.mem);
+            let all = self
+                .oracle
+                .legal_now(iommu, mem, &query, self.now, &mut known);
+            assert!(all);
+            assert_eq!(known.verdicts, legal.verdicts);
+            assert_eq!(known.loads, legal.loads);
+        }
         legal
     }
 
@@ -741,8 +752,10 @@ fn off_and_bare_empty_nothing_and_reset_does() {
     b.walk(&read(1));
     b.store(HOST[0] + 2 * PAGE, 0);
     b.iommu.registers_mut().mode = IommuMode::Bare;
+    b.oracle.registers_changed();
     assert_eq!(b.ask(&read(1)), (vec![IOVA], false));
     b.iommu.registers_mut().mode = IommuMode::Levels(2);
+    b.oracle.registers_changed();
     assert_eq!(b.ask(&read(1)), (vec![HOST_DATA[0]], true));
     b.oracle.reset();
     assert_eq!(b.ask(&read(1)), (vec![], true));
@@ -947,4 +960,45 @@ fn an_update_that_fails_below_a_second_stage_is_tried_once_more() {
     b.store(leaf, pte(data + PAGE, 0xd7));
     let at = GUEST[0] + data;
     assert_eq!(b.ask(&read(2)), (vec![at + PAGE], false));
+}
+
+#[test]
+fn an_answer_is_remembered_until_what_it_rests_on_changes() {
+    let mut b = Bench::new();
+    let at = |offset| Request::read(1, Iova(IOVA + offset));
+    let known = |b: &mut Bench, offset| {
+        let query = Query {
+            request: at(offset),
+            accepted: b.now,
+            write: false,
+            lax: false,
+            ordered: false,
+        };
+        let mut out = Legal::default();
+        let (words, mem) = (&b.oracle.words, &b.mem);
+        let known = b.oracle.memos.answer(words, mem, &query, &mut out);
+        known.then(|| outcomes(&out).0)
+    };
+    assert_eq!(known(&mut b, 0), None);
+    let (first, _) = b.ask(&at(0));
+    assert_eq!(first.len(), 1);
+    assert_eq!(known(&mut b, 8), Some(vec![first[0] + 8]));
+    // The block reads the entries: they may be held from now on.
+    b.walk(&at(0));
+    assert_eq!(known(&mut b, 0), None);
+    b.ask(&at(0));
+    assert!(known(&mut b, 16).is_some());
+    // A store to an entry, and the same value again: the window has both.
+    let leaf = b.ask_at(&at(0), b.now).loads.last().unwrap().addr;
+    let value = b.mem.read_u64(leaf);
+    for v in [0, value] {
+        b.oracle.words.store(leaf, 8, b.now);
+        b.mem.write_u64(leaf, v);
+        b.oracle.words.catch_up(&b.mem);
+        assert_eq!(known(&mut b, 0), None);
+    }
+    b.ask(&at(0));
+    assert!(known(&mut b, 0).is_some());
+    b.oracle.registers_changed();
+    assert_eq!(known(&mut b, 0), None);
 }

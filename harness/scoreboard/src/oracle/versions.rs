@@ -20,7 +20,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    fn of(mem: &SparseMemory, word: u64) -> Self {
+    pub(crate) fn of(mem: &SparseMemory, word: u64) -> Self {
         let addr = word << 3;
         let fault = if mem.faults().is_empty() && addr >> iommu_bus::mem::ADDR_BITS == 0 {
             [None; 2]
@@ -203,6 +203,11 @@ impl Words {
     pub(crate) fn holds(&self, addr: u64, size: u8, value: u64) -> bool {
         let word = self.words.get(&(addr >> 3));
         word.is_none_or(|w| w.content.get(addr, size).is_ok_and(|v| v == value))
+    }
+
+    /// Whether a word that is watched is still what it was at clock `at`, and has been all the time.
+    pub(crate) fn steady(&self, mem: &SparseMemory, word: u64, was: Content, at: u64) -> bool {
+        Content::of(mem, word) == was && self.past(word, at).next().is_none()
     }
 
     /// Whether any word has a value of the past.
