@@ -474,7 +474,8 @@ impl<'a> View<'a> {
                 self.gade = dc.gade();
                 self.nested = dc.iohgatp_mode() != 0;
             }
-            Label::FirstStage { .. } => {
+            // What it serves is asked for second-stage walks only.
+            Label::FirstStage { .. } if self.nested => {
                 self.in_first = matches!(
                     self.describe(label, &choice.words, 1)[0],
                     Some(Entry::FirstStage { leaf: false, .. })
