@@ -80,7 +80,9 @@ pub struct Latency {
 /// Collects the figures of one run.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    classes: BTreeMap<LatencyClass, Histogram<u64>>,
+    classes: BTreeMap<LatencyClass, Histogram<u32>>,
+    /// What is left of the histograms once the run is over.
+    closed: BTreeMap<LatencyClass, Latency>,
     spans: BTreeMap<LatencyClass, (u64, u64)>,
     transactions: u64,
     bytes: u64,
@@ -107,11 +109,19 @@ impl Metrics {
         self.last_forward = self.last_forward.max(end);
     }
 
-    fn histogram(&mut self, class: LatencyClass) -> &mut Histogram<u64> {
+    fn histogram(&mut self, class: LatencyClass) -> &mut Histogram<u32> {
         self.classes.entry(class).or_insert_with(|| {
-            // 1..=2^40 cycles at 3 digits are within the crate's limits.
-            Histogram::new_with_bounds(1, 1 << 40, 3).expect("constant bounds are legal")
+            // It grows with what is recorded.
+            Histogram::new(3).expect("3 digits are within the crate's limits")
         })
+    }
+
+    /// The run is over: keeps the figures, not the histograms (thousands of results are kept until
+    /// the end of a night's run).
+    pub fn close(&mut self) {
+        for (class, h) in std::mem::take(&mut self.classes) {
+            self.closed.insert(class, figures(&h));
+        }
     }
 
     /// Forgets what was counted; a new measurement window begins.
@@ -154,13 +164,36 @@ impl Metrics {
 
     /// The figures of a class; `None` when no transaction fell into it.
     pub fn latency(&self, class: LatencyClass) -> Option<Latency> {
-        let h = self.classes.get(&class)?;
-        Some(Latency {
-            count: h.len(),
-            min: h.min(),
-            p50: h.value_at_quantile(0.5),
-            p99: h.value_at_quantile(0.99),
-            max: h.max(),
-        })
+        let open = self.classes.get(&class).map(figures);
+        open.or_else(|| self.closed.get(&class).copied())
+    }
+}
+
+fn figures(h: &Histogram<u32>) -> Latency {
+    Latency {
+        count: h.len(),
+        min: h.min(),
+        p50: h.value_at_quantile(0.5),
+        p99: h.value_at_quantile(0.99),
+        max: h.max(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_run_keeps_its_figures_and_drops_its_histograms() {
+        let mut m = Metrics::default();
+        for cycles in [2, 2, 2, 36, 1 << 20] {
+            m.histogram(LatencyClass::Hit).saturating_record(cycles);
+        }
+        let open = m.latency(LatencyClass::Hit);
+        assert_eq!(open.map(|l| (l.count, l.min, l.p50)), Some((5, 2, 2)));
+        m.close();
+        assert!(m.classes.is_empty());
+        assert_eq!(m.latency(LatencyClass::Hit), open);
+        assert_eq!(m.latency(LatencyClass::Walk), None);
     }
 }

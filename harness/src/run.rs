@@ -390,6 +390,8 @@ impl<'a> Runner<'a> {
             agents: self.spent.agents.saturating_sub(model),
             ..self.spent
         };
+        self.metrics.close();
+        self.window.close();
         Outcome {
             coverage,
             spent,
