@@ -91,6 +91,7 @@ coverage: setup
 	@$(COVERAGE_RUN) run $(COMMON) --coverage "$(COVERAGE_DB)" --out out/coverage
 	@$(COVERAGE_RUN) random --profile all --seeds $(or $(SEEDS),4) $(COMMON) --coverage "$(COVERAGE_DB)" --out out/coverage
 	@$(COVERAGE_RUN) coverage html "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)") --to out/coverage.html
+	@$(COVERAGE_RUN) coverage plan "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)") || true
 	@$(COVERAGE_RUN) coverage report "$(COVERAGE_DB)" $(if $(DUT),--dut "$(DUT)")
 
 # Both sides of the oracle, with full figures (docs/oracle.md): SEEDS that have to pass, LIMIT within which

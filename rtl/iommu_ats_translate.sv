@@ -109,12 +109,12 @@ module iommu_ats_translate
   function automatic logic [2:0] status(input logic [11:0] cause);
     unique case (cause)
       12'd256, 12'd257, 12'd258, 12'd259, 12'd260:
-        return StatusUr;
+        status = StatusUr;
       12'd12, 12'd13, 12'd15, 12'd20, 12'd21, 12'd23, 12'd262, 12'd266:
-        return StatusSuccess;  // without any permission
+        status = StatusSuccess;  // without any permission
       // access faults, misconfigured entries; corrupt data too (docs/freedoms.md)
       default:
-        return StatusCa;
+        status = StatusCa;
     endcase
   endfunction
 

@@ -350,8 +350,7 @@ module iommu_cmd_queue
 
   // Where IOFENCE.C goes when ATS has nothing under way: drain, write, or done.
   function automatic state_e after_ats(input logic drain, input logic av);
-    if (drain) return StFence;
-    return av ? StWrite : StFetch;
+    after_ats = drain ? StFence : av ? StWrite : StFetch;
   endfunction
 
   always_comb begin

@@ -24,11 +24,11 @@ module iommu_dc_check
   // Encodings of pdtp.MODE; pd: which of PD20, PD17, PD8 are supported.
   function automatic logic pd_mode_ok(input logic [3:0] mode, input logic [2:0] pd);
     unique case (mode)
-      ModeBare: return 1'b1;
-      4'd1:     return pd[0];
-      4'd2:     return pd[1];
-      4'd3:     return pd[2];
-      default:  return 1'b0;
+      ModeBare: pd_mode_ok = 1'b1;
+      4'd1:     pd_mode_ok = pd[0];
+      4'd2:     pd_mode_ok = pd[1];
+      4'd3:     pd_mode_ok = pd[2];
+      default:  pd_mode_ok = 1'b0;
     endcase
   endfunction
 

@@ -104,13 +104,13 @@ module iommu_mem_arb
   // Whose write has this id?
   function automatic logic [WrW-1:0] writer(input logic [MemIdWide-1:0] id);
     unique case (id)
-      MemIdWide'(MemIdFence): return WrW'(WrFence);
-      MemIdWide'(MemIdFault): return WrW'(WrFault);
-      MemIdWide'(MemIdMsi):   return WrW'(WrMsi);
-      MemIdWide'(MemIdPage):  return WrW'(WrPage);
-      MemIdWide'(MemIdMrif):  return WrW'(WrMrif);
-      MemIdWide'(MemIdNotice): return WrW'(WrMrif);
-      default:                return WrW'(WrXlate);
+      MemIdWide'(MemIdFence): writer = WrW'(WrFence);
+      MemIdWide'(MemIdFault): writer = WrW'(WrFault);
+      MemIdWide'(MemIdMsi):   writer = WrW'(WrMsi);
+      MemIdWide'(MemIdPage):  writer = WrW'(WrPage);
+      MemIdWide'(MemIdMrif):  writer = WrW'(WrMrif);
+      MemIdWide'(MemIdNotice): writer = WrW'(WrMrif);
+      default:                writer = WrW'(WrXlate);
     endcase
   endfunction
 

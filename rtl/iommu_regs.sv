@@ -228,10 +228,10 @@ module iommu_regs
   function automatic logic is_pair(input logic [8:0] word);
     unique case (word)
       WordFctl, WordCqht, WordFqht, WordPqht, WordCsr, WordIpsr, WordIoCnt, WordQos:
-        return 1'b1;
+        is_pair = 1'b1;
       default:
         // data and vector control of an msi_cfg_tbl entry
-        return (word[8:5] == MsiPage) && word[0];
+        is_pair = (word[8:5] == MsiPage) && word[0];
     endcase
   endfunction
 

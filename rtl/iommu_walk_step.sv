@@ -167,9 +167,9 @@ module iommu_walk_step
   function automatic logic [63:0] pdt_addr(input logic [LevelW-1:0] level, input logic [PpnW-1:0] ppn,
                                            input logic [ProcessIdW-1:0] pid);
     unique case (level)
-      3'd2:    return 64'({ppn, 6'd0, pid[19:17], 3'd0});
-      3'd1:    return 64'({ppn, pid[16:8], 3'd0});
-      default: return 64'({ppn, pid[7:0], 4'd0});
+      3'd2:    pdt_addr = 64'({ppn, 6'd0, pid[19:17], 3'd0});
+      3'd1:    pdt_addr = 64'({ppn, pid[16:8], 3'd0});
+      default: pdt_addr = 64'({ppn, pid[7:0], 4'd0});
     endcase
   endfunction
 

@@ -48,6 +48,19 @@ pub enum CoverageCommand {
         #[arg(long, default_value = "out/coverage.html")]
         to: PathBuf,
     },
+    /// Hold the verification plan against it: whether each row's own tests hit the bins that the row
+    /// names. Exit code 1 if some do not.
+    Plan {
+        /// What to look at.
+        #[command(flatten)]
+        args: CoverageArgs,
+        /// The plan.
+        #[arg(long, default_value = "docs/vplan.md")]
+        plan: PathBuf,
+        /// Every row, not only those whose tests do not hit their bins.
+        #[arg(long)]
+        all: bool,
+    },
     /// Draw the curves of `close` as SVG.
     Curves {
         /// What to show.

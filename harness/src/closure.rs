@@ -1,9 +1,11 @@
 //! Closure: bins that are not hit turn the knobs of the seeds to come.
 //!
 //! A campaign runs batches of random seeds. Without closure it goes through its profiles in turn. With
-//! closure, each batch takes the profile that has lately found most per clock, and the knobs that
-//! [`STEER`] names for the bins still missing are turned up in it. Both leave a curve in the database:
-//! bins hit against clocks simulated.
+//! closure, each batch takes what has lately found most per clock: a profile as it stands, or one that is
+//! turned towards a single cover with bins missing, by the knobs that [`STEER`] names for them. (Turned
+//! towards all that is missing at once, a run is so full of faults, resets and broken memory that little
+//! else happens in it, and finds less than if nothing had been turned.) Both leave a curve in the
+//! database: bins hit against clocks simulated.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,8 +35,10 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
         .ok_or_else(|| miette::miette!("nothing counts"))?;
     let target = random::target(&runs, &dut)?;
     let suite = runs.suite(&format!("{} profiles", profiles.len()));
-    let mut yields = Yields::new(profiles.len());
-    let mut left: Vec<usize> = (0..profiles.len()).collect();
+    // Each profile as it stands, then each one turned.
+    let arms = if a.plain { 1 } else { 2 } * profiles.len();
+    let mut yields = Yields::new(arms, profiles.len());
+    let mut left: Vec<usize> = (0..arms).collect();
     let (mut cycles, mut seed, mut turn) = (0, a.seed, 0);
     let mut curve = vec![(0, gathering.figures().0)];
     let mut bad = 0;
@@ -45,13 +49,19 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
             yields.best(&left)
         };
         turn += 1;
-        let (mut profile, mut named) = profiles[n].clone();
-        if !a.plain {
-            steer(&mut profile, &gathering.functional());
+        let (mut profile, mut named) = profiles[n % profiles.len()].clone();
+        let mut towards = None;
+        if n >= profiles.len() {
+            towards = steer(&mut profile, &gathering.functional(), turn as u64);
             named = save(&common.out, turn, &profile)?;
         }
         let case = drawn::case(&profile, &target);
-        let jobs: Vec<_> = (seed..seed + a.batch.max(1))
+        // A first impression of a profile may be a quick one.
+        let batch = match a.plain || yields.tried(n) {
+            true => a.batch.max(1),
+            false => a.batch.div_ceil(2).max(1),
+        };
+        let jobs: Vec<_> = (seed..seed + batch)
             .map(|seed| TestJob {
                 name: format!("{} seed {seed}", profile.name),
                 replay: runs.replay(&format!("PROFILE={named} SEEDS=1 SEED={seed}")),
@@ -61,7 +71,7 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
                 random: None,
             })
             .collect();
-        seed += a.batch.max(1);
+        seed += batch;
         let before = gathering.figures().0;
         let (results, _) = suite.run(&jobs);
         for r in results.iter().filter(|r| {
@@ -76,7 +86,7 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
         let clocks: u64 = results.iter().map(|r| r.cycles).sum();
         if clocks == 0 {
             // The block has nothing of what this profile is about.
-            left.retain(|&l| l != n);
+            left.retain(|&l| l % profiles.len() != n % profiles.len());
             continue;
         }
         cycles += clocks;
@@ -84,8 +94,9 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
         yields.note(n, hit.saturating_sub(before), clocks);
         curve.push((cycles, hit));
         println!(
-            "{}: {hit} of {of} bins after {} clocks (+{})",
+            "{}{}: {hit} of {of} bins after {} clocks (+{})",
             profile.name,
+            towards.map_or_else(String::new, |t| format!(" towards {t}")),
             report::grouped(cycles),
             hit.saturating_sub(before)
         );
@@ -320,7 +331,12 @@ const STEER: &[(&str, &[&str])] = &[
     ),
     (
         "reg.access",
-        &["registers.kind.read", "registers.kind.write"],
+        &[
+            "registers.kind.read",
+            "registers.kind.write",
+            "registers.kind.read-only",
+            "registers.halves",
+        ],
     ),
     ("reg.odd", &["registers.kind.illegal"]),
     ("race.edit", &["run.racing", "edits.kind.change"]),
@@ -333,16 +349,55 @@ const STEER: &[(&str, &[&str])] = &[
             "edits.kind.pointer",
         ],
     ),
-    ("reset.during", &["resets.chance"]),
+    ("reset.during", &["resets.chance", "resets.registers"]),
+    ("be.structure", &["tables.big_endian"]),
+    ("qos", &["tables.qos_ids"]),
+    ("reg.reset_read", &["registers.after_reset"]),
+    (
+        "reg.field",
+        &["registers.scribble", "registers.kind.counter"],
+    ),
+    ("hpm.event", &["registers.kind.counter"]),
+    ("dbg.request", &["registers.kind.debug"]),
+    ("irq.signal", &["registers.kind.mask", "queues.wires"]),
+    ("irq.cause/counter", &["registers.kind.counter"]),
+    ("walk.global", &["tables.global"]),
+    (
+        "walk.implicit",
+        &[
+            "memory.breaks",
+            "memory.where.entry",
+            "memory.where.process",
+        ],
+    ),
+    (
+        "walk.nested",
+        &[
+            "tables.second_stage.Sv57x4",
+            "tables.second_stage.Sv48x4",
+            "tables.second_stage.Sv32x4",
+        ],
+    ),
+    ("ats", &["ats.devices", "ats.guest_addresses"]),
+    (
+        "pri",
+        &["ats.pages", "ats.page_queue_off", "ats.lazy_software"],
+    ),
+    (
+        "fault.at/*,ATS request*",
+        &["ats.devices", "tables.spoilt_context", "memory.breaks"],
+    ),
     ("time.agent", &["timing.changes", "timing.port_stops"]),
 ];
 
-/// Most that a knob is turned up.
-const STEEPEST: f64 = 6.0;
-/// Bins missing at which a knob is turned half way.
-const HALF_WAY: f64 = 6.0;
-/// Bins that a profile nobody has tried is supposed to find per million clocks.
-const HOPE: f64 = 2000.0;
+/// How far knobs are turned up.
+const TURN: f64 = 5.0;
+/// Missing bins of one cover that count; a wide cross must not be all that is aimed at.
+const COUNTED: usize = 30;
+/// Bins that a profile nobody has tried is supposed to find per million clocks, at the beginning.
+const HOPE: f64 = 4000.0;
+/// Million clocks that such a supposition weighs.
+const PRIOR: f64 = 0.05;
 
 /// Whether an entry of [`STEER`] is about a bin.
 fn about(pattern: &str, cover: &str, label: &str) -> bool {
@@ -354,71 +409,99 @@ fn about(pattern: &str, cover: &str, label: &str) -> bool {
     }
 }
 
-/// Turns up the knobs that help with what is missing. Says how many bins were behind each.
-fn steer(profile: &mut Profile, seen: &Functional) -> Vec<(&'static str, usize)> {
-    let mut missing: Vec<(&'static str, usize)> = Vec::new();
+/// Turns a profile towards one of the covers that have bins missing, which `draw` chooses: the knobs that
+/// help with those are turned up. Covers for which the profile has all such knobs at 0 are not for it.
+fn steer(profile: &mut Profile, seen: &Functional, draw: u64) -> Option<String> {
+    let mut all: Vec<(&String, usize, Vec<&'static str>)> = Vec::new();
     for (name, cover) in &seen.covers {
         if cover.goal != Goal::Must {
             continue;
         }
+        let (mut missing, mut turned) = (0, Vec::new());
         for bin in cover.holes() {
             let label = cover.label(bin);
-            for (pattern, knobs) in STEER {
-                if !about(pattern, name, &label) {
-                    continue;
-                }
-                for &knob in *knobs {
-                    match missing.iter_mut().find(|m| m.0 == knob) {
-                        Some(m) => m.1 += 1,
-                        None => missing.push((knob, 1)),
-                    }
-                }
-            }
+            let about = STEER.iter().filter(|(p, _)| about(p, name, &label));
+            let knobs = about
+                .flat_map(|(_, knobs)| *knobs)
+                .filter(|k| profile.value(k).is_some_and(|v| v > 0));
+            let before = turned.len();
+            turned.extend(knobs);
+            missing += usize::from(turned.len() > before);
+        }
+        turned.sort_unstable();
+        turned.dedup();
+        if missing > 0 {
+            all.push((name, missing.min(COUNTED), turned));
         }
     }
-    for &(knob, bins) in &missing {
-        let bins = bins as f64;
-        let factor = 1.0 + (STEEPEST - 1.0) * bins / (bins + HALF_WAY);
+    let total: usize = all.iter().map(|(_, missing, _)| missing).sum();
+    // An odd multiplier spreads successive draws over the range.
+    let spread = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    let mut at = (spread % total.max(1) as u64) as usize;
+    let (name, _, knobs) = all.into_iter().find(|(_, missing, _)| {
+        let here = at < *missing;
+        at = at.saturating_sub(*missing);
+        here
+    })?;
+    for knob in knobs {
         // A knob that is misspelt is found by the test below.
-        let _ = profile.bias(knob, factor);
+        let _ = profile.bias(knob, TURN);
     }
-    missing
+    Some(name.clone())
 }
 
-/// What each profile has found lately, and which is next.
+/// What each choice has found lately, and which is next.
 #[derive(Debug, Default)]
 struct Yields {
-    /// Bins found and clocks spent, older ones counting less.
+    /// Bins found and million clocks spent, older ones counting less.
     of: Vec<(f64, f64)>,
+    /// The same of all together.
+    all: (f64, f64),
+    /// So many of them have their turn first.
+    first_turn: usize,
 }
 
 impl Yields {
-    /// For so many profiles.
-    fn new(profiles: usize) -> Self {
+    /// For so many choices, the first of which have their turn before the others.
+    fn new(choices: usize, first_turn: usize) -> Self {
         Self {
-            of: vec![(0.0, 0.0); profiles],
+            of: vec![(0.0, 0.0); choices],
+            all: (HOPE * PRIOR, PRIOR),
+            first_turn,
         }
     }
 
-    /// A batch of a profile is over.
-    fn note(&mut self, profile: usize, bins: usize, clocks: u64) {
+    /// A batch is over.
+    fn note(&mut self, choice: usize, bins: usize, clocks: u64) {
+        let (bins, clocks) = (bins as f64, clocks as f64 / 1e6);
         for (n, (found, spent)) in self.of.iter_mut().enumerate() {
-            if n == profile {
-                *found = *found * 0.5 + bins as f64;
-                *spent = *spent * 0.5 + clocks as f64;
-            } else {
-                // What others find makes old news of it: hope comes back.
-                *found *= 0.95;
-                *spent *= 0.95;
+            // What others find makes old news of it: hope comes back.
+            let keep = if n == choice { 0.5 } else { 0.97 };
+            *found *= keep;
+            *spent *= keep;
+            if n == choice {
+                *found += bins;
+                *spent += clocks;
             }
         }
+        self.all = (self.all.0 * 0.9 + bins, self.all.1 * 0.9 + clocks);
     }
 
-    /// Of these profiles the one that promises most; the first where none does.
+    /// Whether a choice was ever made.
+    fn tried(&self, choice: usize) -> bool {
+        self.of[choice].1 > 0.0
+    }
+
+    /// Of these the one that promises most; the first where several do. Each profile has a turn before
+    /// any has a second one; what has not been tried lately is supposed to find as much as all did on average.
     fn best(&self, of: &[usize]) -> usize {
+        let hope = self.all.0 / self.all.1;
         let promise = |n: usize| {
             let (found, spent) = self.of[n];
-            (found + HOPE * 0.05) / (spent / 1e6 + 0.05)
+            if n < self.first_turn && !self.tried(n) {
+                return f64::INFINITY;
+            }
+            (found + hope * PRIOR) / (spent + PRIOR)
         };
         let mut best = of.first().copied().unwrap_or(0);
         for &n in of {
@@ -470,16 +553,25 @@ mod tests {
         let before = profile.value(fixed);
         assert_eq!(profile.value(long), Some(0));
         let seen = Functional::of(&collector.covers(), &Target::new(0));
-        let turned = steer(&mut profile, &seen);
-        assert!(turned.iter().any(|t| t.0 == fixed));
+        let mut other = profile.clone();
+        // Some draw aims at the bursts.
+        let towards = |p: &mut Profile, draw| steer(p, &seen, draw).expect("all is missing");
+        let draw = (0..2000).find(|&d| towards(&mut profile.clone(), d) == "axi.request");
+        let draw = draw.expect("a cover that bins are missing of");
+        towards(&mut profile, draw);
         // Weights of a group are spread by 100 at the first turn.
-        assert!(profile.value(fixed) > before.map(|v| v * 200), "{turned:?}");
+        assert_eq!(profile.value(fixed), before.map(|v| v * 500));
         assert_eq!(profile.value(long), Some(0));
+        // Nothing else is turned.
+        let chance = "traffic.exclusive";
+        assert_eq!(profile.value(chance), other.value(chance));
+        let none = Functional::default();
+        assert_eq!(steer(&mut other, &none, 1), None);
     }
 
     #[test]
     fn the_profile_that_finds_most_is_next_and_hope_returns() {
-        let mut y = Yields::new(3);
+        let mut y = Yields::new(3, 0);
         y.note(0, 10, 100_000);
         assert_ne!(y.best(&[0, 1, 2]), 0, "the others are untried");
         y.note(1, 100, 100_000);

@@ -102,7 +102,9 @@ impl Gathering {
     /// Adds a run that has passed.
     pub fn add(&self, name: &str, seed: u64, cycles: u64, seen: &Seen) {
         let mut sum = lock(&self.sum);
-        let new = sum.tally.add(&seen.functional);
+        // A profile's runs are one test to the plan, whatever their seeds.
+        let test = name.split(" seed ").next().unwrap_or(name);
+        let new = sum.tally.add(test, &seen.functional);
         if let Some(text) = &seen.rtl
             && let Err(e) = sum.dat.add(text)
         {
@@ -147,6 +149,7 @@ impl Gathering {
         let functional = sum.tally.functional();
         let runs = std::mem::take(&mut sum.runs);
         let curves = std::mem::take(&mut sum.curves);
+        let tests = sum.tally.tests();
         let unknown: Vec<String> = sum.tally.unknown_rules().iter().cloned().collect();
         let mut db = sum.before.clone();
         let block = db.blocks.entry(self.key.clone()).or_default();
@@ -154,6 +157,7 @@ impl Gathering {
         block.functional = functional;
         block.rtl.merge(&rtl);
         block.runs.extend(runs);
+        block.add_tests(&tests);
         block.curves.extend(curves);
         db.write(&self.file).map_err(|e| e.to_string())?;
         if unknown.is_empty() {
@@ -243,6 +247,21 @@ pub(crate) fn command(c: &CoverageCommand) -> miette::Result<ExitCode> {
             html(&db, &args.root, &dut, to).map_err(|e| miette::miette!("{e}"))?;
             println!("{}", to.display());
             Ok(ExitCode::SUCCESS)
+        }
+        CoverageCommand::Plan { args, plan, all } => {
+            let (db, dut) = open(args)?;
+            let block = block(&db, &dut).map_err(|e| miette::miette!("{e}"))?;
+            let path = args.root.join(plan);
+            let error = |e: &dyn std::fmt::Display| miette::miette!("{}: {e}", path.display());
+            let text = std::fs::read_to_string(&path).map_err(|e| error(&e))?;
+            let rows = iommu_coverage::plan::rows(&text).map_err(|e| error(&e))?;
+            let (text, wrong) = iommu_coverage::plan::text(&rows, block, *all);
+            print!("{text}");
+            Ok(if wrong == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         CoverageCommand::Close(a) => crate::closure::command(a),
         CoverageCommand::Curves { args, to } => {

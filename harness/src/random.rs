@@ -109,6 +109,7 @@ pub(crate) fn target_with(caps: u64, dut: &Dut) -> Target {
         levels: c.levels.clone(),
         vectors: c.vectors,
         atomics: c.device_atomics,
+        wide_illegal: c.wide_operand_illegal,
     }
 }
 

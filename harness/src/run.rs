@@ -695,6 +695,21 @@ impl<'a> Runner<'a> {
             Op::RegWriteRaw { offset, data, strb } => {
                 self.register(RegOp::Raw { offset, data, strb })?;
             }
+            Op::RegBegin {
+                offset,
+                size,
+                write,
+            } => {
+                // Whoever waits for the next access passes over its end.
+                let _ = self.tb.submit_reg(match write {
+                    None => RegOp::Read { offset, size },
+                    Some(value) => RegOp::Write {
+                        offset,
+                        size,
+                        value,
+                    },
+                });
+            }
             Op::RegRead {
                 offset,
                 size,

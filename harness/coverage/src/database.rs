@@ -1,6 +1,6 @@
 //! What many runs have covered, in one file: gzip'd JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -208,6 +208,9 @@ pub struct RunNote {
     pub new: usize,
 }
 
+/// The bins that a test has hit: of each cover, in order.
+pub type TestBins = BTreeMap<String, BTreeSet<u32>>;
+
 /// Coverage of one block, by name and hash of its RTL.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
@@ -217,9 +220,24 @@ pub struct Block {
     pub rtl: RtlCoverage,
     /// The runs, in the order in which they were added.
     pub runs: Vec<RunNote>,
+    /// Which bins each test case, and each profile, has hit.
+    #[serde(default)]
+    pub tests: BTreeMap<String, TestBins>,
     /// Bins hit against clocks simulated, of campaigns by name (random runs with closure, without).
     #[serde(default)]
     pub curves: BTreeMap<String, Vec<(u64, usize)>>,
+}
+
+impl Block {
+    /// Adds what tests have hit to what they hit before.
+    pub fn add_tests(&mut self, tests: &BTreeMap<String, TestBins>) {
+        for (test, bins) in tests {
+            let known = self.tests.entry(test.clone()).or_default();
+            for (cover, bins) in bins {
+                known.entry(cover.clone()).or_default().extend(bins);
+            }
+        }
+    }
 }
 
 /// The database.
@@ -299,6 +317,7 @@ impl Database {
             ours.functional.merge(&theirs.functional)?;
             ours.rtl.merge(&theirs.rtl);
             ours.runs.extend(theirs.runs.iter().cloned());
+            ours.add_tests(&theirs.tests);
             for (name, curve) in &theirs.curves {
                 ours.curves
                     .entry(name.clone())

@@ -70,5 +70,5 @@ pub use collector::Collector;
 pub use cover::{
     AnyCover, Axis, Bins, Counts, Goal, Impossible, Meta, Target, Why, first, needs, when,
 };
-pub use database::{Block, Cover, Database, DatabaseError, Functional, RunNote};
+pub use database::{Block, Cover, Database, DatabaseError, Functional, RunNote, TestBins};
 pub use tally::{DatTally, Tally};

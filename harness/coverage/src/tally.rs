@@ -2,9 +2,9 @@
 
 use crate::collector::Collector;
 use crate::cover::Target;
-use crate::database::Functional;
+use crate::database::{Functional, TestBins};
 use crate::rtl::{DatError, RtlCoverage};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Functional coverage of many runs on one block.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Tally {
     excluded: Vec<Vec<bool>>,
     target: Target,
     unknown: BTreeSet<String>,
+    /// By test, and by cover: the bins that it has hit.
+    tests: BTreeMap<String, Vec<Vec<bool>>>,
 }
 
 impl Tally {
@@ -35,6 +37,7 @@ impl Tally {
                 .collect(),
             target,
             unknown: BTreeSet::new(),
+            tests: BTreeMap::new(),
         }
     }
 
@@ -50,10 +53,19 @@ impl Tally {
         }
     }
 
-    /// Adds a run; how many bins that can be hit were hit for the first time.
-    pub fn add(&mut self, run: &Collector) -> usize {
+    /// Adds a run of a test; how many bins that can be hit were hit for the first time.
+    pub fn add(&mut self, test: &str, run: &Collector) -> usize {
         let mut new = 0;
         let covers = run.covers();
+        let known = self
+            .tests
+            .entry(test.to_owned())
+            .or_insert_with(|| covers.iter().map(|c| vec![false; c.len()]).collect());
+        for (cover, known) in covers.iter().zip(known) {
+            for (known, hits) in known.iter_mut().zip(cover.hits()) {
+                *known |= *hits > 0;
+            }
+        }
         for ((cover, hits), excluded) in covers.iter().zip(&mut self.hits).zip(&self.excluded) {
             for ((ours, theirs), excluded) in hits.iter_mut().zip(cover.hits()).zip(excluded) {
                 if *ours == 0 && *theirs > 0 && !excluded {
@@ -64,6 +76,31 @@ impl Tally {
         }
         self.unknown.extend(run.unknown_rules().iter().cloned());
         new
+    }
+
+    /// Which bins each test has hit, as a database has it.
+    #[must_use]
+    pub fn tests(&self) -> BTreeMap<String, TestBins> {
+        let empty = Collector::new();
+        let covers = empty.covers();
+        let bins = |hit: &[bool]| -> BTreeSet<u32> {
+            (0u32..)
+                .zip(hit)
+                .filter_map(|(b, hit)| hit.then_some(b))
+                .collect()
+        };
+        let one = |known: &[Vec<bool>]| {
+            covers
+                .iter()
+                .zip(known)
+                .map(|(c, hit)| (c.name().to_owned(), bins(hit)))
+                .filter(|(_, bins)| !bins.is_empty())
+                .collect()
+        };
+        self.tests
+            .iter()
+            .map(|(test, known)| (test.clone(), one(known)))
+            .collect()
     }
 
     /// Bins hit, and bins that can be hit.
@@ -182,12 +219,13 @@ mod tests {
         let mut tally = Tally::new(Target::new(0));
         let mut run = Collector::new();
         run.fence_store_failed();
-        assert_eq!(tally.add(&run), 1);
-        assert_eq!(tally.add(&run), 0);
+        assert_eq!(tally.add("a", &run), 1);
+        assert_eq!(tally.add("a", &run), 0);
         assert_eq!(tally.figures().0, 1);
+        assert_eq!(tally.tests()["a"]["queue.event"].len(), 1);
         let mut again = Tally::new(Target::new(0));
         again.start_from(&tally.functional());
-        assert_eq!(again.add(&run), 0);
+        assert_eq!(again.add("a", &run), 0);
         assert_eq!(
             again.functional().covers["queue.event"]
                 .hits

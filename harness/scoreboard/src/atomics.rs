@@ -152,26 +152,30 @@ impl Scoreboard {
         }
     }
 
-    /// The oldest walk that is not decided and makes this update, and what it knows of it. One
-    /// that waits for an update of its own already comes last.
+    /// The oldest walk that is not decided and makes this update, and what it knows of it; if
+    /// there is one, a walk on behalf of these user bits, as several may want the update. One that waits for an update of its own already comes last.
     fn update_for(&self, made: &Update, exclusive: bool) -> Option<(Owner, Update)> {
-        let mut all = self.open_legals().filter_map(|(owner, l)| {
-            l.updates
-                .iter()
-                .find(|u| {
-                    u.addr == made.addr
-                        && u.size == made.size
-                        && u.change.1 == made.change.1
-                        && (exclusive || u.change.0 == made.change.0)
-                })
-                .map(|u| (owner, *u))
-        });
-        let first = all.next()?;
-        if self.mem.updating.is_empty() || !self.awaits_update(first.0) {
-            return Some(first);
-        }
-        all.find(|(owner, _)| !self.awaits_update(*owner))
-            .or(Some(first))
+        let all: Vec<(Owner, Update)> = self
+            .open_legals()
+            .filter_map(|(owner, l)| {
+                l.updates
+                    .iter()
+                    .find(|u| {
+                        u.addr == made.addr
+                            && u.size == made.size
+                            && u.change.1 == made.change.1
+                            && (exclusive || u.change.0 == made.change.0)
+                    })
+                    .map(|u| (owner, *u))
+            })
+            .collect();
+        let oldest = |of_user: bool| {
+            let mut fit = all.iter().filter(|x| !of_user || x.1.user == made.user);
+            fit.clone()
+                .find(|x| self.mem.updating.is_empty() || !self.awaits_update(x.0))
+                .or_else(|| fit.next())
+        };
+        oldest(true).or_else(|| oldest(false)).copied()
     }
 
     fn explain_update(

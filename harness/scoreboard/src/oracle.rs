@@ -377,8 +377,10 @@ impl Observer for Collect<'_> {
                     big: source.big,
                     done: false,
                 });
+                // N, in the byte order of the entry.
+                let n = if source.big { 7 } else { 63 };
                 let napot = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. })
-                    && value.is_ok_and(|words| words.first().is_some_and(|w| w >> 63 & 1 == 1));
+                    && value.is_ok_and(|words| words.first().is_some_and(|w| w >> n & 1 == 1));
                 // Any of the 16 equal entries of a NAPOT range will do.
                 self.evidence = match source.known {
                     true => None,

@@ -153,6 +153,22 @@ fn step(op: &Op, next: Option<&Op>, dirty: &mut HashSet<u64>) -> Result<Option<S
         Op::RegWriteRaw { offset, data, strb } => {
             format!("raw_register: {{offset: {offset:#x}, data: {data:#x}, strobes: {strb:#x}}}")
         }
+        Op::RegBegin {
+            offset,
+            size,
+            write: None,
+        } => format!(
+            "read_register: {{{}, wait: false}}",
+            register(*offset, *size)
+        ),
+        Op::RegBegin {
+            offset,
+            size,
+            write: Some(value),
+        } => format!(
+            "write_register: {{{}, value: {value:#x}, wait: false}}",
+            register(*offset, *size)
+        ),
         Op::RegRead {
             offset,
             size,

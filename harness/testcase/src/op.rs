@@ -438,6 +438,15 @@ pub enum Op {
         /// WSTRB.
         strb: u8,
     },
+    /// Begins a register access, and waits for nothing: a reset may end it.
+    RegBegin {
+        /// Byte offset.
+        offset: u16,
+        /// 4 or 8.
+        size: u8,
+        /// What is written; a read without.
+        write: Option<u64>,
+    },
     /// Reads a register and waits; `expect` is (value, mask).
     RegRead {
         /// Byte offset.

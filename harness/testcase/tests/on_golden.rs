@@ -559,6 +559,11 @@ impl World {
                 size,
                 value,
             } => self.reg(*offset, *size, *value),
+            Op::RegBegin {
+                offset,
+                size,
+                write: Some(value),
+            } => self.reg(*offset, *size, *value),
             Op::RegRead {
                 offset,
                 size,

@@ -264,7 +264,8 @@ fn impossible((at, ty, stages): (At, Type, Stages), target: &Target) -> Option<W
     let type_known = group != Group::Type
         || match at {
             At::NoPdt => matches!(stages, S::Neither | S::First | S::Second | S::Both),
-            At::WideProcess => matches!(stages, S::Directory | S::DirectorySecond),
+            // A translated request has none either, whatever the context says.
+            At::WideProcess => translated || matches!(stages, S::Directory | S::DirectorySecond),
             _ => true,
         };
     let third = matches!(
@@ -301,7 +302,7 @@ fn impossible((at, ty, stages): (At, Type, Stages), target: &Target) -> Option<W
         ),
         when(
             &TRANSLATED_SKIPS_FIRST,
-            translated && at == At::NoAts && !matches!(stages, S::Neither | S::Second),
+            translated && group == Group::Type && !matches!(stages, S::Neither | S::Second),
         ),
         when(
             &SIZED_SECOND_STAGE,

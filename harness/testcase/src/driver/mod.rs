@@ -306,7 +306,8 @@ impl Driver {
         self.store_entry(addr, value, bytes, big);
     }
 
-    fn store_entry(&mut self, addr: u64, value: u64, bytes: u8, big: bool) {
+    /// Stores an entry of so many bytes, in this byte order.
+    pub fn store_entry(&mut self, addr: u64, value: u64, bytes: u8, big: bool) {
         self.words.insert(addr, Word { value, bytes, big });
         let data = match (bytes, big) {
             (4, false) => (value as u32).to_le_bytes().to_vec(),

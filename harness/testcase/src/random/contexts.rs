@@ -28,6 +28,7 @@ pub(super) mod tc {
     pub const GADE: u64 = 1 << 7;
     pub const SADE: u64 = 1 << 8;
     pub const DPE: u64 = 1 << 9;
+    pub const SBE: u64 = 1 << 10;
     pub const SXL: u64 = 1 << 11;
 }
 
@@ -45,6 +46,7 @@ impl World {
                 processes: None,
                 attached: true,
                 tc: 0,
+                qos: (0, 0),
                 spoil: [0; 8],
             });
             return;
@@ -55,6 +57,12 @@ impl World {
             }
         }
         let first = if self.driver.cfg.extended { 6 } else { 7 };
+        // Numbers that fewer levels would do for, too.
+        let levels = if self.r.tables.percent(15) {
+            self.r.tables.range(1, u64::from(levels)) as u32
+        } else {
+            levels
+        };
         let bits = (first + 9 * (levels - 1)).min(24);
         let start = self.r.tables.below(1 << bits) as u32;
         let kind = match p.pick::<DeviceIds>(&mut self.r.tables) {
@@ -100,6 +108,15 @@ impl World {
             bits |= tc::SXL;
         }
         bits |= self.ats_controls(machine.is_some());
+        if self.driver.cfg.big_endian {
+            bits |= tc::SBE;
+        }
+        let qos = if self.driver.cfg.qos.is_some() {
+            let ids = self.r.ways.bits();
+            (ids as u16 & 0xfff, (ids >> 16) as u16 & 0xfff)
+        } else {
+            (0, 0)
+        };
         let mut device = Device {
             id,
             domain,
@@ -107,10 +124,15 @@ impl World {
             processes: None,
             attached: true,
             tc: bits,
+            qos,
             spoil: [0; 8],
         };
-        if p.chance(Chance::Processes, &mut self.r.tables) && domain.is_some() {
-            self.build_processes(&mut device, narrow);
+        if p.chance(Chance::Processes, &mut self.r.tables) {
+            if domain.is_some() {
+                self.build_processes(&mut device, narrow);
+            } else if self.has("PD8") || self.has("PD17") || self.has("PD20") {
+                device.tc |= tc::PDTV;
+            }
         }
         if p.chance(Chance::SpoiltContext, &mut self.r.tables) {
             self.spoil_context(&mut device);
@@ -147,6 +169,7 @@ impl World {
             words[2] = 0;
             words[3] = u64::from(p.mode) << 60 | p.pointer >> 12;
         }
+        words[2] |= u64::from(d.qos.0) << 40 | u64::from(d.qos.1) << 52;
         if !self.driver.cfg.extended {
             words[4..].fill(0);
         }
@@ -279,7 +302,7 @@ impl World {
             page = if value & 1 == 0 {
                 let (spa, pointer) = self.table_page(machine);
                 p.pages.insert(pointer, spa);
-                self.driver.store(at, pointer >> 12 << 10 | 1);
+                self.store_word(at, pointer >> 12 << 10 | 1);
                 spa
             } else {
                 match p.pages.get(&((value >> 10 & PPN) << 12)) {
@@ -292,7 +315,7 @@ impl World {
         match domain {
             None => {
                 let ta = self.driver.word(at);
-                self.driver.store(at, ta & !1);
+                self.store_word(at, ta & !1);
             }
             Some(n) => {
                 let d = &self.domains[n];
@@ -311,8 +334,8 @@ impl World {
                 {
                     ta |= 1 << self.r.tables.range(3, 11);
                 }
-                self.driver.store(at + 8, fsc);
-                self.driver.store(at, ta);
+                self.store_word(at + 8, fsc);
+                self.store_word(at, ta);
             }
         }
         self.collect("process contexts");
@@ -344,8 +367,15 @@ impl World {
             _ => 26,
         };
         let r = &mut self.r.tables;
-        let count_log2 = r.range(0, 6);
-        let mut mask = 0u64;
+        let (count_log2, mut mask) = match r.below(10) {
+            // The lowest bits, and many of them.
+            0 => (r.range(1, 6), 0),
+            1 => (r.range(7, 9), 0),
+            _ => (r.range(0, 6), 0u64),
+        };
+        if r.percent(20) {
+            mask = (1 << count_log2) - 1;
+        }
         while u64::from(mask.count_ones()) < count_log2 {
             mask |= 1 << r.below(width);
         }
@@ -353,7 +383,10 @@ impl World {
         // 16 bytes an entry, naturally aligned to the size of the table.
         let order = (count_log2 + 4).saturating_sub(12) as u32;
         let table = self.driver.alloc(order);
-        self.push("MSI table", Op::ZeroPage { addr: table });
+        for page in 0..1 << order {
+            let addr = table + page * PAGE;
+            self.push("MSI table", Op::ZeroPage { addr });
+        }
         self.machines[n].messages = Some(Messages {
             table,
             mask,
@@ -432,8 +465,8 @@ impl World {
             }
         }
         let at = m.table + 16 * (file % m.count);
-        self.driver.store(at + 8, high);
-        self.driver.store(at, low);
+        self.store_word(at + 8, high);
+        self.store_word(at, low);
         self.collect("MSI table");
     }
 }

@@ -376,7 +376,7 @@ impl World {
                 return Stale::Nothing;
             };
             let old = self.driver.word(at);
-            self.driver.store(at, old & !1);
+            self.store_word(at, old & !1);
             self.collect("detach");
         } else {
             if d.attached && d.processes.is_none() {
@@ -385,7 +385,7 @@ impl World {
                 let id = d.id;
                 if let Ok(at) = self.driver.directory_entry(id, 0) {
                     let old = self.driver.word(at);
-                    self.driver.store(at, old & !1);
+                    self.store_word(at, old & !1);
                     self.driver.invalidate_directory(Some(id));
                     self.driver.fence(true, true);
                     self.collect("detach");
@@ -438,7 +438,7 @@ impl World {
         for at in (0..PAGE).step_by(8) {
             let word = self.driver.word(from + at);
             if word != 0 {
-                self.driver.store(to + at, word);
+                self.store_word(to + at, word);
             }
         }
     }
@@ -468,7 +468,7 @@ impl World {
         }
         if self.r.edits.percent(20) {
             // Whoever is written there later gets a new page.
-            self.driver.store(at, old & !1);
+            self.store_word(at, old & !1);
             let shift = self.driver.directory_shift(level);
             for d in &mut self.devices {
                 d.attached &= d.id >> shift != id >> shift;
@@ -484,10 +484,10 @@ impl World {
                 // In the copy it has no context.
                 let dc = to + (dc & (PAGE - 1));
                 let tc = self.driver.word(dc);
-                self.driver.store(dc, tc & !1);
+                self.store_word(dc, tc & !1);
                 self.devices[n].attached = false;
             }
-            self.driver.store(at, to >> 12 << 10 | 1);
+            self.store_word(at, to >> 12 << 10 | 1);
         }
         self.collect("a pointer of the device directory");
         Stale::Directory(id)
@@ -515,7 +515,7 @@ impl World {
             return Stale::Nothing;
         }
         if self.r.edits.percent(20) {
-            self.driver.store(at, old & !1);
+            self.store_word(at, old & !1);
             let shift = 8 + 9 * (level - 1);
             for x in &mut p.list {
                 x.present &= x.id >> shift != process >> shift;
@@ -526,11 +526,11 @@ impl World {
             if level == 1 && self.r.edits.percent(40) {
                 let pc = to + 16 * u64::from(process & 0xff);
                 let ta = self.driver.word(pc);
-                self.driver.store(pc, ta & !1);
+                self.store_word(pc, ta & !1);
                 p.list[i].present = false;
             }
             p.pages.insert(pointer, to);
-            self.driver.store(at, pointer >> 12 << 10 | 1);
+            self.store_word(at, pointer >> 12 << 10 | 1);
         }
         self.devices[n].processes = Some(p);
         self.collect("a pointer of a process directory");

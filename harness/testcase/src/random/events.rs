@@ -1,5 +1,5 @@
 //! What happens beside traffic and edits: timing, broken memory, queues that
-//! move or stop, registers, resets, and what is UNSPECIFIED.
+//! move or stop, resets, and what is UNSPECIFIED.
 
 use iommu_bus::mem::{FaultAccess, MemFault};
 use iommu_bus::timing::{DevTiming, PortTiming, RegTiming};
@@ -10,7 +10,7 @@ use crate::op::Op;
 use crate::regs;
 use crate::rng::Random;
 
-use super::knobs::{Answer, Breaks, RegisterKind, StopPort, Undefined};
+use super::knobs::{Answer, Breaks, StopPort, Undefined};
 use super::profile::{Amount, Chance, Profile};
 use super::tables::Which;
 use super::world::{DATA, MESSAGES, World};
@@ -343,21 +343,45 @@ impl World {
     /// Commands that change nothing that is cached, or more than has to be.
     pub fn commands(&mut self) {
         let p = self.profile.clone();
+        let (wires, levels, ranges) = (self.driver.cfg.wires, self.has("NL"), self.has("S"));
         for _ in 0..p.amount(Amount::Commands, &mut self.r.queues) {
             let r = &mut self.r.queues;
-            let (d0, d1) = match r.below(6) {
+            let kind = r.below(8);
+            let mut fence = || {
+                let wire = u64::from(wires) & r.below(2);
+                2 | r.below(4) << 12 | wire << 11
+            };
+            let (d0, d1) = match kind {
                 0 => (1, 0),
                 1 => (
                     1 | 1 << 10 | r.below(1 << 20) << 12 | 1 << 32,
                     r.below(1 << 52) << 10,
                 ),
                 2 => (3, 0),
-                3 => (2 | r.below(4) << 12, 0),
+                3 => (fence(), 0),
                 4 => (
-                    2 | r.below(4) << 12 | 1 << 10 | r.below(1 << 32) << 32,
+                    fence() | 1 << 10 | r.below(1 << 32) << 32,
                     (MESSAGES + 0x1000 + r.below(512) * 4) >> 2,
                 ),
-                _ => (1 | 1 << 32 | r.below(1 << 20) << 12, 0),
+                5 => (1 | 1 << 32 | r.below(1 << 20) << 12, 0),
+                _ => {
+                    // Any form of IOTINVAL.
+                    let gvma = r.below(2);
+                    let forms = r.below(2) << 10
+                        | (r.below(2) & !gvma) << 32
+                        | r.below(2) << 33
+                        | (r.below(2) & u64::from(levels)) << 34;
+                    let ids = r.below(1 << 20) << 12 | r.below(1 << 16) << 44;
+                    let page = r.below(1 << 52);
+                    let range = r.below(2) & u64::from(ranges);
+                    // Of a range: so many ones, and a zero above them.
+                    let page = if range == 1 {
+                        page | ((1 << r.below(53)) - 1)
+                    } else {
+                        page
+                    };
+                    (1 | gvma << 7 | forms | ids, page << 10 | range << 9)
+                }
             };
             self.driver.command(d0, d1);
             if self.r.queues.percent(30) {
@@ -369,20 +393,40 @@ impl World {
     }
 
     /// A command that must not be accepted; software replaces it, and the queue goes on.
-    pub fn illegal_command(&mut self) {
+    pub fn illegal_command(&mut self, ids: u64) {
+        let (wires, ats) = (self.driver.cfg.wires, self.has("ATS"));
+        let wide = self
+            .target
+            .wide_illegal
+            .then(|| self.wide_operand())
+            .flatten();
         let r = &mut self.r.queues;
-        let (d0, d1) = match r.below(6) {
+        let (d0, d1) = match r.below(12) {
             // An opcode that does not exist; 0 too.
             0 => (r.range(5, 63), 0),
-            1 => (0, 0),
             // A function that does not exist.
-            2 => (r.range(1, 3) | r.range(2, 7) << 7, 0),
+            1 => (r.range(1, 3) | r.range(2, 7) << 7, 0),
             // Reserved bits.
-            3 => (1 | 1 << r.range(35, 39), 0),
-            4 => (2 | 1 << r.range(14, 31), 0),
-            _ => (3, 1 << r.below(64)),
+            2 => (1 | 1 << r.range(35, 39), 0),
+            3 => (2 | 1 << r.range(14, 31), 0),
+            4 => (3, 1 << r.below(64)),
+            // Custom.
+            5 => (r.range(64, 127) | r.below(8) << 7, 0),
+            // IOTINVAL.GVMA with PSCV, IODIR.INVAL_PDT without DV.
+            6 => (1 | 1 << 7 | 1 << 32 | r.below(1 << 20) << 12, 0),
+            7 => (3 | 1 << 7, 0),
+            // A fence that wants a wire, where there are messages.
+            8 if !wires => (2 | 1 << 11, 0),
+            // ATS.INVAL and ATS.PRGR.
+            9 if !ats => (4 | r.below(2) << 7, 0),
+            10 | 11 => wide.unwrap_or((0, 0)),
+            _ => (0, 0),
         };
         self.driver.wait_commands();
+        if self.r.queues.percent(60) && self.room() > 8 {
+            self.collect("an illegal command");
+            self.some_accesses(ids);
+        }
         let slot = self.driver.cq_base + 16 * u64::from(self.driver.command_tail());
         self.driver.command(d0, d1);
         // Others behind it wait.
@@ -394,7 +438,12 @@ impl World {
         self.driver.kick();
         self.collect("an illegal command");
         self.poll_stopped(10);
-        let mut good = 2u64.to_le_bytes().to_vec();
+        let good = if self.driver.cfg.big_endian {
+            2u64.to_be_bytes()
+        } else {
+            2u64.to_le_bytes()
+        };
+        let mut good = good.to_vec();
         good.extend([0; 8]);
         self.push(
             "replace it",
@@ -404,6 +453,33 @@ impl World {
             },
         );
         self.resume_commands();
+    }
+
+    /// IODIR with a DID wider than the directory, or a PID wider than any process directory.
+    fn wide_operand(&mut self) -> Option<(u64, u64)> {
+        let extended = self.driver.cfg.extended;
+        let device_bits = match self.mode {
+            Directory::One => 7 - u64::from(extended),
+            Directory::Two => 16 - u64::from(extended),
+            _ => 24,
+        };
+        let process_bits = [("PD20", 20), ("PD17", 17), ("PD8", 8)]
+            .into_iter()
+            .find_map(|(name, bits)| self.has(name).then_some(bits));
+        let r = &mut self.r.queues;
+        let narrow = process_bits.filter(|&bits| bits < 20);
+        match narrow {
+            Some(bits) if device_bits == 24 || r.percent(50) => {
+                let pid = 1u64 << r.range(bits, 19);
+                Some((3 | 1 << 7 | 1 << 33 | pid << 12, 0))
+            }
+            _ if device_bits == 24 => None,
+            _ => {
+                let did = 1u64 << r.range(device_bits, 23);
+                let process = r.below(2) & u64::from(process_bits.is_some());
+                Some((3 | process << 7 | 1 << 33 | did << 40, 0))
+            }
+        }
     }
 
     /// A queue goes off, and comes back elsewhere.
@@ -475,7 +551,10 @@ impl World {
             self.driver.set_mode(Directory::Bare);
             self.collect("mode Bare");
             self.some_accesses(ids);
-            self.driver.set_mode(Directory::Off);
+            // From Bare a directory may be reached at once.
+            if self.r.queues.percent(50) {
+                self.driver.set_mode(Directory::Off);
+            }
         }
         self.driver.set_mode(self.mode);
         self.collect("mode back");
@@ -491,202 +570,6 @@ impl World {
         self.push("mode", Op::Cycles(gap.max(1)));
     }
 
-    // ---------------------------------------------------------------- registers
-
-    fn register_read(&mut self) {
-        let eight = self.r.registers.percent(50);
-        let (size, offset) = if eight {
-            (8, self.r.registers.below(512) * 8)
-        } else {
-            (4, self.r.registers.below(1024) * 4)
-        };
-        // Half of them where registers are.
-        let named = self.r.registers.percent(60);
-        let (offset, size) = if named {
-            let n = self.r.registers.below(regs::NAMED.len() as u64) as usize;
-            let (_, o, s) = regs::NAMED[n];
-            (o, s)
-        } else {
-            (offset as u16, size)
-        };
-        self.push(
-            "register",
-            Op::RegRead {
-                offset,
-                size,
-                expect: None,
-            },
-        );
-    }
-
-    /// One register access, within what is defined unless it is to be illegal.
-    pub fn register(&mut self) {
-        let p = self.profile.clone();
-        let (counters, debug) = (self.has("HPM"), self.has("DBG"));
-        let kind = p.pick_of(&mut self.r.registers, |k: RegisterKind| match k {
-            RegisterKind::Counter => counters,
-            RegisterKind::Debug => debug,
-            _ => true,
-        });
-        match kind.unwrap_or(RegisterKind::Read) {
-            RegisterKind::Read => self.register_read(),
-            RegisterKind::Counter => self.counter(),
-            RegisterKind::Debug => self.debug(),
-            RegisterKind::Acknowledge => {
-                let value = self.r.registers.below(16);
-                self.write("acknowledge", regs::IPSR, 4, value);
-            }
-            RegisterKind::ReadOnly => {
-                let (offset, size) = *self.r.registers.pick(&[
-                    (regs::CAPABILITIES, 8u8),
-                    (regs::CQH, 4),
-                    (regs::FQT, 4),
-                    (88, 4),
-                ]);
-                let value = self.r.registers.bits() >> (64 - 8 * u32::from(size));
-                self.write("read-only", offset, size, value);
-            }
-            RegisterKind::Write => {
-                // Entries of msi_cfg_tbl that no cause uses: all of it is theirs.
-                let used = self.driver.cfg.vectors;
-                let first = u64::from(used.0.max(used.1)) + 1;
-                let entry = self.r.registers.range(first, 15) as u16;
-                if u64::from(entry) < first || u32::from(entry) >= self.target.vectors {
-                    return;
-                }
-                let at = regs::MSI_CFG_TBL + 16 * entry;
-                let value = self.r.registers.bits();
-                match self.r.registers.below(4) {
-                    0 => self.write("msi_cfg_tbl", at, 8, value),
-                    1 => self.write("msi_cfg_tbl", at + 4, 4, value >> 32),
-                    2 => self.write("msi_cfg_tbl", at + 8, 4, value >> 32),
-                    _ => self.write("msi_cfg_tbl", at + 12, 4, value >> 32),
-                }
-            }
-            RegisterKind::Illegal => {
-                let r = &mut self.r.registers;
-                let data = r.bits();
-                let (offset, strb) = match r.below(4) {
-                    // Other strobes.
-                    0 => {
-                        let strb = r.below(256) as u8;
-                        if matches!(strb, 0x0f | 0xf0 | 0xff) {
-                            return;
-                        }
-                        (r.below(512) as u16 * 8, strb)
-                    }
-                    // Over two registers of 4 bytes.
-                    1 => (*r.pick(&[32u16, 48, 64, 72, 80, 88, 776, 792, 1016]), 0xff),
-                    2 => {
-                        let offset = r.below(1023) as u16 * 4 + r.range(1, 3) as u16;
-                        let op = Op::RegRead {
-                            offset,
-                            size: 4,
-                            expect: None,
-                        };
-                        return self.push("misaligned read", op);
-                    }
-                    // Misaligned.
-                    _ => (r.below(1023) as u16 * 4 + r.range(1, 3) as u16, 0xff),
-                };
-                self.push("illegal access", Op::RegWriteRaw { offset, data, strb });
-            }
-        }
-    }
-
-    /// Writes or reads a performance counter, its event, or the inhibits.
-    fn counter(&mut self) {
-        const INHIBIT: u16 = 92;
-        const CYCLES: u16 = 96;
-        const COUNTER: u16 = 104;
-        const EVENT: u16 = 352;
-        let r = &mut self.r.registers;
-        let n = r.below(31) as u16;
-        match r.below(5) {
-            0 => {
-                let value = r.below(1 << 32);
-                self.write("counters", INHIBIT, 4, value);
-            }
-            1 => {
-                // Near its overflow, often.
-                let value = u64::MAX >> 1 ^ r.below(64);
-                self.write("counters", CYCLES, 8, value);
-            }
-            2 => {
-                let value = u64::MAX - r.below(64);
-                self.write("counters", COUNTER + 8 * n, 8, value);
-            }
-            3 => {
-                // Event, DMASK, PID/PSCID, DID/GSCID, PV, DV, IDT; OF stays clear.
-                let value = r.below(12) | r.bits() & (0x7fff_ffff_ffff << 15);
-                self.write("counters", EVENT + 8 * n, 8, value);
-            }
-            _ => {
-                let offset = *r.pick(&[CYCLES, COUNTER + 8 * n, EVENT + 8 * n]);
-                self.push(
-                    "counters",
-                    Op::RegRead {
-                        offset,
-                        size: 8,
-                        expect: None,
-                    },
-                );
-            }
-        }
-    }
-
-    /// A translation by `tr_req_iova` and `tr_req_ctl`, waited for.
-    fn debug(&mut self) {
-        const IOVA: u16 = 600;
-        const CONTROL: u16 = 608;
-        const RESPONSE: u16 = 616;
-        if self.room() < 2 {
-            return;
-        }
-        self.unread += 1;
-        let n = self.r.registers.below(self.devices.len() as u64) as usize;
-        let device = self.devices[n].clone();
-        let leaves = device
-            .domain
-            .map(Which::Domain)
-            .map_or(0, |w| self.leaves(w).len());
-        let leaf = self.r.registers.below(leaves as u64) as usize;
-        let leaf = device
-            .domain
-            .and_then(|d| self.leaves(Which::Domain(d)).get(leaf).copied());
-        let r = &mut self.r.registers;
-        let iova = leaf.map_or(DATA, |l| l.at + r.below(1 << l.shift)) & !0xfff;
-        // Go; Priv, NW, Exe (with NW, else it is UNSPECIFIED).
-        let kind = *r.pick(&[0u64, 1 << 3, 1 << 3 | 1 << 2]);
-        let process = match &device.processes {
-            Some(x) if !x.list.is_empty() => {
-                let p = r.pick(&x.list).id;
-                1 << 32 | u64::from(p) << 12 | r.below(2) << 1
-            }
-            _ => 0,
-        };
-        self.write("debug interface", IOVA, 8, iova);
-        let control = 1 | kind | process | u64::from(device.id) << 40;
-        self.write("debug interface", CONTROL, 8, control);
-        self.push(
-            "debug interface",
-            Op::PollReg {
-                offset: CONTROL,
-                size: 8,
-                mask: 1,
-                value: 0,
-            },
-        );
-        self.push(
-            "debug interface",
-            Op::RegRead {
-                offset: RESPONSE,
-                size: 8,
-                expect: None,
-            },
-        );
-    }
-
     // ------------------------------------------------------------------- resets
 
     /// Reset, whatever is under way; then everything from the beginning. Tables may have changed
@@ -698,6 +581,9 @@ impl World {
             self.push("before reset", Op::Cycles(after));
         }
         let cycles = p.amount(Amount::ResetClocks, &mut self.r.resets).max(1) as u32;
+        if p.chance(Chance::ResetRegisters, &mut self.r.ways) {
+            self.begin_accesses();
+        }
         self.push("reset", Op::Reset { cycles });
         self.push("reset", Op::ClearFaults);
         self.set_timings(t);

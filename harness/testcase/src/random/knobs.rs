@@ -143,6 +143,10 @@ chances! {
     MessageTables = "tables.message_tables": 0,
     /// of each second-stage leaf: like `spoilt_entry`
     SpoiltGuest = "tables.spoilt_guest": 5,
+    /// runs in which everything in memory is big-endian (where there is END)
+    BigEndian = "tables.big_endian": 0,
+    /// runs with QoS ids, of the IOMMU and of each device (where there is QOSID)
+    QosIds = "tables.qos_ids": 0,
 
     /// writes, the rest are reads
     Writes = "traffic.writes": 45,
@@ -226,10 +230,19 @@ chances! {
     /// of each round: software does not take the page requests
     LazyPages = "ats.lazy_software": 0,
 
+    /// runs in which 8-byte registers are written by halves
+    Halves = "registers.halves": 0,
+    /// of each start: registers that have a reset value are read before anything else
+    AfterReset = "registers.after_reset": 0,
+    /// of each start: registers are written in any way before anything is on
+    Scribble = "registers.scribble": 0,
+
     /// of each round: reset, whatever is under way
     Reset = "resets.chance": 0,
     /// of those: with the caches warm and the same tables afterwards (otherwise tables change while reset is low)
     SameTables = "resets.same_tables": 50,
+    /// of those: with register accesses under way
+    ResetRegisters = "resets.registers": 30,
 }
 
 amounts! {
@@ -658,6 +671,8 @@ choices! {
         Read = "read": 50,
         /// writes a register that is not in use, within what is defined
         Write = "write": 25,
+        /// masks or unmasks a vector in use, where there are messages
+        Mask = "mask": 5,
         /// acknowledges interrupts
         Acknowledge = "acknowledge": 10,
         /// performance counters, where there are any

@@ -14,6 +14,7 @@ mod focus;
 mod isolation;
 pub mod knobs;
 pub mod profile;
+mod registers;
 mod tables;
 mod traffic;
 mod world;
@@ -207,7 +208,7 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
             w.move_queue(ids);
         }
         if p.chance(Chance::IllegalCommand, &mut w.r.queues) {
-            w.illegal_command();
+            w.illegal_command(ids);
         }
         let broken = p
             .chance(Chance::MemoryBreaks, &mut w.r.memory)

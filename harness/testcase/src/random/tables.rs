@@ -138,10 +138,16 @@ impl World {
     pub fn store_entry(&mut self, scheme: Scheme, at: u64, value: u64) {
         if scheme == Scheme::Sv32 {
             self.narrow.insert(at, value as u32);
-            let data = (value as u32).to_le_bytes().to_vec();
+            let value = value as u32;
+            let data = if self.driver.cfg.big_endian {
+                value.to_be_bytes()
+            } else {
+                value.to_le_bytes()
+            };
+            let data = data.to_vec();
             self.push("tables", Op::Store { addr: at, data });
         } else {
-            self.driver.store(at, value);
+            self.store_word(at, value);
         }
     }
 
@@ -155,6 +161,14 @@ impl World {
         };
         // The guest's tables are reached through pages that are sound at first, where nothing else
         // is mapped: a device must not write its own tables by a leaf.
+        // Some without A or D, so that the walk through them has to set it, or is refused.
+        let mut flags = VALID_RW;
+        if self.r.ways.percent(6) {
+            flags &= !pte::D;
+            if self.r.ways.percent(30) {
+                flags &= !pte::A;
+            }
+        }
         let mut gpa = self.machines[m].next_page;
         for _ in 0..64 {
             gpa = self.machines[m].next_page;
@@ -164,7 +178,7 @@ impl World {
                 to: spa,
                 shift: 12,
                 level: 0,
-                flags: VALID_RW,
+                flags,
             };
             if self.write_leaf(Which::Machine(m), leaf) {
                 let machine = &mut self.machines[m];
@@ -192,7 +206,15 @@ impl World {
             if value & pte::V == 0 {
                 let (spa, pointer) = self.table_page(machine);
                 self.tree_mut(which)?.pages.insert(pointer, spa);
-                self.store_entry(scheme, at, pointer >> 12 << 10 | pte::V);
+                // G of a pointer is that of all below it.
+                let global = self.globals
+                    && !guest
+                    && self
+                        .profile
+                        .clone()
+                        .chance(Chance::Global, &mut self.r.tables);
+                let global = if global { pte::G } else { 0 };
+                self.store_entry(scheme, at, pointer >> 12 << 10 | global | pte::V);
                 page = spa;
                 continue;
             }
@@ -575,8 +597,8 @@ impl World {
                 flags |= bit;
             }
         }
-        if guest || !self.globals {
-            // G has no meaning in the second stage. In the first, a global page must be the same
+        if !guest && !self.globals {
+            // G has no meaning in the second stage, and is ignored there. In the first, a global page must be the same
             // in all address spaces of its host or guest.
             flags &= !pte::G;
         }

@@ -5,6 +5,7 @@ use iommu_bus::event::Burst;
 use crate::op::{Dma, Op, Shape};
 use crate::rng::Random;
 
+use super::contexts::tc;
 use super::knobs::{Address, BurstKind, Bytes, Strobes};
 use super::profile::{Amount, Chance};
 use super::tables::{Leaf, Which};
@@ -61,6 +62,7 @@ impl World {
         }
         // Whose address space it is.
         let odd = p.chance(Chance::OddProcess, &mut self.r.traffic);
+        let bare = device.tc & tc::PDTV != 0;
         let (process, domain) = match &device.processes {
             Some(x) if !x.list.is_empty() && !odd => {
                 let drawn = *self.r.traffic.pick(&x.list);
@@ -81,7 +83,10 @@ impl World {
                     .then(|| self.r.traffic.below(1 << 20) as u32),
                 x.list.first().map(|x| x.domain),
             ),
-            None if odd => (Some(self.r.traffic.below(1 << 20) as u32), device.domain),
+            // PDTV with a Bare directory: any process may come.
+            None if odd || bare && self.r.traffic.percent(60) => {
+                (Some(self.r.traffic.below(1 << 20) as u32), device.domain)
+            }
             None => (None, device.domain),
         };
         let drawn = self.aim(domain, device.machine);
@@ -135,7 +140,8 @@ impl World {
             // What an interrupt file takes, mostly: 4 bytes, aligned, at its start.
             iova &= !3;
             if r.percent(80) {
-                iova &= !0xfff;
+                // At 4 an interrupt file takes a big-endian number.
+                iova = iova & !0xfff | *r.pick(&[0, 0, 0, 4]);
             }
         }
         let writes = if address == Some(Address::Message) {
@@ -152,7 +158,10 @@ impl World {
         dma.privileged = p.chance(Chance::Privileged, r);
         dma.translated = p.chance(Chance::Translated, r) && !(write && through);
         dma.attributes = [
-            r.below(16) as u8 & 0b1110 | 1,
+            match r.below(16) as u8 {
+                0 => 0,
+                cache => cache | 1,
+            },
             r.below(16) as u8,
             r.below(16) as u8,
             r.below(2) as u8,

@@ -7,6 +7,7 @@ use crate::ats::AtsDevices;
 use crate::caps;
 use crate::driver::{Directory, Driver, DriverConfig};
 use crate::op::{Op, OpAt, Where};
+use crate::regs;
 use crate::rng::Random;
 
 use super::edits::Stale;
@@ -36,6 +37,8 @@ pub struct Target {
     pub vectors: u32,
     /// Device atomics are translated.
     pub atomics: bool,
+    /// IODIR operands that are too wide are illegal.
+    pub wide_illegal: bool,
 }
 
 impl Default for Target {
@@ -46,6 +49,7 @@ impl Default for Target {
             levels: vec![Directory::One, Directory::Two, Directory::Three],
             vectors: 16,
             atomics: false,
+            wide_illegal: true,
         }
     }
 }
@@ -64,6 +68,8 @@ pub(super) struct Streams {
     pub memory: Random,
     pub resets: Random,
     pub ats: Random,
+    /// Byte order, QoS ids, how registers are reached: what came after the others.
+    pub ways: Random,
 }
 
 impl Streams {
@@ -82,6 +88,7 @@ impl Streams {
             memory: of("memory"),
             resets: of("resets"),
             ats: of("ats"),
+            ways: of("ways"),
         }
     }
 }
@@ -157,6 +164,8 @@ pub(super) struct Device {
     pub attached: bool,
     /// Bits of `tc` besides V.
     pub tc: u64,
+    /// RCID and MCID.
+    pub qos: (u16, u16),
     /// XORed into the words of its context: what spoils it.
     pub spoil: [u64; 8],
 }
@@ -193,6 +202,8 @@ pub(super) struct World {
     pub mode: Directory,
     pub gxl: bool,
     pub racing: bool,
+    /// 8-byte registers are written by halves.
+    pub halves: bool,
     /// There is one address space: its pages may be global.
     pub globals: bool,
     pub schemes: Vec<Scheme>,
@@ -273,6 +284,10 @@ impl World {
         let ats = has("ATS") && used.into_iter().any(|a| p.most(a) > 0);
         let page_vector = 1 + r.ats.below(u64::from(target.vectors.clamp(2, 4)) - 1) as u8;
         let page_log2 = p.amount(Amount::PageLog2, &mut r.ats).max(1) as u32;
+        let big_endian = p.chance(Chance::BigEndian, &mut r.ways) && has("END");
+        let halves = p.chance(Chance::Halves, &mut r.ways);
+        let qos = p.chance(Chance::QosIds, &mut r.ways) && has("QOSID");
+        let ids = r.ways.bits();
         let driver = Driver::new(DriverConfig {
             pq_log2: ats.then_some(page_log2),
             more_vectors: if ats && target.vectors > 1 {
@@ -288,6 +303,8 @@ impl World {
             wires,
             vectors,
             gxl,
+            big_endian,
+            qos: qos.then_some((ids as u16 & 0xfff, (ids >> 16) as u16 & 0xfff)),
             // Its tables from TABLES on, messages to MESSAGES: the defaults.
             ..DriverConfig::default()
         });
@@ -302,6 +319,7 @@ impl World {
             mode,
             gxl,
             racing,
+            halves,
             globals: false,
             schemes,
             r,
@@ -335,15 +353,57 @@ impl World {
             return;
         }
         let at = self.at(what);
-        self.out
-            .extend(ops.into_iter().map(|op| OpAt { op, at: at.clone() }));
+        for op in ops {
+            self.append(op, &at);
+        }
+    }
+
+    /// One operation more; 8-byte registers may be written by halves.
+    fn append(&mut self, op: Op, at: &Where) {
+        let mut put = |op| self.out.push(OpAt { op, at: at.clone() });
+        let Op::RegWrite {
+            offset,
+            size: 8,
+            value,
+        } = op
+        else {
+            return put(op);
+        };
+        if !self.halves {
+            return put(op);
+        }
+        // The half with enables, sizes and modes last.
+        put(Op::RegWrite {
+            offset: offset + 4,
+            size: 4,
+            value: value >> 32,
+        });
+        if offset == regs::DDTP {
+            put(Op::PollReg {
+                offset,
+                size: 4,
+                mask: 1 << 4,
+                value: 0,
+            });
+        }
+        put(Op::RegWrite {
+            offset,
+            size: 4,
+            value: value & 0xffff_ffff,
+        });
     }
 
     /// One operation, behind what the driver did.
     pub fn push(&mut self, what: &str, op: Op) {
         self.collect(what);
         let at = self.at(what);
-        self.out.push(OpAt { op, at });
+        self.append(op, &at);
+    }
+
+    /// Stores a doubleword that the block reads, in its byte order.
+    pub fn store_word(&mut self, at: u64, value: u64) {
+        let big = self.driver.cfg.big_endian;
+        self.driver.store_entry(at, value, 8, big);
     }
 
     fn at(&self, what: &str) -> Where {
@@ -367,7 +427,12 @@ impl World {
 
     /// Brings the IOMMU up, from reset.
     pub fn start(&mut self) {
+        self.look_after_reset();
         self.driver.set_up_interrupts();
+        if let Some((rcid, mcid)) = self.driver.cfg.qos {
+            let value = u64::from(rcid) | u64::from(mcid) << 16;
+            self.write("QoS ids", regs::IOMMU_QOSID, 4, value);
+        }
         self.collect("start");
         self.driver.start_command_queue();
         self.driver.start_fault_queue();

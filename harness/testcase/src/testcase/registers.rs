@@ -41,6 +41,20 @@ impl Play<'_> {
             None => offset,
         };
         let all = u64::MAX >> (64 - 8 * u32::from(size));
+        if step != "poll_register" && !f.flag("wait", true)? {
+            let write = match step {
+                "write_register" => Some(src.number(f.need("value")?, "value", all)?),
+                _ => None,
+            };
+            return self.op(
+                at,
+                Op::RegBegin {
+                    offset,
+                    size,
+                    write,
+                },
+            );
+        }
         match step {
             "write_register" => {
                 let value = src.number(f.need("value")?, "value", all)?;
