@@ -28,7 +28,7 @@ pub enum Command {
     /// List the test cases and what each is about, or the devices under test.
     List(ListArgs),
     /// Measure what takes the time: model, agents, scoreboard with golden model, coverage.
-    Bench(RunArgs),
+    Bench(BenchArgs),
     /// Figures, holes and pages of a coverage database; merging of several; closure.
     #[command(subcommand)]
     Coverage(CoverageCommand),
@@ -175,6 +175,20 @@ pub struct RunArgs {
     /// Only the quick tests; recorded streams are cut short.
     #[arg(long)]
     pub short: bool,
+}
+
+/// `iommu-cosim bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The tests.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Random tests of this profile too. May be repeated.
+    #[arg(long, short, default_values = ["everything"])]
+    pub profile: Vec<String>,
+    /// Seeds of each profile, from `--seed` on; 0: none.
+    #[arg(long, default_value_t = 50)]
+    pub seeds: u64,
 }
 
 /// `iommu-cosim masks`

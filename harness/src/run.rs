@@ -142,6 +142,14 @@ pub struct Spent {
     pub checking: Duration,
 }
 
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, more: Self) {
+        self.model += more.model;
+        self.agents += more.agents;
+        self.checking += more.checking;
+    }
+}
+
 /// What coverage a run counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Covering {
