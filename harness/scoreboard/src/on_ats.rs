@@ -219,8 +219,7 @@ impl Scoreboard {
         }
         let (request, since) = (a.request, a.since);
         let mut legal = std::mem::take(&mut a.legal);
-        legal.verdicts.clear();
-        legal.updates.clear();
+        legal.ask_again();
         self.consult(&request, since, mem, &mut legal);
         if self
             .askers

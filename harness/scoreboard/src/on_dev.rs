@@ -86,8 +86,7 @@ impl Scoreboard {
         let query = q.query();
         let known = q.legal.verdicts.len();
         let mut legal: Legal = std::mem::take(&mut q.legal);
-        legal.verdicts.clear();
-        legal.updates.clear();
+        legal.ask_again();
         let all = self.legal(&query, mem, &mut legal);
         if legal.verdicts.len() > 1 && known <= 1 {
             self.counters.either += 1;
@@ -123,6 +122,7 @@ impl Scoreboard {
         if self.past.is_empty() {
             return self.oracle.legal_now(&self.iommu, mem, query, now, legal);
         }
+        legal.several = true;
         let mut all = self.oracle.legal(&self.iommu, mem, query, now, legal);
         for old in &self.past {
             if old.until.is_some_and(|u| u < query.accepted) || !differs(&old.iommu, &self.iommu) {

@@ -197,17 +197,27 @@ pub struct Legal {
     pub loads: Vec<Load>,
     /// The A/D updates that these walks make.
     pub updates: Vec<Update>,
-    /// What these walks have looked up in the may-hold sets.
+    /// What the walks that were asked about last have looked up in the may-hold sets, where they
+    /// have read memory, and whether they had a choice.
     looked: Looked,
+    reads: Vec<u64>,
+    pub(crate) several: bool,
 }
 
 impl Legal {
     /// Empties it, keeping its room.
     pub fn clear(&mut self) {
-        self.verdicts.clear();
         self.loads.clear();
+        self.ask_again();
+    }
+
+    /// Before it is asked again: the entries that have been read for it stay.
+    pub(crate) fn ask_again(&mut self) {
+        self.verdicts.clear();
         self.updates.clear();
         self.looked = Looked::default();
+        self.reads.clear();
+        self.several = false;
     }
 
     /// Adds an outcome if it is new.
@@ -368,6 +378,7 @@ impl Observer for Collect<'_> {
                     self.evidence = None;
                     return;
                 }
+                self.out.reads.push(addr.0);
                 self.out.add_load(Load {
                     addr: addr.0,
                     len,
@@ -471,9 +482,9 @@ impl Oracle {
 
     /// Whether the last words that memory has returned add to what is legal for this request.
     pub(crate) fn concerns(&self, legal: &Legal) -> bool {
-        let reads = || legal.loads.iter().map(|l| l.addr);
-        let news = &self.held.news;
-        news.iter().any(|n| n.concerns(&legal.looked, reads()))
+        self.held.news.iter().any(|n| {
+            n.is_in(&legal.looked) && (n.choice || legal.several || !legal.reads.contains(&n.addr))
+        })
     }
 
     /// Memory has returned these doublewords (address, data), as it sampled them then, for
@@ -621,6 +632,7 @@ impl Oracle {
         let all = self.each(iommu, mem, query, now, out, BOUND_FREE, add)
             || self.each(iommu, mem, &ordered, now, out, BOUND, add);
         out.looked.join(&self.held.looked);
+        out.several |= !self.script.is_single();
         all
     }
 
@@ -658,6 +670,7 @@ impl Oracle {
             }
         }
         out.looked.join(&self.held.looked);
+        out.several = true;
         all
     }
 

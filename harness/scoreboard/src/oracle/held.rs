@@ -204,20 +204,16 @@ impl Looked {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct News {
     key: Key,
-    addr: u64,
-    /// It is a choice also for who reads it at its place in memory.
-    choice: bool,
+    pub(crate) addr: u64,
+    /// It is a choice also for who reads at its place in memory: that holds something else by now,
+    /// or is read in the other byte order.
+    pub(crate) choice: bool,
 }
 
 impl News {
     /// Whether walks that have looked these keys up would find it.
     pub(crate) fn is_in(&self, looked: &Looked) -> bool {
         looked.has(self.key)
-    }
-
-    /// Whether it adds a choice to walks that have looked these keys up and read these places.
-    pub(crate) fn concerns(&self, looked: &Looked, mut reads: impl Iterator<Item = u64>) -> bool {
-        self.is_in(looked) && (self.choice || reads.all(|addr| addr != self.addr))
     }
 }
 
@@ -372,8 +368,8 @@ impl MayHold {
             .map_or(&mut [][..], Vec::as_mut_slice)
     }
 
-    /// Memory returned a whole entry, which goes into [`Self::news`]; `past` says that its words were
-    /// others. True if it changes how all entries may be read.
+    /// Memory returned a whole entry, which goes into [`Self::news`]; `past` says that it does not
+    /// hold these words any more. True if it changes how all entries may be read.
     pub(crate) fn insert(
         &mut self,
         label: &Label,
@@ -414,17 +410,12 @@ impl MayHold {
                 killer: None,
                 searched: 0,
             };
-            let choice = match set
+            match set
                 .iter_mut()
                 .find(|h| h.words == kept && h.big == big && h.what == new.what)
             {
-                Some(h) if h.sampled > sampled => false,
-                Some(h) => {
-                    // One that was gone, or was updated, is there again.
-                    let again = h.updated || h.touched(log).is_some();
-                    *h = new;
-                    again
-                }
+                Some(h) if h.sampled > sampled => {}
+                Some(h) => *h = new,
                 None => {
                     if set.len() > REMEMBERED
                         && set
@@ -437,15 +428,12 @@ impl MayHold {
                         set.remove(n);
                     }
                     set.push(new);
-                    // A global entry serves who would read another of the same value.
-                    let global = matches!(entry, Entry::FirstStage { global: true, .. });
-                    set.len() > 1 || swapped || global
                 }
-            };
+            }
             self.news.push(News {
                 key,
                 addr,
-                choice: choice || past,
+                choice: past || swapped,
             });
         }
         all

@@ -96,6 +96,7 @@ impl Memos {
         }
         out.add(verdict);
         for load in &m.loads {
+            out.reads.push(load.addr);
             out.add_load(*load);
         }
         out.looked.join(&m.looked);
