@@ -15,6 +15,8 @@ use crate::run::{Covering, Seen};
 
 /// Where the exclusions of a block's RTL are, beside its dut.yaml.
 const EXCLUSIONS: &str = "coverage-exclusions.yaml";
+/// The verification plan.
+const PLAN: &str = "docs/vplan.md";
 /// Holes of one cover that are printed.
 const HOLES: usize = 8;
 
@@ -207,7 +209,13 @@ pub fn html(db: &Database, root: &Path, dut: &Dut, to: &Path) -> Result<(), Stri
     let block = block(db, dut)?;
     let exclusions = exclusions(root, dut)?;
     let source = |f: &str| std::fs::read_to_string(root.join(f)).ok();
-    let page = report::html(&key(dut), block, &exclusions, source).map_err(|e| e.to_string())?;
+    // Without a plan the page has none.
+    let rows = match std::fs::read_to_string(root.join(PLAN)) {
+        Ok(text) => iommu_coverage::plan::rows(&text)?,
+        Err(_) => Vec::new(),
+    };
+    let page =
+        report::html(&key(dut), block, &exclusions, &rows, source).map_err(|e| e.to_string())?;
     if let Some(dir) = to.parent() {
         std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }

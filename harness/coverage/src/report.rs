@@ -7,6 +7,7 @@ use crate::cover::Goal;
 use serde::Serialize;
 
 use crate::database::{Block, Cover, RunNote};
+use crate::plan;
 use crate::rtl::{Excluded, Exclusion, Kind};
 
 /// What has to be said of a block.
@@ -212,6 +213,38 @@ struct File<'a> {
     points: Vec<(u32, &'static str, &'a str, u64, &'a str)>,
 }
 
+/// A row of the verification plan as the page shows it.
+#[derive(Serialize)]
+struct PlanRow<'a> {
+    id: &'a str,
+    sentence: &'a str,
+    tests: &'a [String],
+    bins: usize,
+    own: usize,
+    any: usize,
+    wrong: Vec<String>,
+}
+
+fn plan_rows<'a>(block: &Block, rows: &'a [plan::Row]) -> Vec<PlanRow<'a>> {
+    rows.iter()
+        .map(|row| {
+            let s = plan::standing(row, block);
+            let mut wrong = Vec::new();
+            wrong.extend(s.idle_bins.iter().map(|b| format!("not hit: {b}")));
+            wrong.extend(s.idle_tests.iter().map(|t| format!("{t} hits none")));
+            PlanRow {
+                id: &row.id,
+                sentence: &row.sentence,
+                tests: &row.tests,
+                bins: s.bins,
+                own: s.by_its_tests,
+                any: s.by_any,
+                wrong,
+            }
+        })
+        .collect()
+}
+
 #[derive(Serialize)]
 struct Page<'a> {
     key: &'a str,
@@ -223,6 +256,10 @@ struct Page<'a> {
     nice: (usize, usize),
     rtl: Vec<(&'static str, usize, usize)>,
     kinds: Vec<&'static str>,
+    /// Percentages that have to be hit, by kind; 0 for none.
+    goals: Vec<usize>,
+    states: (usize, usize),
+    plan: Vec<PlanRow<'a>>,
     files: Vec<File<'a>>,
     wrong: Vec<String>,
 }
@@ -232,7 +269,7 @@ const PAGE: &str = include_str!("page.html");
 /// Where the data goes.
 const PLACE: &str = "/*DATA*/null";
 
-/// Everything, as one page that needs nothing else.
+/// Everything, as one page that needs nothing else; with the plan's `rows`, which may be none.
 ///
 /// # Errors
 /// What is counted cannot be written as JSON.
@@ -240,6 +277,7 @@ pub fn html(
     key: &str,
     block: &Block,
     exclusions: &[Exclusion],
+    rows: &[plan::Row],
     source: impl Fn(&str) -> Option<String>,
 ) -> Result<String, serde_json::Error> {
     let s = summary(block, exclusions, &source);
@@ -286,6 +324,9 @@ pub fn html(
         nice: s.nice,
         rtl: s.rtl.iter().map(|&(k, h, o)| (k.name(), h, o)).collect(),
         kinds: Kind::ALL.iter().map(|k| k.name()).collect(),
+        goals: Kind::ALL.iter().map(|&k| goal(k)).collect(),
+        states: s.states,
+        plan: plan_rows(block, rows),
         files: files.into_values().collect(),
         wrong,
     };
@@ -336,12 +377,14 @@ mod tests {
 
     #[test]
     fn the_page_is_one_script_with_its_data() {
-        let page = html("a@1", &block(), &[], source).expect("JSON");
+        let rows = plan::rows("| X-1 | s | `axi` | `queue.event` | `none` |\n").expect("a plan");
+        let page = html("a@1", &block(), &[], &rows, source).expect("JSON");
         assert!(!page.contains(PLACE));
         assert_eq!(page.matches("</script>").count(), 1);
         let data = page.split("const data = ").nth(1).expect("data");
         let data = data.split(";\n").next().expect("a line");
         let json: serde_json::Value = serde_json::from_str(data).expect("JSON");
         assert_eq!(json["key"], "a@1");
+        assert_eq!(json["plan"][0]["any"], 1);
     }
 }
