@@ -465,6 +465,7 @@ impl World {
     /// Clears the error bits of `pqcsr`.
     pub(super) fn resume_pages(&mut self) {
         let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+        self.look(regs::PQCSR);
         self.write("clear pqmf and pqof", regs::PQCSR, 4, enable | 3 << 8);
     }
 

@@ -76,6 +76,34 @@ impl World {
                 self.build_device(id);
             }
         }
+        if p.chance(Chance::SpoiltContext, &mut self.r.tables) {
+            self.spoil_directory();
+        }
+    }
+
+    /// A reserved bit in an entry on the way to some device's context, or to that of one of its processes.
+    fn spoil_directory(&mut self) {
+        let n = self.r.ways.below(self.devices.len() as u64) as usize;
+        let device = self.devices[n].clone();
+        let levels = u64::from(self.driver.cfg.directory.levels());
+        let at = match &device.processes {
+            Some(p) if p.mode > 1 && self.r.ways.percent(60) => {
+                let level = self.r.ways.range(1, u64::from(p.mode) - 1) as u32;
+                let id = p.list.first().map_or(0, |x| x.id);
+                self.process_entry(p, id, level)
+            }
+            _ if levels > 1 => {
+                let level = self.r.ways.range(1, levels - 1) as u32;
+                self.driver.directory_entry(device.id, level).ok()
+            }
+            _ => None,
+        };
+        if let Some(at) = at {
+            let bit = *self.r.ways.pick(&[1u32, 5, 9, 54, 60, 63]);
+            let word = self.driver.word(at);
+            self.store_word(at, word ^ 1 << bit);
+            self.collect("a directory is spoilt");
+        }
     }
 
     fn build_device(&mut self, id: u32) {

@@ -15,6 +15,9 @@ use super::profile::{Amount, Chance, Profile};
 use super::tables::Which;
 use super::world::{DATA, MESSAGES, World};
 
+/// Where fences store.
+const FENCES: u64 = MESSAGES + 0x1000;
+
 /// Draws how the ports behave.
 pub(super) fn draw_timings(p: &Profile, r: &mut Random) -> Timings {
     let percent = |a, r: &mut Random| p.amount(a, r) as u8;
@@ -87,6 +90,10 @@ impl World {
         let p = self.profile.clone();
         let clocks = p.amount(Amount::StopClocks, &mut self.r.timing) as u32;
         let port = p.pick::<StopPort>(&mut self.r.timing);
+        if port != StopPort::Memory {
+            self.driver.wait_commands();
+            self.collect("room for commands");
+        }
         let stop = |t: &PortTiming| PortTiming {
             stopped: true,
             ..t.clone()
@@ -106,7 +113,16 @@ impl World {
                 }),
             },
         );
-        // Registers go on whatever stands still.
+        // Commands, and registers, go on whatever stands still at the devices' side.
+        if port != StopPort::Memory && p.most(Amount::Commands) > 0 {
+            for _ in 0..self.r.timing.below(4) {
+                let (d0, d1) = *self.r.timing.pick(&[(1, 0), (1 | 1 << 7, 0), (3, 0)]);
+                self.push("a port is stopped", Op::Cycles(clocks / 4));
+                self.driver.command(d0, d1);
+                self.driver.kick();
+            }
+            self.collect("a port is stopped");
+        }
         let reads = self.r.timing.range(1, 6);
         for _ in 0..reads {
             self.push("a port is stopped", Op::Cycles(clocks / reads as u32));
@@ -135,6 +151,8 @@ impl World {
         let n = self.r.memory.below(self.devices.len() as u64) as usize;
         let device = self.devices[n].clone();
         let mut behind = 0;
+        // Either a command cannot be read, or a fence cannot store.
+        let fence = self.r.memory.percent(25);
         let (at, bytes, access) = match kind {
             Breaks::Entry | Breaks::Directory => {
                 let which = match (device.domain, device.machine) {
@@ -218,6 +236,7 @@ impl World {
                         .pick(&[FaultAccess::Any, FaultAccess::Read, FaultAccess::Write]);
                 (at, 8 << self.r.memory.below(10), access)
             }
+            Breaks::Command if fence => (FENCES, 0x800, FaultAccess::Write),
             Breaks::Command => {
                 // Commands are fetched in bursts: any of its beats.
                 let mask = (1 << self.driver.cfg.cq_log2) - 1;
@@ -273,6 +292,13 @@ impl World {
         match kind {
             Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => {
                 self.tell_all();
+            }
+            Breaks::Command if fence => {
+                let value = self.r.memory.below(1 << 32);
+                let at = FENCES + 4 * self.r.memory.below(512);
+                self.driver.command(2 | 1 << 10 | value << 32, at >> 2);
+                self.driver.kick();
+                self.poll_stopped(8);
             }
             Breaks::Command => {
                 // It runs into it; the head stays there.
@@ -335,6 +361,7 @@ impl World {
     /// Clears the error bits of `fqcsr`.
     pub fn resume_faults(&mut self) {
         let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+        self.look(regs::FQCSR);
         self.write("clear fqmf and fqof", regs::FQCSR, 4, enable | 3 << 8);
     }
 
@@ -361,7 +388,7 @@ impl World {
                 3 => (fence(), 0),
                 4 => (
                     fence() | 1 << 10 | r.below(1 << 32) << 32,
-                    (MESSAGES + 0x1000 + r.below(512) * 4) >> 2,
+                    (FENCES + r.below(512) * 4) >> 2,
                 ),
                 5 => (1 | 1 << 32 | r.below(1 << 20) << 12, 0),
                 _ => {

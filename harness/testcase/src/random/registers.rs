@@ -181,6 +181,16 @@ impl World {
         );
     }
 
+    /// A register of four bytes is read, as whoever handles an interrupt does.
+    pub fn look(&mut self, offset: u16) {
+        let op = Op::RegRead {
+            offset,
+            size: 4,
+            expect: None,
+        };
+        self.push("look", op);
+    }
+
     /// One register access, within what is defined unless it is to be illegal.
     pub fn register(&mut self) {
         let p = self.profile.clone();
@@ -198,7 +208,9 @@ impl World {
             RegisterKind::Debug => self.debug(),
             RegisterKind::Acknowledge => {
                 let value = self.r.registers.below(16);
+                self.look(regs::IPSR);
                 self.write("acknowledge", regs::IPSR, 4, value);
+                self.look(regs::IPSR);
             }
             RegisterKind::ReadOnly => {
                 let anywhere = 628 + 4 * self.r.registers.below(15) as u16;

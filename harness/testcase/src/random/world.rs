@@ -288,10 +288,11 @@ impl World {
         let halves = p.chance(Chance::Halves, &mut r.ways);
         let qos = p.chance(Chance::QosIds, &mut r.ways) && has("QOSID");
         let ids = r.ways.bits();
+        let counter_vector = r.ways.below(u64::from(target.vectors.clamp(1, 4))) as u8;
         let driver = Driver::new(DriverConfig {
             pq_log2: ats.then_some(page_log2),
-            more_vectors: if ats && target.vectors > 1 {
-                (page_vector, page_vector)
+            more_vectors: if target.vectors > 1 {
+                (counter_vector, page_vector)
             } else {
                 (0, 0)
             },
