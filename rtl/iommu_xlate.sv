@@ -230,9 +230,10 @@ module iommu_xlate
   page_attr_t      tlb_attr;
   assign tlb_lookup = paged && (look_up || tlb_fill);
 
-  // A second stage takes only addresses that are not wider than a guest's.
+  // A second stage takes only addresses that are not wider than a guest's; with
+  // SXL of 34 bits, though the page may be cached for a device without SXL.
   logic wide_gpa;
-  assign wide_gpa = (space.fs_mode == PtBare) && (req.iova[63:59] != '0);
+  assign wide_gpa = (space.fs_mode == PtBare) && ((req.iova[63:59] != '0) || (dc.sxl && (req.iova[63:34] != '0)));
 
   // A cached page that does not grant the access is walked again: what memory
   // says now decides, and names the cause. So is one that was not a virtual

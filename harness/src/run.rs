@@ -615,10 +615,11 @@ impl<'a> Runner<'a> {
             self.clock()?;
             if self.tb.cycle() - self.last_event > QUIET_LIMIT {
                 let o = self.tb.outstanding();
+                let awaited = self.sb.waits_for().unwrap_or("nothing");
                 return Err(self.mismatch(
                     "no-progress",
                     format!("{what} within {QUIET_LIMIT} clocks of the last handshake"),
-                    format!("nothing moves; outstanding: {o:?}"),
+                    format!("nothing moves; the scoreboard awaits {awaited}; outstanding: {o:?}"),
                 ));
             }
         }
@@ -756,7 +757,7 @@ impl<'a> Runner<'a> {
                         return Err(self.mismatch(
                             "register-poll",
                             format!("{value:#x} (mask {mask:#x}) at offset {offset:#x} within {limit} clocks"),
-                            format!("{got:#x}"),
+                            format!("{got:#x}; command queue: {}", self.sb.command_story()),
                         ));
                     }
                 }

@@ -2,7 +2,7 @@
 
 use iommu_bus::event::{AxiAddr, BBeat, RBeat, Resp, WBeat};
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
-use iommu_golden::{FaultRecord, Spa};
+use iommu_golden::{Cause, FaultRecord, Spa};
 
 use crate::dev::{Fate, Ref};
 use crate::irq::FIP;
@@ -768,6 +768,8 @@ impl Scoreboard {
             self.irq
                 .take_message(vector, old.as_ref(), self.iommu.registers())
         };
+        // One that would have failed with the address of its entry then, or now.
+        let owed = owed || self.take_failing_message();
         if !owed {
             self.fail(
                 Check::MessageUnexpected,
@@ -852,7 +854,7 @@ impl Scoreboard {
             }
             WriteFor::Notice { job } => self.notice_answered(job, b.resp),
             WriteFor::Message { addr, .. } if !fine => {
-                let record = FaultRecord::of_event(iommu_golden::Cause::MsiWriteAccessFault, addr);
+                let record = FaultRecord::of_event(Cause::MsiWriteAccessFault, addr);
                 self.push_fault(None, Some(record), true);
             }
             _ => {}
@@ -888,7 +890,12 @@ impl Scoreboard {
         }
         let repeated = self.fq.recent.contains(&seen);
         self.fq.recent.push_back(seen);
-        if self.rehome(seen, &mut Vec::new()) {
+        let message = seen[0] & 0xfff == u64::from(Cause::MsiWriteAccessFault.code());
+        if message {
+            // The message may be that of the cycle counter, which has overflowed a moment ago.
+            self.hpm_time();
+        }
+        if self.rehome(seen, &mut Vec::new()) || (message && self.message_failed(seen[2])) {
             if self.cfg.merges_faults {
                 for n in 0..self.fq.faults.len() {
                     let f = &self.fq.faults[n];

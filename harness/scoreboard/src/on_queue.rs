@@ -1,7 +1,7 @@
 //! What follows from queues: faults that are owed a record, commands that may complete,
 //! pending bits, wires.
 
-use iommu_golden::FaultRecord;
+use iommu_golden::{Cause, FaultRecord, Registers};
 
 use crate::dev::Ref;
 use crate::irq::{CIP, FIP, NAMES, PIP, SOURCES, vector};
@@ -347,10 +347,48 @@ impl Scoreboard {
         let entry = regs.msi_cfg[usize::from(vector(regs, n))];
         if !self.reachable(entry.addr, 4) {
             let record =
-                FaultRecord::of_event(iommu_golden::Cause::MsiWriteAccessFault, entry.addr);
+                FaultRecord::of_event(Cause::MsiWriteAccessFault, entry.addr);
             self.irq.credit[n] -= 1;
             self.irq.due[n] = None;
             self.push_fault(None, Some(record), false);
+        }
+    }
+
+    /// A message that was counted as failing, for an entry of `msi_cfg_tbl` whose address is none:
+    /// the entry was written before the message was formed, or after.
+    pub(crate) fn take_failing_message(&mut self) -> bool {
+        let failing = |f: &Fault| {
+            let cause = f.own.map(|r| r.cause);
+            !f.certain && cause == Some(Cause::MsiWriteAccessFault.code())
+        };
+        let position = self.fq.faults.iter().position(failing);
+        if let Some(n) = position {
+            self.take_fault(n);
+        }
+        position.is_some()
+    }
+
+    /// A record says that a message to `addr` has failed, which nobody expected of this address:
+    /// right if an entry has it, or had it a moment ago, and its vector owes a message.
+    pub(crate) fn message_failed(&mut self, addr: u64) -> bool {
+        let now = self.iommu.registers();
+        let old = self.before.as_ref().map(|b| b.registers());
+        let owing = std::iter::once(now).chain(old).find_map(|r| {
+            (0..SOURCES).find(|&n| {
+                self.irq.credit[n] > 0 && r.msi_cfg[usize::from(vector(r, n))].addr == addr
+            })
+        });
+        let known = |r: &Registers| r.msi_cfg.iter().any(|e| e.addr == addr);
+        if self.reachable(addr, 4) || !(known(now) || old.is_some_and(known)) {
+            return false;
+        }
+        match owing {
+            Some(n) => {
+                self.irq.credit[n] -= 1;
+                self.irq.due[n] = None;
+                true
+            }
+            None => self.take_failing_message(),
         }
     }
 

@@ -320,6 +320,13 @@ impl Scoreboard {
                     } else if !masked && since.take().is_some() {
                         self.unmasked(v as u8);
                     }
+                    // What is owed may be sent with the new address.
+                    for n in 0..SOURCES {
+                        let of_it = crate::irq::vector(self.iommu.registers(), n) == v as u8;
+                        if of_it && self.irq.credit[n] > 0 {
+                            self.message_owed(n);
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -680,10 +687,21 @@ impl Scoreboard {
     }
 
     /// Where the command queue stands, for stories.
-    pub(crate) fn command_story(&self) -> String {
+    #[must_use]
+    pub fn command_story(&self) -> String {
         let cq = self.iommu.registers().cq;
         let mask = u64::from(cq.index_mask());
         let mut text = format!("cqt {:#x}, on {}", cq.tail, self.cq.control.on_hi);
+        for (bit, name) in [
+            (&self.cq.illegal, "cmd_ill"),
+            (&self.cq.memory_fault, "cqmf"),
+            (&self.cq.timeout, "cmd_to"),
+        ] {
+            if bit.hi {
+                text.push_str(if bit.lo { ", " } else { ", perhaps " });
+                text.push_str(name);
+            }
+        }
         for (n, c) in self.cq.cmds.iter().enumerate().take(4) {
             text.push_str(&format!(
                 "\ncommand at {:#x}: {:#018x} {:#018x} {:?}, store {:?}",

@@ -654,6 +654,7 @@ impl Oracle {
             // Each of them makes the same choices.
             let answers = std::array::from_fn(|n| {
                 let mut view = View::new(self.parts(), iommu, mem, query, now, &source);
+                view.way = n;
                 let answer = ask(n, &mut view, &mut Collect::new(iommu, out, &source));
                 lost = (lost.0 | view.overflow, lost.1 | view.dead);
                 answer

@@ -481,6 +481,37 @@ fn messages_pass_and_fail_over_to_a_record() {
 }
 
 #[test]
+fn a_pending_message_goes_by_its_entry_as_it_is_then() {
+    // Masked when it becomes owed; its address is written before it is unmasked: to another, to
+    // none, or from none to one.
+    const NOWHERE: u64 = 1 << 50;
+    for (first, then) in [(MSI, MSI + 0x100), (MSI, NOWHERE), (NOWHERE, MSI)] {
+        let mut rig = Rig::with(config(), false);
+        let entry = offset::MSI_CFG_TBL + 16;
+        rig.write8(entry, first);
+        rig.write(entry + 12, 1);
+        rig.bad_read(1, 0);
+        rig.idle(SETTLE + 2);
+        rig.write8(entry, then);
+        rig.write(entry + 12, 0);
+        let record = |address| FaultRecord::of_event(Cause::MsiWriteAccessFault, address);
+        if then == NOWHERE {
+            rig.record_at(1, record(NOWHERE).to_words(), Resp::Okay);
+        } else {
+            rig.store4(then, 0x101);
+        }
+        rig.fine();
+        // Once, and nowhere else.
+        rig.record_at(
+            if then == NOWHERE { 2 } else { 1 },
+            record(NOWHERE).to_words(),
+            Resp::Okay,
+        );
+        rig.only(Check::RecordUnexpected);
+    }
+}
+
+#[test]
 fn overflow_loses_records_and_says_so() {
     let mut rig = Rig::new();
     for n in 0..3 {

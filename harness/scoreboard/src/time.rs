@@ -269,7 +269,15 @@ impl Scoreboard {
     }
 
     fn check_faults(&mut self) {
-        let limit = self.bounds.record + self.fq.faults.len() as u64 * self.bounds.record / 4;
+        // Where nothing moves, there is no turn to wait for.
+        let still = self.moved.max(self.bounds.since) + self.bounds.quiet < self.now
+            && self.mem.open == 0
+            && self.mem.filling.is_empty();
+        let limit = if still {
+            self.bounds.quiet
+        } else {
+            self.bounds.record + self.fq.faults.len() as u64 * self.bounds.record / 4
+        };
         // While records come, one that is not there yet waits for its turn: the end of the run tells.
         let turn = self.fq.ring.last_record.unwrap_or(0);
         let late = |f: &crate::queues::Fault, now: u64, since: u64| {
@@ -389,28 +397,51 @@ impl Scoreboard {
     /// command that could go on.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let faults = self
-            .fq
-            .faults
-            .iter()
-            .all(|f| f.lost != 0 || f.merged || !f.certain);
+        self.waits_for().is_none()
+    }
+
+    /// What is outstanding, if anything is: the first of it.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&'static str> {
+        let faults = || {
+            self.fq
+                .faults
+                .iter()
+                .all(|f| f.lost != 0 || f.merged || !f.certain)
+        };
         let masked = |n: usize| {
             let v = crate::irq::vector(self.iommu.registers(), n);
             self.irq.masked_at[usize::from(v)].is_some()
         };
-        let messages = (0..self.irq.due.len()).all(|n| self.irq.due[n].is_none() || masked(n));
-        self.dev.open() == 0
-            && self.mem.open == 0
-            && self.fq.ring.slots.is_empty()
-            && faults
-            && messages
-            && self.mrif.jobs.is_empty()
-            && self.ats.is_idle()
-            && self.pages_idle()
-            && (self.messages.is_empty() || self.ats.stopped)
-            && self.debug.as_ref().is_none_or(|d| d.over.is_some())
-            && self.regs.reads.is_empty()
-            && self.regs.writes.is_empty()
-            && self.commands_at_rest()
+        let messages = || (0..self.irq.due.len()).all(|n| self.irq.due[n].is_none() || masked(n));
+        let debug = || self.debug.as_ref().is_none_or(|d| d.over.is_some());
+        let registers = || self.regs.reads.is_empty() && self.regs.writes.is_empty();
+        if self.dev.open() > 0 {
+            Some("an answer on s_dev")
+        } else if self.mem.open > 0 {
+            Some("an answer on m_mem")
+        } else if !self.fq.ring.slots.is_empty() {
+            Some("the rest of a fault record")
+        } else if !faults() {
+            Some("a fault record")
+        } else if !messages() {
+            Some("an interrupt message")
+        } else if !self.mrif.jobs.is_empty() {
+            Some("an interrupt file in memory, or its notice")
+        } else if !self.ats.is_idle() {
+            Some("a completion or an invalidation of ATS")
+        } else if !self.pages_idle() {
+            Some("a page-request record or response")
+        } else if !(self.messages.is_empty() || self.ats.stopped) {
+            Some("the end of a message of a device")
+        } else if !debug() {
+            Some("the debug interface")
+        } else if !registers() {
+            Some("an answer on s_reg")
+        } else if !self.commands_at_rest() {
+            Some("a command")
+        } else {
+            None
+        }
     }
 }

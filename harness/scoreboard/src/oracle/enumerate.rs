@@ -168,6 +168,8 @@ pub(crate) struct View<'a> {
     pub(crate) now: u64,
     pub(crate) script: &'a mut Script,
     pub(crate) source: &'a Cell<Source>,
+    /// Of several walks that make the same choices, which this is.
+    pub(crate) way: usize,
     caps: Capabilities,
     be: bool,
     gxl: bool,
@@ -236,6 +238,7 @@ impl<'a> View<'a> {
             now,
             script: parts.script,
             source,
+            way: 0,
             caps: iommu.capabilities(),
             be: regs.be,
             gxl: regs.gxl,
@@ -321,7 +324,8 @@ impl<'a> View<'a> {
         }
         if !self.query.ordered && !self.query.lax {
             let (flags, tags) = (self.flags(), (self.contexts, self.outer, self.swaps));
-            let state = || hash(&(label, addr, flags, tags, self.leaf, self.again));
+            let state =
+                || hash(&(label, addr, flags, tags, self.leaf, self.again, self.way));
             if !self.script.arrives(state) {
                 self.dead = true;
                 self.source.set(Source::default());

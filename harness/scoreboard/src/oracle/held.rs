@@ -338,23 +338,24 @@ impl MayHold {
         for set in self.sets.values_mut() {
             for n in 0..set.len() {
                 let held = &mut set[n];
-                if held.updated
-                    || held.count != 1
+                if held.count != 1
                     || held.words[0] != change.0
                     || !copies.contains(&held.addr)
                 {
                     continue;
                 }
-                held.words[0] = change.1;
-                let mut before = held.clone();
-                before.words[0] = change.0;
-                before.updated = true;
+                let mut after = held.clone();
+                after.words[0] = change.1;
+                after.updated = false;
+                held.updated = true;
+                // The update of another copy may have made the same of it before.
                 let same = |h: &&mut Held| {
-                    h.words == before.words && h.big == before.big && h.what == before.what
+                    h.words == after.words && h.big == after.big && h.what == after.what
                 };
                 match set.iter_mut().find(same) {
-                    Some(h) => *h = before,
-                    None => set.push(before),
+                    Some(h) if h.sampled > after.sampled => {}
+                    Some(h) => *h = after,
+                    None => set.push(after),
                 }
             }
         }

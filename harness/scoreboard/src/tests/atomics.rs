@@ -243,6 +243,59 @@ fn an_update_of_a_napot_entry_speaks_for_its_16_copies() {
 }
 
 #[test]
+fn a_copy_of_a_napot_entry_that_comes_back_serves_who_is_open() {
+    // Another copy has A set in memory; the block reads it for another request.
+    for (napot, fine) in [(1 << 63, true), (0, false)] {
+        let mut rig = rig(false);
+        let entry = NAPOT & !(1 << 63) | napot;
+        for n in 0..16 {
+            rig.mem.write_u64(GROUP_PTE + 8 * n, entry);
+        }
+        rig.mem.write_u64(GROUP_PTE + 8 * 15, entry | A);
+        rig.ask_read(3, GROUP, 0);
+        rig.ask_read(4, GROUP + 15 * 4096, 0);
+        rig.walk(GROUP + 15 * 4096);
+        let base = if fine { PA } else { PA + 0x8000 };
+        rig.clock(&[Event::OutAr(burst(3, base, 0))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.some(Check::UpdateLate);
+        }
+    }
+}
+
+#[test]
+fn of_a_napot_region_two_copies_may_be_updated() {
+    // One for a read, another for a write: the region may be kept with D, if that was set.
+    for (set, fine) in [(AD, true), (A, false)] {
+        let mut rig = rig(false);
+        for n in 0..16 {
+            rig.mem.write_u64(GROUP_PTE + 8 * n, NAPOT);
+        }
+        rig.ask_read(3, GROUP, 0);
+        rig.walk(GROUP);
+        if set == AD {
+            rig.ask_write(4, GROUP + 15 * 4096, &[7]);
+        } else {
+            rig.ask_read(4, GROUP + 15 * 4096, 0);
+        }
+        rig.fetch(GROUP_PTE + 8 * 15, 1);
+        rig.ask_write(5, GROUP + 4096, &[7]);
+        rig.compare(GROUP_PTE, NAPOT, NAPOT | A);
+        rig.updated();
+        rig.compare(GROUP_PTE + 8 * 15, NAPOT, NAPOT | set);
+        rig.updated();
+        rig.clock(&[Event::OutAw(burst(5, PA + 0x1000, 0))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::UpdateLate);
+        }
+    }
+}
+
+#[test]
 fn of_two_alike_updates_under_way_the_first_serves_both() {
     for done in [true, false] {
         let mut rig = rig(false);

@@ -102,6 +102,27 @@ fn an_overflow_sets_of_and_interrupts() {
 }
 
 #[test]
+fn a_message_of_the_cycle_counter_may_fail_at_once() {
+    // Its address is none; the record shows that the counter has overflowed.
+    const NOWHERE: u64 = 1 << 50;
+    for (before, fine) in [(20, true), (2000, false)] {
+        let mut rig = self::rig();
+        rig.write(offset::FCTL, 0);
+        rig.write8(offset::ICVEC, 0x310);
+        rig.write8(offset::MSI_CFG_TBL + 48, NOWHERE);
+        rig.write8(offset::IOHPMCYCLES, (1 << 63) - before);
+        rig.idle(30);
+        let record = FaultRecord::of_event(Cause::MsiWriteAccessFault, NOWHERE).to_words();
+        rig.record_at(0, record, Resp::Okay);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::RecordUnexpected);
+        }
+    }
+}
+
+#[test]
 fn cycles_count_clocks() {
     for (off, right) in [(0, true), (-40, false), (40, false)] {
         let mut rig = rig();

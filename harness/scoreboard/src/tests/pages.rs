@@ -74,6 +74,38 @@ fn a_request_is_queued() {
 }
 
 #[test]
+fn a_held_context_serves_messages_too() {
+    // Two levels; the pointer to the context is taken away once that may be held. Not held, the
+    // request must be refused.
+    const TOP: u64 = 0xb000;
+    for held in [true, false] {
+        let mut rig = rig();
+        rig.write8(offset::DDTP, 0);
+        rig.read(offset::DDTP, 0);
+        rig.write8(offset::DDTP, (TOP >> 12) << 10 | 3);
+        rig.read(offset::DDTP, (TOP >> 12) << 10 | 3);
+        rig.mem.write_u64(TOP, (DDT >> 12) << 10 | 1);
+        rig.walked = true;
+        if held {
+            rig.ask_page(ASK);
+            rig.fetch(TOP, 1);
+            rig.fetch(DDT, 4);
+            rig.page_record(0, record(), Resp::Okay);
+        }
+        rig.mem.write_u64(TOP, 0);
+        rig.board.on_memory_changed();
+        rig.idle(8);
+        rig.ask_page(ASK);
+        rig.page_record(held.into(), record(), Resp::Okay);
+        if held {
+            rig.fine();
+        } else {
+            rig.some(Check::PageRecord);
+        }
+    }
+}
+
+#[test]
 fn page_record_wrong_misplaced_missing_or_unasked() {
     let mut rig = rig();
     rig.ask_page(ASK);
