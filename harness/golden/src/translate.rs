@@ -22,7 +22,8 @@ const P2IOVA: &str = "Process to translate an IOVA";
 /// Where the process ended.
 enum Done {
     Through(Translation, Context),
-    Mrif(MrifTarget),
+    /// To an interrupt file in memory, with the permissions of both stages.
+    Mrif(MrifTarget, Permissions),
 }
 
 /// What of the device context an ATS answer needs.
@@ -67,7 +68,7 @@ impl Iommu {
         }
         match done {
             Ok(Done::Through(t, _)) => Outcome::Granted(t),
-            Ok(Done::Mrif(t)) => Outcome::Mrif(t),
+            Ok(Done::Mrif(t, _)) => Outcome::Mrif(t),
             // "the IOMMU requests the IO bridge to abort the transaction"
             Err(f) => Outcome::Denied(Denial {
                 cause: f.cause,
@@ -144,12 +145,12 @@ impl Iommu {
                     c.cxl_io = Some(true);
                 }
             }
-            Ok(Done::Mrif(_)) => {
+            Ok(Done::Mrif(_, permissions)) => {
                 // "but the MSI PTE is configured in MRIF mode, a Success response is generated
                 // with the U bit (Untranslated access only) set to 1 ... The R, W, and Exe bits
                 // in the response indicate the granted permissions."
                 c.untranslated_only = true;
-                c.permissions = self.ats_permissions(req, MSI_PERMISSIONS);
+                c.permissions = self.ats_permissions(req, permissions);
                 if req.cxl {
                     c.cxl_io = Some(true);
                 }
@@ -396,15 +397,19 @@ impl<M: Memory, O: Observer> Walker<'_, M, O> {
                     let both = combine(s1, s2);
                     self.complete(qos, gscid, pscid, both, true, ctx)
                 }
-                MsiPage::Mrif { mrif, notice, nid } => Ok(Done::Mrif(MrifTarget {
-                    mrif,
-                    notice,
-                    nid,
-                    rcid: qos.0,
-                    mcid: qos.1,
-                    gscid,
-                    dtf: dc.dtf(),
-                })),
+                MsiPage::Mrif { mrif, notice, nid } => {
+                    let target = MrifTarget {
+                        mrif,
+                        notice,
+                        nid,
+                        rcid: qos.0,
+                        mcid: qos.1,
+                        gscid,
+                        dtf: dc.dtf(),
+                    };
+                    let permissions = s1.permissions.and(MSI_PERMISSIONS);
+                    Ok(Done::Mrif(target, permissions))
+                }
             };
         }
         // 19. "Use the second-stage address translation process ... to translate the GPA A"

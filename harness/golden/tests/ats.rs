@@ -402,6 +402,41 @@ fn msi_pages_in_ats_answers() {
     );
 }
 
+#[test]
+fn a_file_in_memory_is_granted_as_the_first_stage_permits() {
+    // "Equivalent to that of a regular RISC-V second-stage PTE with R=W=U=1 and X=0": the first
+    // stage has its say, in basic translate mode and in MRIF mode.
+    for (mode, untranslated) in [
+        (3u64 << 1 | PA >> 12 << 10, false),
+        (1 << 1 | 1 << 23, true),
+    ] {
+        for (bits, write) in [(0xd7, true), (0xd3, false)] {
+            let mut r = rig();
+            let (g, table, root) = (r.page(), r.page(), r.page());
+            r.set_dc(
+                5,
+                &DeviceContext {
+                    tc: tc::V | tc::EN_ATS,
+                    iohgatp: 8 << 60 | g >> 12,
+                    fsc: 8 << 60 | root >> 12,
+                    msiptp: 1 << 60 | table >> 12,
+                    msi_addr_pattern: 0x28000,
+                    ..Default::default()
+                },
+            );
+            r.mem.write_u64(table, V | mode);
+            // Guest addresses of tables are their own.
+            r.map(g, 3, 2, root, 2, leaf(root & !0x3fff_ffff, 0xdf));
+            r.map(root, 3, 0, VA, 0, leaf(0x2800_0000, bits));
+            let a = answer(&mut r, ats_write(VA));
+            assert_eq!(
+                (a.status, a.untranslated_only, rwx(a.permissions)),
+                (AtsStatus::Success, untranslated, (true, write, false))
+            );
+        }
+    }
+}
+
 // ---- page requests
 
 const PQ: u64 = 0x7200_0000;

@@ -106,6 +106,27 @@ impl Scoreboard {
         self.mem.updating.iter().any(|u| u.owner == owner)
     }
 
+    /// It goes on as if an update that was taken for its own were none of it, as it may without:
+    /// then it is another's, who waits from now on. False if nobody else can have sent it.
+    pub(crate) fn gives_update_away(&mut self, owner: Owner) -> bool {
+        for n in 0..self.mem.updating.len() {
+            let u = self.mem.updating[n];
+            if u.owner != owner {
+                continue;
+            }
+            let other = |(o, l): &(Owner, &Legal)| {
+                // Once memory has it, who comes to the entry needs it no more.
+                let made = l.updates.iter().any(|made| made.addr == u.addr);
+                *o != owner && (made || l.loads.iter().any(|l| l.addr == u.addr))
+            };
+            let Some((other, _)) = self.open_legals().find(other) else {
+                return false;
+            };
+            self.mem.updating[n].owner = other;
+        }
+        true
+    }
+
     /// Atomics and exclusives of `m_mem` whose data is all in.
     pub(crate) fn explain_atomic(&mut self, w: &MemWrite) -> WriteFor {
         let exclusive = w.axi.lock;

@@ -333,7 +333,12 @@ impl Scoreboard {
                 Some(why) => wrong.push(why),
             }
         }
-        if self.awaits_update(Owner::Asker(serial)) {
+        let owner = Owner::Asker(serial);
+        let mut awaits = self.awaits_update(owner);
+        if awaits && right && self.gives_update_away(owner) {
+            awaits = false;
+        }
+        if awaits {
             early = true;
         } else if right {
             return;

@@ -346,8 +346,7 @@ impl Scoreboard {
         let regs = self.iommu.registers();
         let entry = regs.msi_cfg[usize::from(vector(regs, n))];
         if !self.reachable(entry.addr, 4) {
-            let record =
-                FaultRecord::of_event(Cause::MsiWriteAccessFault, entry.addr);
+            let record = FaultRecord::of_event(Cause::MsiWriteAccessFault, entry.addr);
             self.irq.credit[n] -= 1;
             self.irq.due[n] = None;
             self.push_fault(None, Some(record), false);

@@ -270,7 +270,8 @@ impl Scoreboard {
 
     fn check_faults(&mut self) {
         // Where nothing moves, there is no turn to wait for.
-        let still = self.moved.max(self.bounds.since) + self.bounds.quiet < self.now
+        let still = !self.ats.stopped
+            && self.moved.max(self.bounds.since) + self.bounds.quiet < self.now
             && self.mem.open == 0
             && self.mem.filling.is_empty();
         let limit = if still {
@@ -288,7 +289,8 @@ impl Scoreboard {
                 f.of.is_none_or(|r| self.dev.get(r).is_none_or(|q| q.answered))
                     && f.asker.is_none_or(|s| {
                         let waits = |a: &Asker| a.open && a.what != AskFor::Message;
-                        !self.askers.get(s).is_some_and(waits)
+                        // A response that is not taken holds up the messages behind it.
+                        !(self.ats.stopped || self.askers.get(s).is_some_and(waits))
                     });
             answered && late(f, self.now, self.bounds.since)
         }) {

@@ -538,19 +538,19 @@ fn execute<P: ManagerPins>(
     back: &mut Vec<RBeat>,
 ) -> Resp {
     let a = &w.addr;
-    let access = if a.atop == 0 {
-        FaultAccess::Write
-    } else {
-        FaultAccess::Any
-    };
     let mut fault = None;
-    for n in 0..=u32::from(a.len) {
-        let at = axi::beat_addr(a, n);
-        let bytes = u64::from(axi::lanes(at, a.size).count_ones());
-        fault = shared.mem.fault_for(at, bytes, access);
-        if fault.is_some() && (fault != Some(MemFault::Poison) || a.atop != 0) {
-            break;
+    if a.atop == 0 {
+        for n in 0..=u32::from(a.len) {
+            let at = axi::beat_addr(a, n);
+            let bytes = u64::from(axi::lanes(at, a.size).count_ones());
+            fault = shared.mem.fault_for(at, bytes, FaultAccess::Write);
+            if fault.is_some_and(|f| f != MemFault::Poison) {
+                break;
+            }
         }
+    } else {
+        let bytes = atomic_width(a) as u64;
+        fault = shared.mem.fault_for(a.addr, bytes, FaultAccess::Any);
     }
     let refused = match fault {
         Some(MemFault::SlvErr) => Some(Resp::SlvErr),
@@ -587,6 +587,16 @@ fn execute<P: ManagerPins>(
     if a.lock { Resp::ExOkay } else { Resp::Okay }
 }
 
+/// The bytes of memory that an atomic works on, from its address on: of AtomicCompare, which carries
+/// two values, half of its data.
+fn atomic_width(a: &AxiAddr) -> usize {
+    let total = (axi::beat_bytes(a.size) * (u64::from(a.len) + 1)) as usize;
+    match Atomic::decode(a.atop) {
+        Some(Some(Atomic::Compare)) => total / 2,
+        _ => total,
+    }
+}
+
 /// An AXI5 atomic. `refused` comes back on B, and on R unless the data is only poisoned.
 fn atomic<P: ManagerPins>(
     w: &Write,
@@ -614,11 +624,7 @@ fn atomic<P: ManagerPins>(
         return Resp::SlvErr;
     };
     let total = (axi::beat_bytes(a.size) * (u64::from(a.len) + 1)) as usize;
-    let width = if kind == Atomic::Compare {
-        total / 2
-    } else {
-        total
-    };
+    let width = atomic_width(a);
     // The operands by address, whatever the order of the beats.
     let base = a.addr & !(total as u64 - 1);
     let mut operand = [0u8; 32];

@@ -324,8 +324,7 @@ impl<'a> View<'a> {
         }
         if !self.query.ordered && !self.query.lax {
             let (flags, tags) = (self.flags(), (self.contexts, self.outer, self.swaps));
-            let state =
-                || hash(&(label, addr, flags, tags, self.leaf, self.again, self.way));
+            let state = || hash(&(label, addr, flags, tags, self.leaf, self.again, self.way));
             if !self.script.arrives(state) {
                 self.dead = true;
                 self.source.set(Source::default());

@@ -338,10 +338,7 @@ impl MayHold {
         for set in self.sets.values_mut() {
             for n in 0..set.len() {
                 let held = &mut set[n];
-                if held.count != 1
-                    || held.words[0] != change.0
-                    || !copies.contains(&held.addr)
-                {
+                if held.count != 1 || held.words[0] != change.0 || !copies.contains(&held.addr) {
                     continue;
                 }
                 let mut after = held.clone();

@@ -463,6 +463,37 @@ fn refused_atomics_store_nothing_and_answer_everything() {
 }
 
 #[test]
+fn a_compare_is_not_refused_for_what_lies_beside_its_operand() {
+    // It carries 16 bytes and works on 8: those at its address, whichever half that is.
+    let cas = |addr, burst| AxiAddr {
+        atop: 0x31,
+        burst,
+        ..incr(9, addr, 2)
+    };
+    for (addr, burst, resp) in [
+        (0x10f8, Burst::Wrap, Resp::Okay), // the fault begins behind it
+        (0x1300, Burst::Incr, Resp::Okay),
+        (0x1308, Burst::Wrap, Resp::Okay),
+        (0x1100, Burst::Incr, Resp::SlvErr),
+        (0x11f8, Burst::Wrap, Resp::SlvErr),
+    ] {
+        let (r, _, got) = atomic(cas(addr, burst), &[0, 1], &[]);
+        assert_eq!((r[0].resp, got), (resp, resp), "{addr:#x}");
+    }
+    // Beside a faulty doubleword, in front of it or behind.
+    for (addr, burst) in [(0x2000, Burst::Incr), (0x2018, Burst::Wrap)] {
+        let a = cas(addr, burst);
+        let mut ops = vec![MemOp::Write(a)];
+        ops.extend((0..2).map(|n| data(n, n == 1)));
+        let mut tb = play(ops, PortTiming::fixed(3));
+        tb.memory().add_fault(0x2008..0x2018, MemFault::SlvErr);
+        let events = run(&mut tb, 40);
+        assert_eq!(write_resp(&events), [Resp::Okay]);
+        assert_eq!(tb.memory().read_u64(addr), 1);
+    }
+}
+
+#[test]
 fn a_refusal_counts_behind_poison_too() {
     let ops = vec![
         MemOp::Write(incr(1, 0x1000, 2)),

@@ -135,6 +135,8 @@ impl World {
         };
         if again && let Some(l) = &last {
             iova = l.iova;
+            // Tables are read only: who writes them may cut off whom a fence waits for.
+            table |= through && (TABLES..TABLES + (1 << 16)).contains(&iova);
         }
         if address == Some(Address::Message) && !again {
             // What an interrupt file takes, mostly: 4 bytes, aligned, at its start.
