@@ -875,18 +875,23 @@ impl Scoreboard {
         }
         let q = self.dev.get(r);
         if q.is_some_and(|q| q.awaits_record) {
-            // What a page in MRIF mode aborts is not recorded.
-            let certain = q.is_some_and(|q| {
-                q.legal.verdicts.iter().all(|v| match v {
-                    Verdict::Deny { record, .. } => record.is_some(),
-                    Verdict::Mrif { target, .. } => {
-                        self.mrif_action(q, target) != Some(MrifAction::Abort)
-                    }
-                    _ => true,
-                })
-            });
+            let certain = self.surely_recorded(r);
             self.fault_is_certain(r, certain);
         }
+    }
+
+    /// Whether a refused request has a record whichever way it was refused.
+    pub(crate) fn surely_recorded(&self, r: Ref) -> bool {
+        self.dev.get(r).is_some_and(|q| {
+            q.legal.verdicts.iter().all(|v| match v {
+                Verdict::Deny { record, .. } => record.is_some(),
+                // What a page in MRIF mode aborts is not recorded.
+                Verdict::Mrif { target, .. } => {
+                    self.mrif_action(q, target) != Some(MrifAction::Abort)
+                }
+                _ => true,
+            })
+        })
     }
 
     /// The request is answered: hands out its record.

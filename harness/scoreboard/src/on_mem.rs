@@ -981,6 +981,7 @@ impl Scoreboard {
                 options: options.map(|o| architected(o.to_words())).collect(),
                 since: f.since,
                 lost: f.lost,
+                optional: !f.certain && self.is_decided(f),
             };
             self.fq.taken.push_back(taken);
             self.take_fault(n);
@@ -1007,7 +1008,7 @@ impl Scoreboard {
 
     /// A fault that must have one of these records has none: one that was given to another fault
     /// is its, if that other one can do without. Since when that one was owed a record, and why
-    /// it may have been lost.
+    /// it may have been lost (0: it need not have had one).
     pub(crate) fn claim(
         &mut self,
         of: Option<Ref>,
@@ -1022,6 +1023,7 @@ impl Scoreboard {
             tried.push(n);
             let (other, since, lost) = (t.of, t.since, t.lost);
             let found = match lost {
+                0 if t.optional => Some((since, 0)),
                 0 => {
                     let needs = t.options.clone();
                     self.claim(other, &needs, tried)
@@ -1030,7 +1032,7 @@ impl Scoreboard {
             };
             if found.is_some() {
                 let t = &mut self.fq.taken[n];
-                (t.of, t.lost) = (of, 0);
+                (t.of, t.lost, t.optional) = (of, 0, false);
                 t.options = options.to_vec();
                 return found;
             }
@@ -1040,9 +1042,11 @@ impl Scoreboard {
 
     /// The request has been refused: what its record may be is known now.
     pub(crate) fn settle_taken(&mut self, r: Ref) {
+        let optional = !self.surely_recorded(r);
         let Some(t) = self.fq.taken.iter_mut().find(|t| t.of == Some(r)) else {
             return;
         };
+        t.optional = optional;
         let Some(q) = self.dev.get(r) else { return };
         let all = q.legal.records().map(|o| architected(o.to_words()));
         t.options.extend(all);
@@ -1056,6 +1060,17 @@ impl Scoreboard {
         };
         let words = self.fq.taken.remove(n).map(|t| t.words);
         words.is_some_and(|w| self.rehome(w, &mut Vec::new()))
+    }
+
+    /// Whether it is known that this fault happened.
+    fn is_decided(&self, f: &Fault) -> bool {
+        let request = |r| self.dev.get(r).is_none_or(|q| q.fate != Fate::Open);
+        let asker = |s| self.askers.get(s).is_none_or(|a| !a.open);
+        match (f.of, f.asker) {
+            (Some(r), _) => request(r),
+            (_, Some(s)) => asker(s),
+            _ => true,
+        }
     }
 
     /// The records that a fault may have.

@@ -195,7 +195,10 @@ impl Scoreboard {
         if why == 0
             && let Some(other) = self.claim(f.of, &options, &mut Vec::new())
         {
-            // Not this one was lost, but one that was alike.
+            // Not this one was lost, but one that was alike; or that one need not have had any.
+            if other.1 == 0 {
+                return;
+            }
             (since, why) = other;
         }
         if why == 0 {

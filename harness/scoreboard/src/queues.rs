@@ -239,6 +239,8 @@ pub(crate) struct Taken {
     /// Since when that could be written, and why it might have been lost: bits of [`lost`].
     pub(crate) since: u64,
     pub(crate) lost: u8,
+    /// It is decided, and need not have had one.
+    pub(crate) optional: bool,
 }
 
 /// The fault queue.

@@ -32,7 +32,7 @@ fn leaf(pa: u64) -> u64 {
 }
 
 impl Rig {
-    fn edit(&mut self, addr: u64, value: u64) {
+    pub(super) fn edit(&mut self, addr: u64, value: u64) {
         self.board.on_store(addr, &value.to_le_bytes());
         self.mem.write_u64(addr, value);
         self.idle(1);

@@ -322,3 +322,42 @@ fn what_a_file_in_memory_aborts_owes_no_record_of_another_outcome() {
     rig.end();
     rig.fine();
 }
+
+#[test]
+fn a_record_belongs_to_whoever_must_have_one() {
+    // Two bursts alike but for their length, while the entry goes: the longer may be refused by the
+    // file, which leaves no record; the word may not. The one record is the word's.
+    let record = |rig: &mut Rig, index| {
+        let words = Rig::record(Cause::MsiPteNotValid, true, PAGE);
+        rig.record_at(index, words, Resp::Okay);
+    };
+    for (words, fine) in [(1, true), (2, false)] {
+        let mut rig = rig(true);
+        rig.clock(&[Event::DevAw(burst(3, PAGE, 1), DEVICE)]);
+        rig.clock(&[Event::DevW(w(1, 0xff, false))]);
+        rig.clock(&[Event::DevW(w(2, 0xff, true))]);
+        for id in 0..words {
+            rig.clock(&[
+                Event::DevAw(narrow(4 + id, PAGE), DEVICE),
+                Event::DevW(w(1, 0x0f, true)),
+            ]);
+        }
+        rig.fetch(DDT, 8);
+        rig.fetch(TABLE, 2);
+        let entry = rig.mem.read_u64(TABLE);
+        rig.edit(TABLE, entry & !1);
+        rig.fetch(TABLE, 2);
+        record(&mut rig, 0);
+        rig.clock(&[Event::Wsi(2)]);
+        rig.answer(Resp::SlvErr);
+        for id in 0..words {
+            rig.clock(&[Event::DevB(b(4 + id, Resp::SlvErr))]);
+        }
+        rig.end();
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::RecordMissing);
+        }
+    }
+}
