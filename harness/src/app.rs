@@ -68,7 +68,6 @@ fn list(a: &ListArgs) -> miette::Result<ExitCode> {
             println!("{:<32} {}", dut.name, dut.yaml);
         }
         println!("{:<32} the specification in software", iommu_softdut::NAME);
-        println!("{:<32} the same with every capability", iommu_softdut::FULL);
         for bug in iommu_softdut::Bug::ALL {
             let name = format!("{}:{}", iommu_softdut::NAME, bug.name());
             println!("{name:<32} {}", bug.description());

@@ -45,7 +45,14 @@ fn what_is_wrong_is_caught() {
         Bug::ProcessIdBitIgnored,
         Bug::KeptOverReset,
     ];
-    let all = prover(&["invalidation-races", "invalidation-guests", "resets"]);
+    let all = prover(&[
+        "invalidation-races",
+        "invalidation-guests",
+        "resets",
+        "ats",
+        "msi",
+        "registers",
+    ]);
     let found = all.hunt_all(&bugs, 1, 10, 2, &AtomicBool::new(false));
     for (bug, found) in &found {
         assert!(

@@ -181,7 +181,8 @@ impl State {
                 let n = self.add(what, Request::read(device_id, Iova(0)));
                 self.todo.push_back(n);
             }
-            if i.s_ats_pr_valid & o.s_ats_pr_ready != 0 {
+            let lost = self.bug == Some(Bug::PageRequestLost) && self.rng.percent(12);
+            if i.s_ats_pr_valid & o.s_ats_pr_ready != 0 && !lost {
                 let w = &i.s_ats_pr_data;
                 self.ats.pages.push_back(PageRequest {
                     device_id: field(w, 87, 24) as u32,
@@ -275,7 +276,10 @@ impl State {
             }
             PageRequestStep::Queue(_) => {}
             PageRequestStep::Discarded { response, record } => {
-                if let Some((_, message)) = response {
+                if let Some((_, mut message)) = response {
+                    if self.bug == Some(Bug::RefusalSucceeds) {
+                        message.payload &= !(0xf << 44);
+                    }
                     self.ats.respond(&message);
                 }
                 if let Some(record) = record {

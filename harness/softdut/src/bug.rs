@@ -2,7 +2,7 @@
 
 use iommu_golden::command::Iotinval;
 use iommu_golden::invalidate::{Entry, Range, covers, operand_range};
-use iommu_golden::{Capabilities, Command};
+use iommu_golden::Command;
 
 use crate::cache::Held;
 
@@ -136,21 +136,59 @@ bugs! {
     NoticeEarly = "notice-before-mrif";
     /// A leaf that is held with D=0 serves writes and D stays 0.
     DirtyForgotten = "dirty-forgotten";
+    /// The update for a write sets A and not D.
+    UpdateWithoutDirty = "update-without-dirty";
+    /// The update for a read sets D too.
+    ReadSetsDirty = "read-sets-dirty";
+    /// An update is a plain store of the entry as it is to be.
+    UpdateNotAtomic = "update-not-atomic";
+    /// An entry that has changed under its update is taken for what it was.
+    CompareIgnored = "update-compare-ignored";
+    /// A walk goes on before its update is answered.
+    UpdateNotAwaited = "update-not-awaited";
+    /// A translation completion grants W wherever it grants R.
+    AtsGrantsWrite = "ats-grants-write";
+    /// A translation completion names a range twice as large.
+    AtsRangeDoubled = "ats-range-doubled";
+    /// T2GPA is ignored: translation completions tell where pages are.
+    T2gpaIgnored = "t2gpa-ignored";
+    /// A translation request that is granted nothing leaves a fault record.
+    AtsFaultRecorded = "ats-fault-recorded";
+    /// ATS.INVAL leaves before the invalidations that were put off.
+    AtsBeforeInvalidation = "ats-inval-before-invalidation";
+    /// ATS.INVAL leaves before the translation completions of before.
+    AtsOvertakes = "ats-inval-overtakes";
+    /// Every invalidation request has ITag 0.
+    ItagReused = "itag-reused";
+    /// IOFENCE.C does not wait for the devices' invalidation completions.
+    FenceIgnoresAts = "fence-ignores-ats";
+    /// Bit 0 of the PRGI of page request group responses is inverted.
+    ResponseIndexWrong = "prgr-index-wrong";
+    /// A page request that is refused is answered with Success.
+    RefusalSucceeds = "prgr-refusal-succeeds";
+    /// One page request in eight is lost.
+    PageRequestLost = "page-request-lost";
+    /// First-stage walks are counted as second-stage ones, and the other way round.
+    WrongEventCounted = "hpm-wrong-event";
+    /// One request in eight is counted twice.
+    CountedTwice = "hpm-counts-twice";
+    /// OF of an event counter that overflows stays 0.
+    OverflowLost = "hpm-overflow-lost";
+    /// One accepted MSI in eight does not reach its file.
+    MrifBitLost = "mrif-bit-lost";
+    /// A notice goes to the next word.
+    NoticeElsewhere = "notice-elsewhere";
+    /// Walks have the RCID and MCID of the IOMMU itself.
+    WalkQosWrong = "qos-of-walks-wrong";
+    /// Forwarded requests have no MCID.
+    McidLost = "qos-mcid-lost";
+    /// One request in sixteen waits while there is any other.
+    Starved = "request-starved";
+    /// The debug interface answers with the page beside.
+    DebugPageWrong = "debug-page-wrong";
 }
 
 impl Bug {
-    /// Capabilities without which it cannot show.
-    #[must_use]
-    pub const fn needs(self) -> u64 {
-        match self {
-            Bug::NoticeEarly => Capabilities::MSI_MRIF,
-            Bug::DirtyForgotten => Capabilities::AMO_HWAD,
-            Bug::VmaNlIgnored | Bug::GvmaNlIgnored => Capabilities::NL,
-            Bug::VmaRangeIgnored | Bug::GvmaRangeIgnored => Capabilities::S,
-            _ => 0,
-        }
-    }
-
     /// The random profile whose runs do what it is about.
     #[must_use]
     pub const fn profile(self) -> &'static str {
@@ -173,6 +211,22 @@ impl Bug {
             | Bug::ProcessIdBitIgnored
             | Bug::HostTakenForGuest => "invalidation-guests",
             Bug::KeptOverReset => "resets",
+            Bug::AtsGrantsWrite
+            | Bug::AtsRangeDoubled
+            | Bug::T2gpaIgnored
+            | Bug::AtsFaultRecorded
+            | Bug::AtsBeforeInvalidation
+            | Bug::AtsOvertakes
+            | Bug::ItagReused
+            | Bug::FenceIgnoresAts
+            | Bug::ResponseIndexWrong
+            | Bug::RefusalSucceeds
+            | Bug::PageRequestLost => "ats",
+            Bug::NoticeEarly | Bug::MrifBitLost | Bug::NoticeElsewhere => "msi",
+            Bug::WrongEventCounted
+            | Bug::CountedTwice
+            | Bug::OverflowLost
+            | Bug::DebugPageWrong => "registers",
             _ => "invalidation-races",
         }
     }
@@ -279,6 +333,6 @@ mod tests {
             assert_eq!(Bug::of_name(bug.name()), Some(*bug));
             assert!(Bug::ALL[..n].iter().all(|b| b.name() != bug.name()));
         }
-        assert!(Bug::ALL.len() >= 24);
+        assert!(Bug::ALL.len() >= 70);
     }
 }

@@ -49,9 +49,6 @@ use crate::state::State;
 /// The name that selects this device; `soft:<bug>` selects a wrong one.
 pub const NAME: &str = "soft";
 
-/// The same with every capability, those that the harness is only learning to judge among them.
-pub const FULL: &str = "soft-full";
-
 /// Why there is no such device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SoftError {
@@ -76,7 +73,7 @@ fn names() -> Vec<&'static str> {
 /// Whether a device of this name is one of this crate's.
 #[must_use]
 pub fn is_soft(name: &str) -> bool {
-    matches!(name.split(':').next(), Some(NAME | FULL))
+    name.split(':').next() == Some(NAME)
 }
 
 /// The wrong behaviour that a device's name asks for.
@@ -96,7 +93,7 @@ pub fn bug_of(name: &str) -> Result<Option<Bug>, SoftError> {
     }
 }
 
-/// What `soft` can do, before `cfg_caps_i` masks it.
+/// What it can do, before `cfg_caps_i` masks it: everything.
 #[must_use]
 pub fn capabilities() -> Capabilities {
     Capabilities::version_1_0()
@@ -116,26 +113,19 @@ pub fn capabilities() -> Capabilities {
                 | Capabilities::PD17
                 | Capabilities::PD20
                 | Capabilities::NL
-                | Capabilities::S,
+                | Capabilities::S
+                | Capabilities::AMO_MRIF
+                | Capabilities::MSI_MRIF
+                | Capabilities::AMO_HWAD
+                | Capabilities::ATS
+                | Capabilities::T2GPA
+                | Capabilities::END
+                | Capabilities::HPM
+                | Capabilities::DBG
+                | Capabilities::QOSID,
         )
         .with_igs(Igs::Both)
         .with_pas(56)
-}
-
-/// What `soft-full` can do.
-#[must_use]
-pub fn all_capabilities() -> Capabilities {
-    capabilities().with(
-        Capabilities::AMO_MRIF
-            | Capabilities::MSI_MRIF
-            | Capabilities::AMO_HWAD
-            | Capabilities::ATS
-            | Capabilities::T2GPA
-            | Capabilities::END
-            | Capabilities::HPM
-            | Capabilities::DBG
-            | Capabilities::QOSID,
-    )
 }
 
 /// Its implementation-defined choices.
@@ -184,11 +174,7 @@ impl SoftIommu {
     /// An unknown name.
     pub fn new(name: &str, seed: u64) -> Result<Self, SoftError> {
         let bug = bug_of(name)?;
-        let caps = if name.split(':').next() == Some(FULL) {
-            all_capabilities()
-        } else {
-            capabilities()
-        };
+        let caps = capabilities();
         Ok(Self {
             bug,
             caps,

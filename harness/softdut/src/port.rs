@@ -315,7 +315,7 @@ impl Port {
     }
 
     /// Swaps an entry; false if nothing is free.
-    pub(crate) fn swap(&mut self, waiter: Waiter, user: u32) -> bool {
+    pub(crate) fn swap(&mut self, waiter: Waiter, user: u32, plain: bool) -> bool {
         let Need::Swap {
             addr,
             bytes,
@@ -330,7 +330,17 @@ impl Port {
             self.writes[usize::from(*id)].is_none() && !self.to_write.iter().any(|w| w.0 == *id)
         });
         let Some(id) = free else { return false };
-        let write = Write::compare(addr, bytes, expected, new, user, WriteFor::Swap(waiter));
+        let of = WriteFor::Swap(waiter);
+        let write = if plain {
+            self.old[usize::from(id)] = Some(Ok(expected));
+            if bytes == 4 {
+                Write::small(addr, (new as u32).to_le_bytes(), user, of)
+            } else {
+                Write::words(addr, &new.to_le_bytes(), user, of)
+            }
+        } else {
+            Write::compare(addr, bytes, expected, new, user, of)
+        };
         self.to_write.push_back((id, write));
         true
     }

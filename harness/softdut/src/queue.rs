@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use iommu_golden::ats::AtsOut;
 use iommu_golden::command::Iofence;
 use iommu_golden::{Command, CommandStep, Label, MemError, Memory, Push, Queue, Spa};
 
@@ -147,8 +148,10 @@ impl State {
             Some(c @ (Command::AtsInval(_) | Command::AtsPrgr(_))) => {
                 // What it invalidates in devices is not in the IOMMU's own caches any more, and
                 // what was translated before has left.
-                self.execute_lazy();
-                if matches!(c, Command::AtsInval(_)) {
+                if self.bug != Some(Bug::AtsBeforeInvalidation) {
+                    self.execute_lazy();
+                }
+                if matches!(c, Command::AtsInval(_)) && self.bug != Some(Bug::AtsOvertakes) {
                     self.restart_ats();
                     if self.ats.completions_left() {
                         return;
@@ -213,7 +216,15 @@ impl State {
             | CommandStep::FenceFault(_)
             | CommandStep::TimedOut(_) => self.forget_commands(),
         }
-        self.ats.messages(self.iommu.take_ats_messages());
+        let mut messages = self.iommu.take_ats_messages();
+        for message in &mut messages {
+            match (message, self.bug) {
+                (AtsOut::Invalidation { itag, .. }, Some(Bug::ItagReused)) => *itag = 0,
+                (AtsOut::PageResponse(m), Some(Bug::ResponseIndexWrong)) => m.payload ^= 1 << 32,
+                _ => {}
+            }
+        }
+        self.ats.messages(messages);
     }
 
     fn step_fence(&mut self, f: Iofence) {
@@ -232,7 +243,15 @@ impl State {
                 return;
             }
         }
-        if self.iommu.itags_in_use() != 0 || self.waits(&f) {
+        let unanswered = self.iommu.itags_in_use() != 0;
+        if unanswered && self.bug != Some(Bug::FenceIgnoresAts) || self.waits(&f) {
+            return;
+        }
+        if unanswered {
+            self.send_fence_store(&f);
+            self.commands.fence = None;
+            self.commands.fetched.pop_front();
+            self.iommu.command_done();
             return;
         }
         let late = self.ats.may_time_out && {

@@ -134,8 +134,10 @@ pub(crate) struct View<'a> {
     pub(crate) told: &'a Told,
     /// `fctl.BE`.
     pub(crate) big: bool,
-    /// The address that is translated.
+    /// The address that is translated, and what for.
     pub(crate) iova: u64,
+    pub(crate) write: bool,
+    pub(crate) ats: bool,
     pub(crate) need: Option<Need>,
     pos: usize,
     /// The leaf that a walk of a directory or of the first stage skips to.
@@ -165,6 +167,8 @@ impl<'a> View<'a> {
             told,
             big: false,
             iova: 0,
+            write: false,
+            ats: false,
             need: None,
             pos: 0,
             goal: None,
@@ -254,6 +258,7 @@ impl<'a> View<'a> {
         let mut fits = Vec::new();
         if may_skip {
             self.roots(label, &mut fits);
+            fits.retain(|h| self.can_be_skipped_to(h));
             if !fits.is_empty() {
                 let n = self.rng.below(fits.len());
                 self.goal = Some(fits[n]);
@@ -262,7 +267,13 @@ impl<'a> View<'a> {
         }
         self.cache.at(label, bytes, &mut fits);
         if may_skip {
+            let here = fits.len();
             self.cache.below(label, bytes, &mut fits);
+            let mut n = 0;
+            fits.retain(|h| {
+                n += 1;
+                n <= here || self.can_be_skipped_to(h)
+            });
         }
         // A legal device holds none with V=0; byte orders may have changed since.
         if self.bug != Some(Bug::InvalidCached) {
@@ -291,6 +302,19 @@ impl<'a> View<'a> {
         }
         let global = matches!(held.entry, Entry::FirstStage { global: true, .. });
         Some(self.stand_in(label, bytes, global))
+    }
+
+    /// Whether a walk may end at this entry without having been at those above it: not where its A or
+    /// D bit may have to be set first, for which the guest's address of the entry is translated.
+    fn can_be_skipped_to(&self, held: &Held) -> bool {
+        let Entry::FirstStage { .. } = held.entry else {
+            return true;
+        };
+        let Some(dc) = self.told.dc.get() else {
+            return true;
+        };
+        let value = resolved(held.words[0], held.bytes, dc.sbe());
+        !dc.sade() || value & 0xc0 == 0xc0
     }
 
     /// Before the guest pointer to a directory or a root table is translated: what lies behind
@@ -428,6 +452,12 @@ impl Memory for View<'_> {
                 for (to, from) in words.iter_mut().zip(step.words) {
                     *to = from;
                 }
+                if self.bug == Some(Bug::T2gpaIgnored)
+                    && self.ats
+                    && matches!(label, Label::Dc { .. })
+                {
+                    words[0] &= !(1 << 3);
+                }
                 step.result
             }
             None => Err(MemError::Access),
@@ -463,7 +493,7 @@ impl Memory for View<'_> {
                 addr: addr.0,
                 bytes: size,
                 expected,
-                new,
+                new: self.updated(label, size, expected, new),
                 label: *label,
                 big: self.order(label),
             }
@@ -477,6 +507,19 @@ impl Memory for View<'_> {
 }
 
 impl View<'_> {
+    /// The entry that an update stores: what it should be, but for the bug.
+    fn updated(&self, label: &Label, bytes: u8, expected: u64, new: u64) -> u64 {
+        const DIRTY: u64 = 0x80;
+        let big = self.order(label);
+        let (was, mut is) = (resolved(expected, bytes, big), resolved(new, bytes, big));
+        match self.bug {
+            Some(Bug::UpdateWithoutDirty) if (was ^ is) & DIRTY != 0 => is &= !DIRTY,
+            Some(Bug::ReadSetsDirty) if !self.write && !self.ats => is |= DIRTY,
+            _ => {}
+        }
+        resolved(is, bytes, big)
+    }
+
     /// Whether any entry of this walk was skipped.
     fn skipped_to_here(&self) -> bool {
         self.walk.log.iter().any(|s| s.from == From::Skipped)

@@ -7,8 +7,8 @@ use iommu_golden::ats::PageRequestStep;
 use iommu_golden::hpm::WalkCounts;
 use iommu_golden::invalidate::covers;
 use iommu_golden::{
-    Access, Capabilities, Cause, Command, Config, ConfigError, FaultRecord, Iommu, Label, MemError,
-    Outcome,
+    Access, AtsStatus, Capabilities, Cause, Command, Config, ConfigError, FaultRecord, Iommu,
+    Label, MemError, Outcome,
 };
 use iommu_sim::{PinsIn, PinsOut};
 
@@ -67,7 +67,10 @@ impl State {
         let iommu = Iommu::new(config)?;
         let mut rng = Rng::new(seed);
         let mut habits = Habits::draw(&mut rng);
-        if bug == Some(Bug::FenceBeforeInvalidation) {
+        if matches!(
+            bug,
+            Some(Bug::FenceBeforeInvalidation | Bug::AtsBeforeInvalidation)
+        ) {
             habits.lazy = 100;
         }
         if bug == Some(Bug::MergedNotRedone) {
@@ -144,7 +147,8 @@ impl State {
     fn step_jobs(&mut self) {
         for _ in 0..self.todo.len().min(A_CLOCK) {
             // Any order is legal, starvation is not.
-            let starving = self.starving();
+            let starves = self.bug == Some(Bug::Starved);
+            let starving = self.starving().filter(|_| !starves);
             let ordered = !self.habits.reorder || starving.is_some();
             let k = match starving {
                 Some(k) => k,
@@ -155,6 +159,10 @@ impl State {
             let Some(job) = self.jobs.get(n) else {
                 continue;
             };
+            if starves && job.serial % 16 == 7 && self.others_go_on() {
+                self.todo.push_back(n);
+                continue;
+            }
             match job.stage {
                 // A read that it began before it was started again is on the pins.
                 Stage::Walk if self.port.offers(n, job.serial) => {
@@ -177,6 +185,13 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether any other request than those that starve is under way.
+    fn others_go_on(&self) -> bool {
+        self.jobs
+            .iter()
+            .any(|(_, j)| j.open() && j.serial % 16 != 7)
     }
 
     /// The oldest job, where it has waited for long: its place in the list.
@@ -203,11 +218,29 @@ impl State {
                 (self.habits.merge && !job.walk.fresh && self.port.join(waiter))
                     || (self.port.walking < self.habits.walkers && self.port.walk(waiter, user))
             }
-            Need::Swap { .. } => self.port.swap(waiter, user),
+            Need::Swap { .. } => {
+                let plain = self.bug == Some(Bug::UpdateNotAtomic);
+                self.port.swap(waiter, user, plain)
+            }
             Need::Again => true,
         };
         if sent {
             job.stage = Stage::Waiting;
+        }
+        if let Need::Swap { expected, .. } = need
+            && sent
+            && self.bug == Some(Bug::UpdateNotAwaited)
+        {
+            let mut words = [0; 8];
+            words[0] = expected;
+            job.walk.log.push(Step {
+                words,
+                result: Ok(()),
+                entries: [None; 2],
+                from: From::Memory,
+            });
+            job.stage = Stage::Walk;
+            self.todo.push_back(n);
         }
         sent
     }
@@ -238,6 +271,8 @@ impl State {
             view.bug = self.bug;
             view.big = self.config.registers().be;
             view.iova = job.request.iova.0;
+            view.write = job.request.access == Access::Write;
+            view.ats = matches!(job.what, What::Ats { .. });
             let done = match job.what {
                 What::Read(_) | What::Write(_) | What::Ats { .. } => {
                     Done::Outcome(job.config.translate(&mut view, &job.request, &mut &told))
@@ -271,6 +306,9 @@ impl State {
                         view.bug = self.bug;
                         view.big = self.config.registers().be;
                         self.iommu.run_debug_request(&mut view, &mut &told);
+                        if self.bug == Some(Bug::DebugPageWrong) {
+                            self.iommu.registers_mut().tr_response ^= 1 << 10;
+                        }
                     }
                     return Some((done, told));
                 }
@@ -282,7 +320,9 @@ impl State {
                     let (Need::Read { label, .. } | Need::Swap { label, .. }) = need else {
                         return None;
                     };
-                    job.walk.user = user(&job.config, &label, told.dc.get().as_ref());
+                    let dc = told.dc.get();
+                    let dc = dc.filter(|_| self.bug != Some(Bug::WalkQosWrong));
+                    job.walk.user = user(&job.config, &label, dc.as_ref());
                     job.stage = Stage::Needs(need);
                     return None;
                 }
@@ -299,14 +339,25 @@ impl State {
         match done {
             Done::Outcome(outcome) => {
                 if self.hpm && !matches!(what, What::Debug) {
-                    let [dd, pd, s1, s2] = told.walks.get();
+                    let [dd, pd, mut s1, mut s2] = told.walks.get();
+                    if self.bug == Some(Bug::WrongEventCounted) {
+                        std::mem::swap(&mut s1, &mut s2);
+                    }
                     let walks = WalkCounts {
                         device_directory: dd,
                         process_directory: pd,
                         first_stage: s1,
                         second_stage: s2,
                     };
+                    let before = self.iommu.registers().iohpmevt;
                     self.iommu.count_request(&request, &outcome, &walks);
+                    match self.bug {
+                        Some(Bug::CountedTwice) if self.rng.percent(12) => {
+                            self.iommu.count_request(&request, &outcome, &walks);
+                        }
+                        Some(Bug::OverflowLost) => self.iommu.registers_mut().iohpmevt = before,
+                        _ => {}
+                    }
                 }
                 if let Some(record) = outcome.record() {
                     let record = *record;
@@ -322,14 +373,30 @@ impl State {
                         self.jobs.remove(n);
                     }
                     (What::Debug, _) => self.jobs.remove(n),
-                    (What::Ats { tag, length }, Outcome::Ats(c)) => {
+                    (What::Ats { tag, length }, Outcome::Ats(mut c)) => {
+                        match self.bug {
+                            Some(Bug::AtsGrantsWrite) => c.permissions.write |= c.permissions.read,
+                            Some(Bug::AtsRangeDoubled) => c.range_log2 += 1,
+                            Some(Bug::AtsFaultRecorded)
+                                if c.status == AtsStatus::Success && !c.permissions.read =>
+                            {
+                                self.report(FaultRecord::of_request(
+                                    Cause::ReadPageFault,
+                                    &request,
+                                    0,
+                                ));
+                            }
+                            _ => {}
+                        }
                         self.ats.complete(tag, length, &request, &c);
                         self.jobs.remove(n);
                     }
                     (_, Outcome::Granted(t)) => {
+                        let lost = self.bug == Some(Bug::McidLost);
+                        let mcid = if lost { 0 } else { t.mcid };
                         let user = u32::from(t.pbmt.code())
                             | u32::from(t.rcid & 0xfff) << 2
-                            | u32::from(t.mcid & 0xfff) << 14;
+                            | u32::from(mcid & 0xfff) << 14;
                         self.grant(n, t.spa.0, user);
                     }
                     (_, Outcome::Mrif(target)) => {
@@ -529,10 +596,15 @@ impl State {
         };
         // What was held of this entry is not what memory holds.
         self.cache.forget(addr);
-        let Some(job) = self.waiting(&waiter) else {
+        let Some(job) = self
+            .waiting(&waiter)
+            .filter(|_| self.bug != Some(Bug::UpdateNotAwaited))
+        else {
             return;
         };
         let overtaken = job.walk.overtaken;
+        let ignored = self.bug == Some(Bug::CompareIgnored);
+        let old = old.map(|o| if ignored { expected } else { o });
         let done = old == Ok(expected);
         if done && !overtaken {
             let value = resolved(new, bytes, big);
@@ -614,6 +686,9 @@ impl State {
         match action {
             MrifAction::Abort => self.answer(n, SLVERR),
             MrifAction::ReadZero | MrifAction::Discard => self.answer(n, 0),
+            MrifAction::Msi(_) if self.bug == Some(Bug::MrifBitLost) && self.rng.percent(12) => {
+                self.answer(n, 0);
+            }
             MrifAction::Msi(update) => {
                 let serial = job.serial;
                 let user = u32::from(target.rcid) | u32::from(target.mcid) << 12;
@@ -671,7 +746,8 @@ impl State {
     }
 
     pub(crate) fn notice(&mut self, update: &iommu_golden::mrif::MrifUpdate) {
-        let addr = update.notice.0;
+        let beside = self.bug == Some(Bug::NoticeElsewhere);
+        let addr = update.notice.0 ^ if beside { 4 } else { 0 };
         if self.iommu.reachable(update.notice, 4) {
             let user = user(&self.iommu, &Label::Notice, None);
             let of = WriteFor::Notice { addr };
