@@ -4,7 +4,7 @@ use iommu_bus::event::{BBeat, Resp};
 use iommu_bus::mem::SparseMemory;
 
 use crate::dev::{Fate, Ref};
-use crate::oracle::{Legal, Update};
+use crate::oracle::{Legal, Update, Verdict};
 use crate::ports::{MemWrite, WriteFor, beat_address};
 use crate::{Check, Scoreboard, describe_axi};
 
@@ -18,7 +18,7 @@ pub(crate) enum Owner {
 }
 
 /// An A/D update that is not answered yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Updating {
     /// AXI id of the write.
     pub(crate) id: u8,
@@ -26,6 +26,10 @@ pub(crate) struct Updating {
     pub(crate) addr: u64,
     /// Who waits for it.
     pub(crate) owner: Owner,
+    /// How the owner may end without it: by an entry that was held before.
+    without: Vec<Verdict>,
+    /// When memory executed it.
+    pub(crate) stored: Option<u64>,
 }
 
 /// An AXI5 atomic (or an exclusive write), decoded.
@@ -110,14 +114,14 @@ impl Scoreboard {
     /// then it is another's, who waits from now on. False if nobody else can have sent it.
     pub(crate) fn gives_update_away(&mut self, owner: Owner) -> bool {
         for n in 0..self.mem.updating.len() {
-            let u = self.mem.updating[n];
-            if u.owner != owner {
+            let (of, at) = (self.mem.updating[n].owner, self.mem.updating[n].addr);
+            if of != owner {
                 continue;
             }
             let other = |(o, l): &(Owner, &Legal)| {
                 // Once memory has it, who comes to the entry needs it no more.
-                let made = l.updates.iter().any(|made| made.addr == u.addr);
-                *o != owner && (made || l.loads.iter().any(|l| l.addr == u.addr))
+                let made = l.updates.iter().any(|made| made.addr == at);
+                *o != owner && (made || l.loads.iter().any(|l| l.addr == at))
             };
             let Some((other, _)) = self.open_legals().find(other) else {
                 return false;
@@ -125,6 +129,25 @@ impl Scoreboard {
             self.mem.updating[n].owner = other;
         }
         true
+    }
+
+    /// The same of a walk that ends so: not if it could when the update was sent. Then the update
+    /// was somebody else's.
+    pub(crate) fn needs_update(&self, owner: Owner, ends: impl Fn(&Verdict) -> bool) -> bool {
+        let mut own = self.mem.updating.iter().filter(|u| u.owner == owner);
+        own.any(|u| !u.without.iter().any(&ends))
+    }
+
+    fn ends_without_update(&self, owner: Owner) -> Vec<Verdict> {
+        let found = self.open_legals().find(|(o, _)| *o == owner);
+        let all = found.map_or(&[][..], |(_, l)| &l.verdicts);
+        let free = |v: &&Verdict| match v {
+            Verdict::Grant { after_update, .. }
+            | Verdict::Mrif { after_update, .. }
+            | Verdict::Ats { after_update, .. } => !after_update,
+            Verdict::Deny { .. } => false,
+        };
+        all.iter().filter(free).copied().collect()
     }
 
     /// Atomics and exclusives of `m_mem` whose data is all in.
@@ -173,30 +196,38 @@ impl Scoreboard {
         }
     }
 
-    /// The oldest walk that is not decided and makes this update, and what it knows of it; if
-    /// there is one, a walk on behalf of these user bits, as several may want the update. One that waits for an update of its own already comes last.
+    /// The oldest walk that is not decided and makes this update, and what it knows of it: one with
+    /// the QoS ids that it carries, if there is any.
     fn update_for(&self, made: &Update, exclusive: bool) -> Option<(Owner, Update)> {
-        let all: Vec<(Owner, Update)> = self
-            .open_legals()
-            .filter_map(|(owner, l)| {
-                l.updates
-                    .iter()
-                    .find(|u| {
-                        u.addr == made.addr
-                            && u.size == made.size
-                            && u.change.1 == made.change.1
-                            && (exclusive || u.change.0 == made.change.0)
-                    })
-                    .map(|u| (owner, *u))
-            })
-            .collect();
-        let oldest = |of_user: bool| {
-            let mut fit = all.iter().filter(|x| !of_user || x.1.user == made.user);
-            fit.clone()
-                .find(|x| self.mem.updating.is_empty() || !self.awaits_update(x.0))
-                .or_else(|| fit.next())
-        };
-        oldest(true).or_else(|| oldest(false)).copied()
+        let own = self.update_with(made, exclusive, |u| u.user == made.user);
+        own.or_else(|| self.update_with(made, exclusive, |_| true))
+    }
+
+    /// One that waits for an update of its own already comes last.
+    fn update_with(
+        &self,
+        made: &Update,
+        exclusive: bool,
+        wanted: impl Fn(&Update) -> bool,
+    ) -> Option<(Owner, Update)> {
+        let mut all = self.open_legals().filter_map(|(owner, l)| {
+            l.updates
+                .iter()
+                .find(|u| {
+                    u.addr == made.addr
+                        && u.size == made.size
+                        && u.change.1 == made.change.1
+                        && (exclusive || u.change.0 == made.change.0)
+                        && wanted(u)
+                })
+                .map(|u| (owner, *u))
+        });
+        let first = all.next()?;
+        if self.mem.updating.is_empty() || !self.awaits_update(first.0) {
+            return Some(first);
+        }
+        all.find(|(owner, _)| !self.awaits_update(*owner))
+            .or(Some(first))
     }
 
     fn explain_update(
@@ -218,10 +249,13 @@ impl Scoreboard {
         if let Some((owner, due)) = found {
             // One that comes too late will fail, and nobody waits for that.
             if exclusive || self.oracle.words.holds(addr, size, change.0) {
+                let without = self.ends_without_update(owner);
                 self.mem.updating.push(Updating {
                     id: w.axi.id,
                     addr,
                     owner,
+                    without,
+                    stored: None,
                 });
             }
             self.check_user("AW", &w.axi, &[due.user]);
@@ -273,6 +307,9 @@ impl Scoreboard {
                 // What an exclusive write replaces does not stand on the bus.
                 update.change.0 = due.change.0;
             }
+            for u in self.mem.updating.iter_mut().filter(|u| u.id == id) {
+                u.stored = Some(self.now);
+            }
             // From now on walks may find it; who waits for its B is told by `awaits_update`.
             self.oracle.updated(self.now, &update, mem);
             let copies = update.copies();
@@ -305,6 +342,18 @@ impl Scoreboard {
         };
         let story = self.open_requests();
         self.fail(Check::UpdateUnexpected, want, change_text(change), story);
+    }
+
+    /// Memory returned an entry, as it was at `sampled`: an update that it had executed by then can
+    /// be seen, and nobody need wait for its answer.
+    pub(crate) fn update_is_seen(&mut self, sampled: u64, data: &[(u64, u64)]) {
+        for &(addr, _) in data {
+            let here = |u: &Updating| u.addr & !7 == addr;
+            let seen = |u: &Updating| here(u) && u.stored.is_some_and(|at| at < sampled);
+            if self.mem.updating.iter().any(seen) {
+                self.mem.updating.retain(|u| !here(u));
+            }
+        }
     }
 
     /// The answer to an update: from now on what depends on it may go ahead.

@@ -144,7 +144,8 @@ impl Scoreboard {
             .verdicts
             .iter()
             .all(|v| !matches!(v, Verdict::Mrif { after_update, .. } if !after_update));
-        if early || self.awaits_update(crate::atomics::Owner::Dev(r)) {
+        let file = |v: &Verdict| matches!(v, Verdict::Mrif { .. });
+        if early || self.needs_update(crate::atomics::Owner::Dev(r), file) {
             let story = line.clone();
             self.fail(
                 Check::UpdateLate,

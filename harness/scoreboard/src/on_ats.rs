@@ -334,7 +334,8 @@ impl Scoreboard {
             }
         }
         let owner = Owner::Asker(serial);
-        let mut awaits = self.awaits_update(owner);
+        let so = |v: &Verdict| matches!(v, Verdict::Ats { completion, .. } if mismatch(completion, r).is_none());
+        let mut awaits = self.needs_update(owner, so);
         if awaits && right && self.gives_update_away(owner) {
             awaits = false;
         }

@@ -517,7 +517,8 @@ impl Scoreboard {
     fn forward(&mut self, r: Ref, write: bool, axi: &AxiAddr) {
         self.dev.forwards += 1;
         let (now, order) = (self.now, self.dev.forwards);
-        let unanswered = self.awaits_update(Owner::Dev(r));
+        let here = |v: &Verdict| matches!(v, Verdict::Grant { spa, user, .. } if *spa == axi.addr && *user == axi.user);
+        let unanswered = self.needs_update(Owner::Dev(r), here);
         let Some(q) = self.dev.get_mut(r) else { return };
         q.fate = Fate::Forwarded {
             cycle: now,

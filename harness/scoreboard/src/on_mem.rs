@@ -395,6 +395,11 @@ impl Scoreboard {
             if let ReadFor::Walk { of, directory } = of {
                 self.walk_data(&axi, of, directory);
             }
+            if let Some(read) = &read
+                && !self.mem.updating.is_empty()
+            {
+                self.update_is_seen(sampled, &read.data);
+            }
             if let Some(read) = read.filter(|_| !commands) {
                 if self.oracle.returned(sampled, &read.data, &read.wanted) {
                     self.ask_all();

@@ -1,8 +1,8 @@
 //! Wrong behaviours: each a small deviation of an otherwise legal device.
 
+use iommu_golden::Command;
 use iommu_golden::command::Iotinval;
 use iommu_golden::invalidate::{Entry, Range, covers, operand_range};
-use iommu_golden::Command;
 
 use crate::cache::Held;
 
@@ -168,7 +168,7 @@ bugs! {
     RefusalSucceeds = "prgr-refusal-succeeds";
     /// One page request in eight is lost.
     PageRequestLost = "page-request-lost";
-    /// First-stage walks are counted as second-stage ones, and the other way round.
+    /// Untranslated requests are counted as Translated ones, and the other way round.
     WrongEventCounted = "hpm-wrong-event";
     /// One request in eight is counted twice.
     CountedTwice = "hpm-counts-twice";
@@ -182,7 +182,7 @@ bugs! {
     WalkQosWrong = "qos-of-walks-wrong";
     /// Forwarded requests have no MCID.
     McidLost = "qos-mcid-lost";
-    /// One request in sixteen waits while there is any other.
+    /// One request in 64 waits while there is any other.
     Starved = "request-starved";
     /// The debug interface answers with the page beside.
     DebugPageWrong = "debug-page-wrong";
@@ -222,6 +222,7 @@ impl Bug {
             | Bug::ResponseIndexWrong
             | Bug::RefusalSucceeds
             | Bug::PageRequestLost => "ats",
+            Bug::Starved => "saturation",
             Bug::NoticeEarly | Bug::MrifBitLost | Bug::NoticeElsewhere => "msi",
             Bug::WrongEventCounted
             | Bug::CountedTwice

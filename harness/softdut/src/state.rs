@@ -8,7 +8,7 @@ use iommu_golden::hpm::WalkCounts;
 use iommu_golden::invalidate::covers;
 use iommu_golden::{
     Access, AtsStatus, Capabilities, Cause, Command, Config, ConfigError, FaultRecord, Iommu,
-    Label, MemError, Outcome,
+    Label, MemError, Outcome, RequestKind,
 };
 use iommu_sim::{PinsIn, PinsOut};
 
@@ -159,7 +159,7 @@ impl State {
             let Some(job) = self.jobs.get(n) else {
                 continue;
             };
-            if starves && job.serial % 16 == 7 && self.others_go_on() {
+            if starves && job.serial % 64 == 7 && self.others_go_on() {
                 self.todo.push_back(n);
                 continue;
             }
@@ -191,7 +191,7 @@ impl State {
     fn others_go_on(&self) -> bool {
         self.jobs
             .iter()
-            .any(|(_, j)| j.open() && j.serial % 16 != 7)
+            .any(|(_, j)| j.open() && j.serial % 64 != 7)
     }
 
     /// The oldest job, where it has waited for long: its place in the list.
@@ -339,9 +339,14 @@ impl State {
         match done {
             Done::Outcome(outcome) => {
                 if self.hpm && !matches!(what, What::Debug) {
-                    let [dd, pd, mut s1, mut s2] = told.walks.get();
+                    let [dd, pd, s1, s2] = told.walks.get();
+                    let mut request = request;
                     if self.bug == Some(Bug::WrongEventCounted) {
-                        std::mem::swap(&mut s1, &mut s2);
+                        request.kind = match request.kind {
+                            RequestKind::Untranslated => RequestKind::Translated,
+                            RequestKind::Translated => RequestKind::Untranslated,
+                            ats @ RequestKind::AtsTranslation => ats,
+                        };
                     }
                     let walks = WalkCounts {
                         device_directory: dd,

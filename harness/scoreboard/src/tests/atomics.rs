@@ -380,3 +380,85 @@ fn an_update_that_comes_too_late_holds_nobody_up() {
     }
     rig.fine();
 }
+
+#[test]
+fn an_update_has_the_qos_ids_of_one_of_those_who_make_it() {
+    // Two devices share the table; the younger one's update comes first.
+    for (user, fine) in [(1, true), (2, true), (3, false)] {
+        let mut cfg = config();
+        let caps = Capabilities::AMO_HWAD | Capabilities::QOSID;
+        cfg.golden.capabilities = cfg.golden.capabilities.with(caps);
+        let mut rig = Rig::with(cfg, true);
+        rig.mem.write_u64(CLEAN_PTE, BEFORE);
+        for n in 0..2 {
+            let at = DDT + 32 * n;
+            rig.mem.write_u64(at, 1 | 1 << 8);
+            rig.mem.write_u64(at + 16, 5 << 12 | (n + 1) << 40);
+            rig.mem.write_u64(at + 24, 8 << 60 | ROOT >> 12);
+        }
+        for device_id in 0..2 {
+            let side = Sideband {
+                device_id,
+                ..DEVICE
+            };
+            rig.clock(&[Event::DevAr(burst(device_id as u8, CLEAN, 0), side)]);
+        }
+        let axi = AxiAddr {
+            atop: 0b11_0001,
+            burst: Burst::Wrap,
+            user,
+            ..burst(40, CLEAN_PTE, 1)
+        };
+        rig.clock(&[Event::MemAw(axi)]);
+        rig.clock(&[Event::MemW(w(BEFORE, 0xff, false))]);
+        rig.clock(&[Event::MemW(w(BEFORE | A, 0xff, true))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::UserBits);
+        }
+    }
+}
+
+#[test]
+fn an_update_that_was_read_back_is_visible() {
+    // A walk that began anew finds it in memory: it need not wait for the answer.
+    for (fetched, fine) in [(true, true), (false, false)] {
+        let mut rig = rig(false);
+        rig.ask_clean(true);
+        rig.compare(CLEAN_PTE, BEFORE, BEFORE | AD);
+        if fetched {
+            rig.fetch(CLEAN_PTE, 1);
+        }
+        rig.clock(&[Event::OutAw(burst(3, PA, 0)), Event::OutW(w(7, 0xff, true))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::UpdateLate);
+        }
+    }
+}
+
+#[test]
+fn an_update_of_another_is_not_waited_for() {
+    // The oldest walk may end by the entry of before, which is still held: then the update is of
+    // somebody who came later.
+    const NEW: u64 = (0x9_0000 >> 12) << 10 | 0x17;
+    for (to, fine) in [(PA, true), (0x9_0000, false)] {
+        let mut rig = rig(false);
+        rig.mem.write_u64(CLEAN_PTE, BEFORE | A);
+        rig.ask_clean(false);
+        rig.goes(false);
+        rig.edit(CLEAN_PTE, NEW);
+        rig.ask_read(3, CLEAN, 0);
+        rig.ask_read(4, CLEAN, 0);
+        rig.fetch(CLEAN_PTE, 1);
+        rig.compare(CLEAN_PTE, NEW, NEW | A);
+        rig.clock(&[Event::OutAr(burst(3, to, 0))]);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::UpdateLate);
+        }
+    }
+}

@@ -292,10 +292,12 @@ impl World {
     /// Writes or reads a performance counter, its event, or the inhibits.
     fn counter(&mut self) {
         let r = &mut self.r.registers;
-        let n = r.below(31) as u16;
-        match r.below(5) {
+        // The same few again and again: what is counted shows when it is read.
+        let few = if r.percent(75) { 2 } else { 31 };
+        let n = r.below(few) as u16;
+        match r.below(9) {
             0 => {
-                let value = r.below(1 << 32);
+                let value = if r.percent(70) { 0 } else { r.below(1 << 32) };
                 self.write("counters", regs::IOCOUNTINH, 4, value);
             }
             1 => {
@@ -307,11 +309,15 @@ impl World {
                 let value = u64::MAX - r.below(64);
                 self.write("counters", regs::IOHPMCTR1 + 8 * n, 8, value);
             }
-            3 if r.percent(60) => {
+            3 | 4 if r.percent(40) => {
+                let event = if r.percent(40) { 1 } else { r.below(9) };
+                self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, event);
+            }
+            3 | 4 if r.percent(60) => {
                 let filter = self.event_of_somebody();
                 self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, filter);
             }
-            3 => {
+            3 | 4 => {
                 // Event, DMASK, PID/PSCID, DID/GSCID, PV, DV, IDT; OF stays clear.
                 let value = r.below(12) | r.bits() & (0x7fff_ffff_ffff << 15);
                 self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, value);
@@ -319,6 +325,8 @@ impl World {
             _ => {
                 let offset = *r.pick(&[
                     regs::IOHPMCYCLES,
+                    regs::IOHPMCTR1 + 8 * n,
+                    regs::IOHPMCTR1 + 8 * n,
                     regs::IOHPMCTR1 + 8 * n,
                     regs::IOHPMEVT1 + 8 * n,
                 ]);
