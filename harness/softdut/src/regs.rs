@@ -186,7 +186,8 @@ impl State {
         if effects.ddtp || matches!(at, offset::FCTL | offset::IOMMU_QOSID) || at == 20 {
             self.config = Arc::new(self.iommu.clone());
         }
-        if effects.ddtp {
+        // "When a write is observed by the ddtp.iommu_mode, the busy bit is set": not for the upper half.
+        if effects.ddtp && at == offset::DDTP {
             self.new_mode();
         }
         if effects.debug_request {
