@@ -85,12 +85,16 @@ impl World {
         self.push("timing", Op::RegTiming(t.reg.clone()));
     }
 
-    /// A port stands still for a while. `for_ever`: the caller ends it by a reset.
-    pub fn stop_port(&mut self, t: &Timings, for_ever: bool) {
+    /// A port stands still for a while. `for_ever`: the caller ends it by a reset. `commands`: the command
+    /// queue is not held up by anything.
+    pub fn stop_port(&mut self, t: &Timings, for_ever: bool, commands: bool) {
         let p = self.profile.clone();
         let clocks = p.amount(Amount::StopClocks, &mut self.r.timing) as u32;
         let port = p.pick::<StopPort>(&mut self.r.timing);
-        if port != StopPort::Memory {
+        // A fence may wait for a device that does not answer, where there is ATS.
+        let commands =
+            commands && !self.ats && port != StopPort::Memory && p.most(Amount::Commands) > 0;
+        if commands {
             self.driver.wait_commands();
             self.collect("room for commands");
         }
@@ -114,7 +118,7 @@ impl World {
             },
         );
         // Commands, and registers, go on whatever stands still at the devices' side.
-        if port != StopPort::Memory && p.most(Amount::Commands) > 0 {
+        if commands {
             for _ in 0..self.r.timing.below(4) {
                 let (d0, d1) = *self.r.timing.pick(&[(1, 0), (1 | 1 << 7, 0), (3, 0)]);
                 self.push("a port is stopped", Op::Cycles(clocks / 4));

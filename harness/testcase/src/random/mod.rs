@@ -226,7 +226,7 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
             w.ats_stop();
         }
         if stops {
-            w.stop_port(&t, for_ever);
+            w.stop_port(&t, for_ever, commands);
         }
         let reset = p.chance(Chance::Reset, &mut w.r.resets);
         if reset || for_ever {
