@@ -122,7 +122,6 @@ impl Scoreboard {
         if self.past.is_empty() {
             return self.oracle.legal_now(&self.iommu, mem, query, now, legal);
         }
-        legal.several = true;
         let mut all = self.oracle.legal(&self.iommu, mem, query, now, legal);
         for old in &self.past {
             if old.until.is_some_and(|u| u < query.accepted) || !differs(&old.iommu, &self.iommu) {

@@ -197,11 +197,8 @@ pub struct Legal {
     pub loads: Vec<Load>,
     /// The A/D updates that these walks make.
     pub updates: Vec<Update>,
-    /// What the walks that were asked about last have looked up in the may-hold sets, where they
-    /// have read memory, and whether they had a choice.
+    /// What the walks that were asked about last have looked up in the may-hold sets.
     looked: Looked,
-    reads: Vec<u64>,
-    pub(crate) several: bool,
 }
 
 impl Legal {
@@ -216,8 +213,6 @@ impl Legal {
         self.verdicts.clear();
         self.updates.clear();
         self.looked = Looked::default();
-        self.reads.clear();
-        self.several = false;
     }
 
     /// Adds an outcome if it is new.
@@ -378,7 +373,6 @@ impl Observer for Collect<'_> {
                     self.evidence = None;
                     return;
                 }
-                self.out.reads.push(addr.0);
                 self.out.add_load(Load {
                     addr: addr.0,
                     len,
@@ -482,9 +476,8 @@ impl Oracle {
 
     /// Whether the last words that memory has returned add to what is legal for this request.
     pub(crate) fn concerns(&self, legal: &Legal) -> bool {
-        self.held.news.iter().any(|n| {
-            n.is_in(&legal.looked) && (n.choice || legal.several || !legal.reads.contains(&n.addr))
-        })
+        let news = &self.held.news;
+        news.iter().any(|n| n.concerns(&legal.looked))
     }
 
     /// Memory has returned these doublewords (address, data), as it sampled them then, for
@@ -632,7 +625,6 @@ impl Oracle {
         let all = self.each(iommu, mem, query, now, out, BOUND_FREE, add)
             || self.each(iommu, mem, &ordered, now, out, BOUND, add);
         out.looked.join(&self.held.looked);
-        out.several |= !self.script.is_single();
         all
     }
 
@@ -671,7 +663,6 @@ impl Oracle {
             }
         }
         out.looked.join(&self.held.looked);
-        out.several = true;
         all
     }
 

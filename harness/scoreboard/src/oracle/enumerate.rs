@@ -676,8 +676,9 @@ impl<'a> View<'a> {
                 }),
             });
         };
+        let at = (!blind).then_some(addr);
         Key::of_load(self.caps, label, &mut |key| {
-            held.set(key).iter_mut().for_each(&mut try_one);
+            held.set(key, at).iter_mut().for_each(&mut try_one);
         });
         if !blind {
             self.raw_choices(addr, count, size, label, first.as_ref(), more);
@@ -816,7 +817,9 @@ impl<'a> View<'a> {
         let held = &mut *self.held;
         let mut any = |label: Label| {
             let mut found = false;
-            Key::of_load(caps, &label, &mut |k| found |= !held.set(k).is_empty());
+            Key::of_load(caps, &label, &mut |k| {
+                found |= !held.set(k, None).is_empty()
+            });
             found
         };
         match *label {

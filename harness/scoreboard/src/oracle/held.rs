@@ -170,32 +170,51 @@ impl Key {
     }
 }
 
-/// The keys that the walks of a request have looked up: more, perhaps, never less.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Looked([u64; 8]);
+/// What the walks of a request have looked up, and reading from where: by a hash of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looked([u32; LOOKED]);
+
+const LOOKED: usize = 1024;
+/// Nothing with this hash was looked up.
+const NOTHING: u32 = 0;
+/// Something was looked up whose address is not known, or several things.
+const SEVERAL: u32 = 1;
+
+impl Default for Looked {
+    fn default() -> Self {
+        Self([NOTHING; LOOKED])
+    }
+}
 
 impl Looked {
-    /// Which of the 512 bits stands for a key.
-    fn bit(key: Key) -> (usize, u64) {
+    fn slot(key: Key) -> usize {
         let mut hasher = WordHasher::default();
         key.hash(&mut hasher);
-        let hash = hasher.finish();
-        ((hash >> 6 & 7) as usize, 1 << (hash & 63))
+        hasher.finish() as usize % LOOKED
     }
 
-    fn add(&mut self, key: Key) {
-        let (word, bit) = Self::bit(key);
-        self.0[word] |= bit;
+    fn place(addr: Option<u64>) -> u32 {
+        // Entries are aligned to 4 bytes, and lie below 2^56. The first two numbers are taken.
+        addr.map_or(SEVERAL, |a| {
+            ((a >> 2 ^ a >> 34) as u32).wrapping_add(2).max(2)
+        })
     }
 
-    fn has(&self, key: Key) -> bool {
-        let (word, bit) = Self::bit(key);
-        self.0[word] & bit != 0
+    fn put(slot: &mut u32, place: u32) {
+        *slot = match *slot {
+            NOTHING => place,
+            known if known == place || place == NOTHING => known,
+            _ => SEVERAL,
+        };
+    }
+
+    fn add(&mut self, key: Key, addr: Option<u64>) {
+        Self::put(&mut self.0[Self::slot(key)], Self::place(addr));
     }
 
     pub(crate) fn join(&mut self, other: &Looked) {
         for (a, b) in self.0.iter_mut().zip(other.0) {
-            *a |= b;
+            Self::put(a, b);
         }
     }
 }
@@ -204,16 +223,24 @@ impl Looked {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct News {
     key: Key,
-    pub(crate) addr: u64,
+    addr: u64,
     /// It is a choice also for who reads at its place in memory: that holds something else by now,
     /// or is read in the other byte order.
-    pub(crate) choice: bool,
+    choice: bool,
 }
 
 impl News {
-    /// Whether walks that have looked these keys up would find it.
+    /// Whether walks that have looked this up would find it.
     pub(crate) fn is_in(&self, looked: &Looked) -> bool {
-        looked.has(self.key)
+        looked.0[Looked::slot(self.key)] != NOTHING
+    }
+
+    /// Whether it adds a choice to these walks: not where all of them read it from memory.
+    pub(crate) fn concerns(&self, looked: &Looked) -> bool {
+        match looked.0[Looked::slot(self.key)] {
+            NOTHING => false,
+            place => self.choice || place != Looked::place(Some(self.addr)),
+        }
     }
 }
 
@@ -358,9 +385,9 @@ impl MayHold {
         }
     }
 
-    /// The set of a key, looked up for a walk.
-    pub(crate) fn set(&mut self, key: Key) -> &mut [Held] {
-        self.looked.add(key);
+    /// The set of a key, looked up for a walk that reads the entry here, if it knows where.
+    pub(crate) fn set(&mut self, key: Key, addr: Option<u64>) -> &mut [Held] {
+        self.looked.add(key, addr);
         self.sets
             .get_mut(&key)
             .map_or(&mut [][..], Vec::as_mut_slice)
@@ -501,6 +528,31 @@ mod tests {
             level,
             range_log2: 12 + 9 * level,
             global: false,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_news_to_who_would_not_read_it_from_memory() {
+        let [a, b] = [0x10_0000, 0x10_0008];
+        let key = |iova| Key::first(None, 5, iova, 12);
+        let came = |choice| News {
+            key: key(0x7000),
+            addr: a,
+            choice,
+        };
+        let mut looked = Looked::default();
+        looked.add(key(0x8000), Some(a));
+        assert!(!came(false).is_in(&looked) && !came(true).concerns(&looked));
+        looked.add(key(0x7000), Some(a));
+        assert!(came(false).is_in(&looked));
+        assert!(!came(false).concerns(&looked), "it is what they read");
+        assert!(came(true).concerns(&looked), "memory has changed since");
+        for other in [Some(b), None] {
+            let mut looked = Looked::default();
+            looked.add(key(0x7000), other);
+            assert!(came(false).concerns(&looked), "read at {other:?}");
+            looked.add(key(0x7000), Some(a));
+            assert!(came(false).concerns(&looked), "read at {other:?} too");
         }
     }
 

@@ -96,7 +96,6 @@ impl Memos {
         }
         out.add(verdict);
         for load in &m.loads {
-            out.reads.push(load.addr);
             out.add_load(*load);
         }
         out.looked.join(&m.looked);
