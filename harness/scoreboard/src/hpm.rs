@@ -46,6 +46,36 @@ impl Counter {
     }
 }
 
+/// A write of `iohpmcycles`: it takes effect at some clock before its answer.
+#[derive(Debug, Clone, Copy)]
+struct Writing {
+    /// The least value if it takes effect as it is answered, but for a low half that goes on.
+    lo: u128,
+    /// Of one half alone: the high one, with OF, or the low one.
+    half: Option<bool>,
+    /// How far it may have counted before, and when; and OF was 0.
+    before: u128,
+    since: u64,
+    clear: bool,
+}
+
+const HALF: u128 = 0xffff_ffff;
+
+/// A counter from `lo` to `hi` of which one half has been written: the other goes on from where it
+/// is. `value` is the register as the model has it, right in the half at `at`.
+fn half_written(at: u16, (lo, hi): (u128, u128), limit: u128, value: u128) -> (u128, u128) {
+    let (lo, hi) = (lo % limit, lo % limit + (hi - lo));
+    if at & 4 == 0 {
+        return (lo & !HALF | value & HALF, hi & !HALF | value & HALF);
+    }
+    let high = value & !HALF;
+    if lo >> 32 == hi >> 32 {
+        (high | lo & HALF, high | hi & HALF)
+    } else {
+        (high, high | HALF)
+    }
+}
+
 /// What is known about the counters.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hpm {
@@ -56,6 +86,8 @@ pub(crate) struct Hpm {
     running: (bool, bool),
     /// Last clock that it surely counted.
     ran: u64,
+    /// A write of it that is under way.
+    writing: Option<Writing>,
     /// Events that were surely counted while a register read was in flight: clock and counter.
     counted: VecDeque<(u64, usize)>,
 }
@@ -209,8 +241,24 @@ impl Scoreboard {
         }
     }
 
-    /// A write of one of these registers was accepted.
-    pub(crate) fn hpm_write(&mut self, at: u16, old: &Registers) {
+    fn cycles_written(&mut self, w: Writing) {
+        let (now, limit) = (self.now, self.cycle_limit());
+        let c = &mut self.hpm.cycles;
+        if w.half != Some(true) {
+            c.lo = w.lo;
+        } else if c.lo >> 32 != w.lo >> 32 {
+            c.lo = w.lo & !HALF; // the low half may have wrapped before
+        }
+        // So may all of it.
+        let passed = u128::from(now.saturating_sub(w.since));
+        if w.clear && self.hpm.running.1 && w.before + passed >= limit {
+            c.wrapped.1 |= w.half == Some(false);
+            self.cause(PMIP, false);
+        }
+    }
+
+    /// A write of one of these registers was accepted: of all of it, or of the half at `at`.
+    pub(crate) fn hpm_write(&mut self, at: u16, whole: bool, old: &Registers) {
         if self.hpm_counters() == 0 {
             return;
         }
@@ -237,17 +285,43 @@ impl Scoreboard {
             }
         } else if (offset::IOHPMCYCLES..offset::IOHPMCTR1).contains(&at) {
             let value = u128::from(regs.iohpmcycles & !(1 << 63));
+            let limit = self.cycle_limit();
             let c = &mut self.hpm.cycles;
-            (c.lo, c.hi, c.wrapped) = (value, value, (false, false));
+            let high = at & 4 != 0;
+            let (before, clear) = match self.hpm.writing {
+                // Of a write of both halves, the second.
+                Some(w) if whole && high => (w.before, w.clear),
+                _ => (c.hi, !c.wrapped.1 && old.iohpmcycles >> 63 == 0),
+            };
+            if whole {
+                (c.lo, c.hi, c.wrapped) = (value, value, (false, false));
+            } else {
+                (c.lo, c.hi) = half_written(at, (c.lo, c.hi), limit, value);
+                if high {
+                    c.wrapped = (false, false); // OF is in this half
+                }
+            }
+            self.hpm.writing = Some(Writing {
+                lo: c.lo,
+                half: (!whole).then_some(high),
+                before,
+                since: now,
+                clear,
+            });
         } else if (offset::IOHPMCTR1..offset::IOHPMEVT1).contains(&at) {
             let n = usize::from((at - offset::IOHPMCTR1) / 8);
             if n < self.hpm_counters() {
                 let value = u128::from(regs.iohpmctr[n]);
                 let flight = in_flight(regs.iohpmevt[n]);
+                let limit = self.counter_limit();
                 let c = &mut self.hpm.counters[n];
+                let (lo, hi) = match whole {
+                    true => (value, value),
+                    false => half_written(at, (c.lo, c.hi), limit, value),
+                };
                 *c = Counter {
-                    lo: value,
-                    hi: value + flight,
+                    lo,
+                    hi: hi + flight,
                     since: u64::MAX,
                     ..*c
                 };
@@ -281,8 +355,9 @@ impl Scoreboard {
             self.hpm.running = (runs, runs);
         } else if (offset::IOHPMCYCLES..offset::IOHPMCTR1).contains(&at) {
             // The write took effect at some clock between its acceptance and now.
-            let c = &mut self.hpm.cycles;
-            c.lo = u128::from(self.iommu.registers().iohpmcycles & !(1 << 63));
+            if let Some(w) = self.hpm.writing {
+                self.cycles_written(w);
+            }
         }
         for c in &mut self.hpm.counters {
             if c.since == u64::MAX {

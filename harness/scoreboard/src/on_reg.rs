@@ -96,7 +96,7 @@ impl Scoreboard {
                     self.begin_page_csr(value);
                 }
                 _ if (offset::IOCOUNTINH..offset::TR_REQ_IOVA).contains(&at) => {
-                    self.hpm_write(at, old.registers());
+                    self.hpm_write(at, size == RegSize::Eight, old.registers());
                 }
                 offset::IOMMU_QOSID => {
                     self.qos = crate::Qos {

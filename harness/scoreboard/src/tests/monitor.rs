@@ -123,6 +123,28 @@ fn a_message_of_the_cycle_counter_may_fail_at_once() {
 }
 
 #[test]
+fn a_half_that_is_not_written_goes_on() {
+    // The high half anew: it wraps when it would have. The low half: the other has had its carry.
+    let high = (offset::IOHPMCYCLES + 4, 0x7fff_ffff, (1 << 63) - 52);
+    let carries = 0x7fff_ffff_0000_0000 - 6;
+    let low = (offset::IOHPMCYCLES, 0xffff_ffff - 30, carries);
+    for (at, half, from) in [high, low] {
+        let mut rig = rig();
+        rig.write8(offset::ICVEC, 0x310);
+        rig.write8(offset::IOHPMCYCLES, from);
+        rig.idle(20);
+        rig.write(at, half);
+        rig.idle(29);
+        rig.clock(&[Event::Wsi(8)]);
+        rig.idle(SETTLE + 2);
+        rig.read(offset::IPSR, 4);
+        rig.fine();
+        rig.read(offset::IPSR, 0);
+        rig.only(Check::PendingBits);
+    }
+}
+
+#[test]
 fn cycles_count_clocks() {
     for (off, right) in [(0, true), (-40, false), (40, false)] {
         let mut rig = rig();

@@ -192,6 +192,10 @@ impl World {
                 .as_ref()
                 .map_or(0, |t| t.scheme.mode() << 60 | t.pointer >> 12);
         }
+        if d.processes.is_none() && words[3] != 0 {
+            // A process directory would have another mode.
+            words[0] &= !tc::PDTV;
+        }
         if let Some(p) = &d.processes {
             words[0] |= tc::PDTV | if p.default { tc::DPE } else { 0 };
             words[2] = 0;
