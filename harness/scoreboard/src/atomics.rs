@@ -110,27 +110,6 @@ impl Scoreboard {
         self.mem.updating.iter().any(|u| u.owner == owner)
     }
 
-    /// It goes on as if an update that was taken for its own were none of it, as it may without:
-    /// then it is another's, who waits from now on. False if nobody else can have sent it.
-    pub(crate) fn gives_update_away(&mut self, owner: Owner) -> bool {
-        for n in 0..self.mem.updating.len() {
-            let (of, at) = (self.mem.updating[n].owner, self.mem.updating[n].addr);
-            if of != owner {
-                continue;
-            }
-            let other = |(o, l): &(Owner, &Legal)| {
-                // Once memory has it, who comes to the entry needs it no more.
-                let made = l.updates.iter().any(|made| made.addr == at);
-                *o != owner && (made || l.loads.iter().any(|l| l.addr == at))
-            };
-            let Some((other, _)) = self.open_legals().find(other) else {
-                return false;
-            };
-            self.mem.updating[n].owner = other;
-        }
-        true
-    }
-
     /// The same of a walk that ends so: not if it could when the update was sent. Then the update
     /// was somebody else's.
     pub(crate) fn needs_update(&self, owner: Owner, ends: impl Fn(&Verdict) -> bool) -> bool {

@@ -335,11 +335,7 @@ impl Scoreboard {
         }
         let owner = Owner::Asker(serial);
         let so = |v: &Verdict| matches!(v, Verdict::Ats { completion, .. } if mismatch(completion, r).is_none());
-        let mut awaits = self.needs_update(owner, so);
-        if awaits && right && self.gives_update_away(owner) {
-            awaits = false;
-        }
-        if awaits {
+        if self.needs_update(owner, so) {
             early = true;
         } else if right {
             return;
@@ -502,6 +498,16 @@ impl Scoreboard {
     /// The protocol's time-out has passed for everything that was sent before.
     pub(crate) fn on_ats_timeout(&mut self) {
         let now = self.now;
+        // A completion that came before may be looked at only now: then it is too late.
+        let done = |m: &crate::on_pq::Message| matches!(m.kind, crate::on_pq::MessageKind::Done(_));
+        if self.messages.iter().any(done) {
+            self.ats.timed_out.1 = true;
+            if self.cq.head.lo < self.cq.head.hi {
+                // The fence that seems to have completed may be the one that tells.
+                self.cq.timeout.may(now);
+                self.update_levels();
+            }
+        }
         for slot in &mut self.ats.tags {
             if let Some(t) = slot {
                 self.ats.timed_out.1 = true;

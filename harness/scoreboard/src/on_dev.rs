@@ -550,12 +550,10 @@ impl Scoreboard {
                 known = true;
             }
         }
+        early = (early && known) || unanswered;
         q.bare = bare;
         let (id, accepted, slow) = (q.axi.id, q.accepted, q.reads > 0 || q.shares);
         let awaits = std::mem::take(&mut q.awaits_record);
-        let without = known && !early;
-        early =
-            (early && known) || (unanswered && !(without && self.gives_update_away(Owner::Dev(r))));
         if slow {
             self.dev.was_slow(write, id, now);
             self.check_fairness(r);

@@ -517,7 +517,8 @@ impl Scoreboard {
     /// A page request was discarded for sure: what follows for the queue's bits.
     fn settle_page(&mut self, job: &Job) {
         let taken = self.options(job).iter().all(|o| !o.refused());
-        if taken && job.lost == lost::FULL && self.pq.ring.overflow_cleared <= job.since {
+        let full = job.lost == lost::FULL && !job.failed;
+        if taken && full && self.pq.ring.overflow_cleared <= job.since {
             let (now, settle) = (self.now, self.bounds.settle);
             self.pq.ring.overflow.must(now, settle);
             self.update_levels();

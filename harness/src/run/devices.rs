@@ -43,6 +43,8 @@ pub(super) struct Devices {
     cache: HashMap<(u32, Option<u32>), Vec<Cached>>,
     messages: Vec<AtsMessage>,
     unanswered: Vec<AtsInvalidation>,
+    /// Invalidations that have timed out, which they may answer all the same.
+    late: Vec<AtsInvalidation>,
 }
 
 impl Devices {
@@ -298,7 +300,11 @@ impl Runner<'_> {
     /// leaves the others to be answered.
     pub(super) fn answer_invalidations(&mut self, from: Option<u32>) {
         let asked = match from {
-            None => std::mem::take(&mut self.devices.unanswered),
+            None => {
+                let mut asked = std::mem::take(&mut self.devices.late);
+                asked.append(&mut self.devices.unanswered);
+                asked
+            }
             Some(_) => self.devices.unanswered.clone(),
         };
         let count = self.devices.completions.clamp(1, 8);
@@ -320,7 +326,8 @@ impl Runner<'_> {
     }
 
     pub(super) fn ats_timeout(&mut self) -> Go {
-        self.devices.unanswered.clear();
+        // None is later than by one time-out.
+        self.devices.late = std::mem::take(&mut self.devices.unanswered);
         self.tb.tick_ats_timer();
         self.clock()
     }

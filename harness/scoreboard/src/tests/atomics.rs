@@ -326,33 +326,6 @@ fn of_two_alike_updates_under_way_the_first_serves_both() {
 }
 
 #[test]
-fn an_update_may_be_that_of_a_younger_request() {
-    // The older one may go by the copy of the region that was read for a third, with D set.
-    for younger in [true, false] {
-        let mut rig = rig(false);
-        for n in 0..16 {
-            rig.mem.write_u64(GROUP_PTE + 8 * n, NAPOT | A);
-        }
-        rig.mem.write_u64(GROUP_PTE + 8 * 15, NAPOT | AD);
-        rig.ask_write(3, GROUP, &[7]);
-        rig.walk(GROUP);
-        if younger {
-            rig.ask_write(4, GROUP, &[7]);
-        }
-        rig.ask_read(5, GROUP + 15 * 4096, 0);
-        rig.fetch(GROUP_PTE + 8 * 15, 1);
-        rig.compare(GROUP_PTE, NAPOT | A, NAPOT | AD);
-        rig.clock(&[Event::OutAw(burst(3, PA, 0))]);
-        if younger {
-            rig.fine();
-            // Somebody has sent it, and has to wait.
-            rig.clock(&[Event::OutAw(burst(4, PA, 0))]);
-        }
-        rig.only(Check::UpdateLate);
-    }
-}
-
-#[test]
 fn an_update_that_comes_too_late_holds_nobody_up() {
     let mut rig = rig(false);
     rig.ask_read(3, CLEAN, 0);

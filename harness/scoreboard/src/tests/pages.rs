@@ -106,6 +106,41 @@ fn a_held_context_serves_messages_too() {
 }
 
 #[test]
+fn a_record_that_cannot_be_stored_is_no_overflow() {
+    // One place for two; the record that takes it fails, and both are answered for that.
+    let other = AtsPageRequest {
+        payload: ASK.payload ^ 3 << 3,
+        ..ASK
+    };
+    for (csr, fine) in [(0x1_0103, true), (0x1_0003, false)] {
+        let mut rig = rig();
+        for n in 0..2 {
+            rig.ask_page(ASK);
+            rig.page_record(n, record(), Resp::Okay);
+        }
+        rig.clock(&[Event::Wsi(4)]);
+        rig.ask_page(ASK);
+        rig.ask_page(other);
+        rig.page_record(2, record(), Resp::SlvErr);
+        for group in [5, 6] {
+            rig.respond(AtsPageResponse {
+                process_id: Some(9),
+                group,
+                code: 15,
+                ..ANSWER
+            });
+        }
+        rig.idle(SETTLE + 2);
+        rig.read(offset::PQCSR, csr);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::PageStatus);
+        }
+    }
+}
+
+#[test]
 fn page_record_wrong_misplaced_missing_or_unasked() {
     let mut rig = rig();
     rig.ask_page(ASK);

@@ -246,7 +246,8 @@ impl World {
 
     /// Whether an invalidation completion of the device is accepted.
     fn can_answer(&self, d: &Device) -> bool {
-        d.attached && d.tc & tc::EN_ATS != 0 && d.spoil == [0; 8] && self.mode.levels() > 0
+        let context = d.attached && d.spoil == [0; 8] && !self.cut_off.contains(&d.id);
+        context && d.tc & tc::EN_ATS != 0 && self.mode.levels() > 0
     }
 
     /// ATS.INVAL or ATS.PRGR, up to its payload.
@@ -411,23 +412,46 @@ impl World {
                 self.push("another device answers", Op::Cycles(gap));
             }
         }
-        if self.r.ats.percent(50) {
-            self.push("late answers", Op::AnswerInvalidations { from: None });
-            self.driver.wait_commands();
-        } else {
-            self.push("no answer: time-out", Op::AtsTimeout);
-            self.push(
-                "until it has stopped",
-                Op::PollReg {
-                    offset: regs::CQCSR,
-                    size: 4,
-                    mask: 1 << CMD_TO,
-                    value: 1 << CMD_TO,
-                },
-            );
-            let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
-            self.write("clear cmd_to", regs::CQCSR, 4, enable | 1 << CMD_TO);
-            self.driver.wait_commands();
+        let enable = 1 | u64::from(self.driver.cfg.interrupts) << 1;
+        match self.r.ats.below(4) {
+            0 => {
+                self.push("late answers", Op::AnswerInvalidations { from: None });
+                self.driver.wait_commands();
+            }
+            1 => {
+                // Which of them still counts, nobody knows: perhaps there was a time-out, perhaps not.
+                self.push("late answers", Op::AnswerInvalidations { from: None });
+                let gap = self.r.ats.below(40) as u32;
+                self.push("a tick among them", Op::Cycles(gap));
+                self.push("a tick among them", Op::AtsTimeout);
+                self.push("a tick among them", Op::WaitIdle);
+                self.push("a tick among them", Op::Cycles(300));
+                self.write("clear cmd_to", regs::CQCSR, 4, enable | 1 << CMD_TO);
+                self.driver.wait_commands();
+            }
+            rest => {
+                self.push("no answer: time-out", Op::AtsTimeout);
+                if rest == 2 {
+                    // Those whose time is over; their ITags are given again some time.
+                    let gap = self.r.ats.below(20) as u32;
+                    self.push("answers behind the time-out", Op::Cycles(gap));
+                    self.push(
+                        "answers behind the time-out",
+                        Op::AnswerInvalidations { from: None },
+                    );
+                }
+                self.push(
+                    "until it has stopped",
+                    Op::PollReg {
+                        offset: regs::CQCSR,
+                        size: 4,
+                        mask: 1 << CMD_TO,
+                        value: 1 << CMD_TO,
+                    },
+                );
+                self.write("clear cmd_to", regs::CQCSR, 4, enable | 1 << CMD_TO);
+                self.driver.wait_commands();
+            }
         }
         self.push("devices answer", Op::AtsDevices(self.ats_devices));
     }

@@ -94,7 +94,12 @@ impl World {
             }
             _ if levels > 1 => {
                 let level = self.r.ways.range(1, levels - 1) as u32;
-                self.driver.directory_entry(device.id, level).ok()
+                let at = self.driver.directory_entry(device.id, level).ok();
+                let ids = self.devices.iter().map(|d| d.id);
+                self.cut_off = ids
+                    .filter(|id| self.driver.directory_entry(*id, level).ok() == at)
+                    .collect();
+                at
             }
             _ => None,
         };

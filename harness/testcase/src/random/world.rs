@@ -222,6 +222,8 @@ pub(super) struct World {
     pub ats_budget: super::ats::Budget,
     /// Page requests since software took them.
     pub pages_unread: u64,
+    /// Devices whose context a spoilt directory does not reach.
+    pub cut_off: Vec<u32>,
     /// The access before.
     pub last: Option<crate::op::Dma>,
     /// What was edited last: traffic aims at it until its fence is behind.
@@ -334,6 +336,7 @@ impl World {
             ats_devices: AtsDevices::default(),
             ats_budget: super::ats::Budget::default(),
             pages_unread: 0,
+            cut_off: Vec::new(),
             last: None,
             focus: None,
             focus_page: None,
