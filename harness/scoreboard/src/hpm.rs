@@ -422,7 +422,12 @@ impl Scoreboard {
                     if !upper {
                         let limit = self.counter_limit();
                         let ahead = (u128::from(data) + limit - lo % limit) % limit;
-                        self.hpm.counters[n].lo = c.lo.max(lo + ahead);
+                        if lo + ahead > c.lo {
+                            // Who is open may be counted in it.
+                            let since = c.since.max(self.now);
+                            let c = &mut self.hpm.counters[n];
+                            (c.lo, c.since) = (lo + ahead, since);
+                        }
                     }
                 } else {
                     want = Some(format!("{lo:#x} to {:#x}", c.hi));

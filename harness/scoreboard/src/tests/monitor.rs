@@ -43,6 +43,27 @@ fn untranslated_requests_are_counted_exactly() {
 }
 
 #[test]
+fn who_is_counted_in_what_was_read_is_not_counted_again() {
+    let mut rig = rig();
+    rig.write8(EVENT, 1);
+    rig.write8(VALUE, 0);
+    rig.ask_read(1, RW, 0);
+    rig.walk(RW);
+    rig.read8(VALUE, 1);
+    rig.clock(&[Event::OutAr(burst(1, PA + RW % 4096, 0))]);
+    rig.clock(&[Event::OutR(r(1, 0, Resp::Okay, true))]);
+    rig.clock(&[Event::DevR(r(1, 0, Resp::Okay, true))]);
+    rig.read8(VALUE, 1);
+    // Who came later is.
+    rig.good_read(2, RW);
+    rig.read8(VALUE, 2);
+    rig.fine();
+    rig.good_read(3, RW);
+    rig.read8(VALUE, 2);
+    rig.only(Check::HpmCounter);
+}
+
+#[test]
 fn hpm_counter_filters_and_inhibits() {
     // Another device's, another kind's, or none while inhibited.
     let filter = 1 | 1 << 61;
