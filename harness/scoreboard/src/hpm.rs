@@ -337,6 +337,8 @@ impl Scoreboard {
                 c.hi += flight;
                 // What wrapped before is in the bit that was written over.
                 let (lo, hi) = (c.lo % limit, c.hi - c.lo + c.lo % limit);
+                // If it may have wrapped already, it may be anywhere from 0 on, with OF written over.
+                let lo = if hi >= limit { 0 } else { lo };
                 (c.lo, c.hi, c.wrapped) = (lo, hi, (false, false));
                 self.hpm_wraps(n);
             }
