@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use iommu_golden::RequestKind;
+use iommu_golden::hpm::{EventIds, HpmEvent};
 use iommu_sim::{PinsIn, PinsOut};
 
 use crate::bug::Bug;
@@ -186,6 +188,7 @@ impl State {
         let n = self.add(What::Read(burst), burst.request(false));
         self.path.enqueue(false, burst.id, n);
         if burst.refused() {
+            self.count_refused(n);
             self.answer(n, SLVERR);
         } else {
             self.todo.push_back(n);
@@ -197,6 +200,7 @@ impl State {
         self.path.enqueue(true, burst.id, n);
         self.path.filling.push_back(n);
         if burst.refused() {
+            self.count_refused(n);
             self.answer(n, SLVERR);
         } else {
             self.todo.push_back(n);
@@ -213,6 +217,23 @@ impl State {
             self.path.enqueue(false, burst.id, n);
             self.answer(n, SLVERR);
         }
+    }
+
+    /// What the bridge refuses is a request all the same.
+    fn count_refused(&mut self, n: usize) {
+        let Some(request) = self.jobs.get(n).map(|j| j.request) else {
+            return;
+        };
+        let kind = match request.kind {
+            RequestKind::Translated => HpmEvent::Translated,
+            _ => HpmEvent::Untranslated,
+        };
+        let ids = EventIds {
+            device_id: request.did(),
+            process_id: request.process_id,
+            ..EventIds::default()
+        };
+        self.iommu.count_event(kind, &ids, 1);
     }
 
     /// A request is answered here and not forwarded.
