@@ -267,18 +267,18 @@ impl Scoreboard {
                     if self.ats.timed_out.1 {
                         // "cmd_to ... is set when a IOFENCE.C command detects that one or more
                         // previous commands ... have timed out".
-                        if !c.noted {
-                            changed = true;
-                            if let Some(c) = self.cq.cmds.front_mut() {
-                                c.noted = true;
-                            }
-                            if self.ats.timed_out.0 {
+                        let sure = self.ats.timed_out.0;
+                        if let Some(c) = self.cq.cmds.front_mut() {
+                            changed |= !c.may_have_met || (sure && !c.noted);
+                            if sure && !c.noted {
                                 self.cq.timeout.must(now, limit);
-                            } else {
+                            } else if !c.may_have_met {
                                 self.cq.timeout.may(now);
                             }
+                            c.may_have_met = true;
+                            c.noted |= sure;
                         }
-                        if self.ats.timed_out.0 {
+                        if sure {
                             break;
                         }
                     }
@@ -288,7 +288,12 @@ impl Scoreboard {
                             if let Some(c) = self.cq.cmds.front_mut() {
                                 c.noted = true;
                             }
-                            self.cq.memory_fault.must(now, limit);
+                            // One that the block cannot have tried may have stopped before.
+                            if self.ats.timed_out.1 && c.store != Store::Failed {
+                                self.cq.memory_fault.may(now);
+                            } else {
+                                self.cq.memory_fault.must(now, limit);
+                            }
                         }
                         break;
                     }

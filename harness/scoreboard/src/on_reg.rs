@@ -198,7 +198,12 @@ impl Scoreboard {
             self.cq.wsi.retain(|count| *count >= seen);
             self.cq.raise_cleared = now;
         }
-        if value & (1 << 8 | 1 << 9 | 1 << 10) != 0 && self.cq.cmds.front().is_some_and(|c| c.noted)
+        if value & (1 << 8 | 1 << 9 | 1 << 10) != 0
+            && self
+                .cq
+                .cmds
+                .front()
+                .is_some_and(|c| c.noted || c.may_have_met)
         {
             // The command at cqh, and those behind it, are fetched again.
             self.cq.cmds.clear();

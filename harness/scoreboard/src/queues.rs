@@ -163,6 +163,8 @@ pub(crate) struct Cmd {
     pub(crate) store: Store,
     /// What it does to `cqcsr` has been noted.
     pub(crate) noted: bool,
+    /// It may have met a time-out; then it has stopped there.
+    pub(crate) may_have_met: bool,
 }
 
 impl Cmd {
@@ -176,6 +178,7 @@ impl Cmd {
             forwards: 0,
             store: Store::No,
             noted: false,
+            may_have_met: false,
         }
     }
 }

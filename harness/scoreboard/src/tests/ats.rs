@@ -409,3 +409,23 @@ fn a_time_out_stops_the_next_fence() {
     rig.read(offset::CQCSR, 0x1_0003);
     rig.some(Check::CommandStatus);
 }
+
+#[test]
+fn a_fence_that_may_have_met_a_time_out_can_still_fail_to_store() {
+    let mut rig = wide_directory();
+    rig.ats_inval();
+    rig.send(SENT);
+    // In the clock after the message: whether it counts as sent before is the block's choice.
+    rig.clock(&[Event::AtsTimeout]);
+    let axi = AxiAddr {
+        size: 2,
+        ..burst(2, FLAG, 0)
+    };
+    rig.store_with(axi, &[w(0xabcd, 0x0f, true)], Resp::SlvErr);
+    rig.clock(&[Event::Wsi(1)]);
+    rig.idle(LONG);
+    // cqmf, and cqh on the fence.
+    rig.read(offset::CQCSR, 0x1_0103);
+    rig.read(offset::CQH, 1);
+    rig.fine();
+}
