@@ -303,6 +303,18 @@ impl Scoreboard {
         if let Some(n) = exact {
             return Some(self.mrif_going(n, w, |u| u.addr.0 == place));
         }
+        // The read was for another message of the same doubleword: nothing told whose it was.
+        if let Stage::Read { data } = self.mrif.jobs[n].stage {
+            let sets = |u: &MrifUpdate| {
+                u.addr.0 == place
+                    && u.bit & lanes == u.bit
+                    && beat.data & lanes == (data | u.bit) & lanes
+            };
+            if let Some(other) = self.mrif_job(|s| *s == Stage::Waiting, sets) {
+                self.mrif.jobs[n].stage = Stage::Waiting;
+                return Some(self.mrif_going(other, w, sets));
+            }
+        }
         let job = &self.mrif.jobs[n];
         let story = job.line.clone();
         let want = match (job.stage, job.options.first()) {

@@ -233,6 +233,30 @@ fn without_atomics_a_read_modify_write() {
 }
 
 #[test]
+fn without_atomics_a_doubleword_is_read_for_any_message_of_it() {
+    // Two messages are open; the younger one's bit is set first.
+    for (bits, fine) in [([0x10, 0x18], true), ([0x10, 8], false)] {
+        let mut rig = rig(false);
+        rig.msi(0x43);
+        rig.msi(0x44);
+        for data in bits {
+            rig.fetch(FILE + 16, 1);
+            rig.mem.write_u64(FILE + 16, data);
+            rig.store_with(burst(41, FILE + 16, 0), &[w(data, 0xff, true)], Resp::Okay);
+            rig.store4(NOTICE, NID);
+        }
+        if fine {
+            rig.answer(Resp::Okay);
+            rig.answer(Resp::Okay);
+            rig.end();
+            rig.fine();
+        } else {
+            rig.some(Check::MrifUpdate);
+        }
+    }
+}
+
+#[test]
 fn a_later_write_of_the_id_may_be_forwarded_before_the_answer() {
     // D[31:11] is not 0: nothing is stored, and the answer is OKAY all the same.
     for (resp, fine) in [(Resp::Okay, true), (Resp::SlvErr, false)] {
