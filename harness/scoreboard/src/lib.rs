@@ -223,9 +223,7 @@ impl Scoreboard {
     pub fn on_clock(&mut self, events: &[At], mem: &SparseMemory) {
         self.counters.clocks += 1;
         self.now += 1;
-        if self.oracle.words.behind() {
-            self.oracle.words.catch_up(mem);
-        }
+        self.oracle.words.catch_up(mem);
         if self.dev.any_ask_again {
             self.ask_again(mem);
         }

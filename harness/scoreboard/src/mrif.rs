@@ -292,12 +292,14 @@ impl Scoreboard {
             matches!(j.stage, Stage::Read { .. })
                 && j.options.iter().any(|(_, u)| u.addr.0 == place)
         })?;
+        // What was read, with the bit of this message set.
+        let sets = |data: u64, u: &MrifUpdate| {
+            u.addr.0 == place
+                && u.bit & lanes == u.bit
+                && beat.data & lanes == (data | u.bit) & lanes
+        };
         let exact = self.mrif.jobs.iter().position(|j| match j.stage {
-            Stage::Read { data } => j.options.iter().any(|(_, u)| {
-                u.addr.0 == place
-                    && u.bit & lanes == u.bit
-                    && beat.data & lanes == (data | u.bit) & lanes
-            }),
+            Stage::Read { data } => j.options.iter().any(|(_, u)| sets(data, u)),
             _ => false,
         });
         if let Some(n) = exact {
@@ -305,14 +307,10 @@ impl Scoreboard {
         }
         // The read was for another message of the same doubleword: nothing told whose it was.
         if let Stage::Read { data } = self.mrif.jobs[n].stage {
-            let sets = |u: &MrifUpdate| {
-                u.addr.0 == place
-                    && u.bit & lanes == u.bit
-                    && beat.data & lanes == (data | u.bit) & lanes
-            };
-            if let Some(other) = self.mrif_job(|s| *s == Stage::Waiting, sets) {
+            let its = |u: &MrifUpdate| sets(data, u);
+            if let Some(other) = self.mrif_job(|s| *s == Stage::Waiting, its) {
                 self.mrif.jobs[n].stage = Stage::Waiting;
-                return Some(self.mrif_going(other, w, sets));
+                return Some(self.mrif_going(other, w, its));
             }
         }
         let job = &self.mrif.jobs[n];

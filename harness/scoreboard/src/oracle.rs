@@ -570,9 +570,7 @@ impl Oracle {
         now: u64,
         out: &mut Legal,
     ) -> bool {
-        if self.words.behind() {
-            self.words.catch_up(mem);
-        }
+        self.words.catch_up(mem);
         if self.memos.answer(&self.words, mem, query, out) {
             return true;
         }
@@ -587,9 +585,7 @@ impl Oracle {
 
     /// Before all choices of a question are gone through.
     fn begin(&mut self, mem: &SparseMemory) {
-        if self.words.behind() {
-            self.words.catch_up(mem);
-        }
+        self.words.catch_up(mem);
         self.script.clear();
     }
 

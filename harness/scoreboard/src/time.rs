@@ -69,17 +69,20 @@ impl Bounds {
             since: 0,
         }
     }
-}
 
-impl Bounds {
     /// A fence may wait for every request that was open at some time since.
     pub(crate) fn command_limit(&self, dev: &Dev, since: u64) -> u64 {
-        self.command + u64::from(dev.most_open(since)) * self.other * 2
+        self.command + self.drain(dev, since)
     }
 
     /// Requests that were open then may have to end first: those that are left say nothing of it.
     pub(crate) fn control_limit(&self, dev: &Dev, since: u64) -> u64 {
-        self.control + u64::from(dev.most_open(since)) * self.other * 2
+        self.control + self.drain(dev, since)
+    }
+
+    /// Until all that was open at once since then has ended.
+    fn drain(&self, dev: &Dev, since: u64) -> u64 {
+        u64::from(dev.most_open(since)) * self.other * 2
     }
 }
 

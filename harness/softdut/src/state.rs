@@ -29,6 +29,11 @@ const A_CLOCK: usize = 4;
 /// Clocks after which a job is looked at before all others.
 const PATIENCE: u64 = 2000;
 
+/// Whether [`Bug::Starved`] lets a job wait while any other can go on.
+fn is_victim(job: &Job) -> bool {
+    job.serial % 64 == 7
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -159,7 +164,7 @@ impl State {
             let Some(job) = self.jobs.get(n) else {
                 continue;
             };
-            if starves && job.serial % 64 == 7 && self.others_go_on() {
+            if starves && is_victim(job) && self.others_go_on() {
                 self.todo.push_back(n);
                 continue;
             }
@@ -189,9 +194,7 @@ impl State {
 
     /// Whether any other request than those that starve is under way.
     fn others_go_on(&self) -> bool {
-        self.jobs
-            .iter()
-            .any(|(_, j)| j.open() && j.serial % 64 != 7)
+        self.jobs.iter().any(|(_, j)| j.open() && !is_victim(j))
     }
 
     /// The oldest job, where it has waited for long: its place in the list.

@@ -178,7 +178,7 @@ impl Words {
         !self.touched.is_empty()
     }
 
-    /// Looks at what the stores since the last time have changed.
+    /// Looks at what the stores since the last time have changed, if there were any.
     pub(crate) fn catch_up(&mut self, mem: &SparseMemory) {
         let touched = std::mem::take(&mut self.touched);
         for &(first, last, until) in &touched {
