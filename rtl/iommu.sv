@@ -23,7 +23,8 @@ module iommu #(
     parameter int unsigned NumItags     = 32,  // ATS invalidations under way, a power of 2, 2 to 32
     parameter int unsigned RdSlots      = 32,  // device reads in flight, a power of 2, 2 to 64
     parameter int unsigned WrSlots      = 32,  // device writes in flight, a power of 2, 8 to 64
-    parameter int unsigned WrBufBeats   = 64   // device write buffer, beats, a power of 2
+    parameter int unsigned WrBufBeats   = 64,  // device write buffer, beats, a power of 2
+    parameter bit          TimingCuts   = 1'b0  // registers inside lookups and walk steps: more cycles each, a faster clock
 ) (
     input  logic                              clk_i,  // clock
     input  logic                              rst_ni,  // asynchronous reset, active low
@@ -229,7 +230,8 @@ module iommu #(
       .DevDataW(DevDataW),
       .RdSlots(RdSlots),
       .WrSlots(WrSlots),
-      .WrBufBeats(WrBufBeats)
+      .WrBufBeats(WrBufBeats),
+      .TimingCuts(TimingCuts)
   ) u_io_bridge (
       .clk_i, .rst_ni,
       .s_dev_awvalid_i, .s_dev_awready_o, .s_dev_awid_i, .s_dev_awaddr_i, .s_dev_awlen_i,
@@ -279,7 +281,8 @@ module iommu #(
       .NumWalkers(NumWalkers),
       .CmdPrefetch(CmdPrefetch),
       .NumHpm(NumHpm),
-      .NumItags(NumItags)
+      .NumItags(NumItags),
+      .TimingCuts(TimingCuts)
   ) u_core (
       .clk_i, .rst_ni, .cfg_caps_i, .ats_timeout_i,
       .tr_req_valid_i(tr_req_valid),

@@ -20,7 +20,8 @@ module iommu_core
     parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
     parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
-    parameter int unsigned NumItags     = 32   // ATS invalidations under way, a power of 2, 2 to 32
+    parameter int unsigned NumItags     = 32,  // ATS invalidations under way, a power of 2, 2 to 32
+    parameter bit          TimingCuts   = 1'b0  // registers inside lookups and walk steps: more cycles each, a faster clock
 ) (
     input  logic                              clk_i,  // clock
     input  logic                              rst_ni,  // asynchronous reset, active low
@@ -281,7 +282,8 @@ module iommu_core
       .FsCache(FsCache),
       .GsCache(GsCache),
       .GsTlb(GsTlb),
-      .NumWalkers(NumWalkers)
+      .NumWalkers(NumWalkers),
+      .TimingCuts(TimingCuts)
   ) u_xlate (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),

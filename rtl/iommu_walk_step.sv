@@ -21,7 +21,8 @@ module iommu_walk_step
 #(
     parameter int unsigned FsCache = 16,  // first-stage pointers kept
     parameter int unsigned GsCache = 16,  // second-stage pointers kept
-    parameter int unsigned GsTlb   = 16   // second-stage leaves kept
+    parameter int unsigned GsTlb   = 16,  // second-stage leaves kept
+    parameter bit          TimingCuts = 1'b0  // registers inside a step: more cycles, a faster clock
 ) (
     input  logic           clk_i,         // clock
     input  logic           rst_ni,        // asynchronous reset, active low
@@ -618,5 +619,5 @@ module iommu_walk_step
   `IOMMU_ASSERT(StepSingleBeat, !(step_valid_i && mem_i) || (cur.rd inside {RdDc, RdPc, RdMsi}) || rsp_i.last)
 
   logic unused;
-  assign unused = &{1'b0, cfg_i, gs_glob, rsp_i.id};
+  assign unused = &{1'b0, cfg_i, gs_glob, rsp_i.id, TimingCuts};
 endmodule

@@ -26,6 +26,7 @@ module iommu_walker
     parameter int unsigned FsCache = 16,  // first-stage pointers kept
     parameter int unsigned GsCache = 16,  // second-stage pointers kept
     parameter int unsigned GsTlb   = 16,  // second-stage leaves kept
+    parameter bit          TimingCuts = 1'b0,  // registers inside a step: more cycles, a faster clock
     localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1
 ) (
     input  logic                 clk_i,             // clock
@@ -177,7 +178,8 @@ module iommu_walker
   iommu_walk_step #(
       .FsCache(FsCache),
       .GsCache(GsCache),
-      .GsTlb  (GsTlb)
+      .GsTlb  (GsTlb),
+      .TimingCuts(TimingCuts)
   ) u_step (
       .clk_i           (clk_i),
       .rst_ni          (rst_ni),

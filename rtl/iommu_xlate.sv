@@ -34,7 +34,8 @@ module iommu_xlate
     parameter int unsigned FsCache      = 16,  // pointers in the first-stage walk cache
     parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
     parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
-    parameter int unsigned NumWalkers   = 8    // walks in flight, 1 to 16
+    parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
+    parameter bit          TimingCuts   = 1'b0  // registers inside lookups and walk steps: more cycles each, a faster clock
 ) (
     input  logic       clk_i,             // clock
     input  logic       rst_ni,            // asynchronous reset, active low
@@ -567,7 +568,8 @@ module iommu_xlate
       .Slots  (NumWalkers),
       .FsCache(FsCache),
       .GsCache(GsCache),
-      .GsTlb  (GsTlb)
+      .GsTlb  (GsTlb),
+      .TimingCuts(TimingCuts)
   ) u_walker (
       .clk_i           (clk_i),
       .rst_ni          (rst_ni),
