@@ -370,9 +370,6 @@ fn ctrl_c_keeps_the_results_so_far() {
     );
 }
 
-/// Test cases that the software device does not pass, for reasons in docs/bugs-found.md.
-const NOT_ON_SOFT: [&str; 1] = ["fault-271-mrif-corruption"];
-
 #[test]
 fn the_software_device_is_a_device_under_test() {
     let dut = Dut::find(&root(), "soft").unwrap();
@@ -381,7 +378,6 @@ fn the_software_device_is_a_device_under_test() {
         let caps = run::probe_capabilities(&dut.name, case.setting(seed).caps_mask).unwrap();
         if case.missing(seed, caps, &dut.desc.choices).is_some()
             || case.tags.iter().any(|t| t == "timing")
-            || NOT_ON_SOFT.contains(&case.name.as_str())
         {
             continue;
         }

@@ -850,10 +850,14 @@ impl Scoreboard {
             } if epoch == self.pq.ring.epoch => self.page_record_answered(first, slots, fine),
             WriteFor::Update { .. } => self.on_update_done(&w, b, mem),
             WriteFor::Mrif { job } => {
-                // A poisoned word is refused on B as well: only the word tells why.
+                // What an AtomicLoad brings back is poisoned; B says no more than that it was refused,
+                // which is all that a block which sends an AtomicStore can know. "If the IO bridge is not
+                // capable of signaling such deferred errors uniquely from other errors ... then
+                // the IOMMU may report such errors as access faults".
                 let place = w.axi.addr & !7;
                 let fault = mem.fault_for(place, 8, FaultAccess::Any);
-                let corrupt = w.axi.atop != 0 && fault == Some(MemFault::Poison);
+                let loads = w.axi.atop >> 4 == 0b10;
+                let corrupt = loads && fault == Some(MemFault::Poison);
                 self.mrif_answered(job, b.resp, corrupt, mem);
                 self.advance_commands();
             }
@@ -887,7 +891,9 @@ impl Scoreboard {
             seen.iter_mut().for_each(|w| *w = w.swap_bytes());
         }
         let seen = architected(seen);
-        if self.fq.taken.len() >= 256 {
+        // One that has waited since before a record was written may still claim that record.
+        let oldest = self.fq.faults.front().map_or(self.now, |f| f.born);
+        while self.fq.taken.len() >= 256 && self.fq.taken.front().is_some_and(|t| t.at < oldest) {
             self.fq.taken.pop_front();
         }
         if self.fq.recent.len() >= 16 {
@@ -982,6 +988,7 @@ impl Scoreboard {
             let options = self.options_of(f);
             let taken = crate::queues::Taken {
                 of: f.of,
+                at: self.now,
                 words: seen,
                 options: options.map(|o| architected(o.to_words())).collect(),
                 since: f.since,

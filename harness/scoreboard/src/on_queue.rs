@@ -54,6 +54,7 @@ impl Scoreboard {
             asker,
             own,
             certain,
+            born: self.now,
             since: self.now,
             lost,
             merged: false,

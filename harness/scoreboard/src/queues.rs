@@ -223,6 +223,8 @@ pub(crate) struct Fault {
     pub(crate) own: Option<FaultRecord>,
     /// A record must come; else it only may.
     pub(crate) certain: bool,
+    /// Clock since when it has been outstanding.
+    pub(crate) born: u64,
     /// Clock since when it could be written, and must be on its way.
     pub(crate) since: u64,
     /// Why it may be lost: bits of [`lost`].
@@ -236,6 +238,8 @@ pub(crate) struct Fault {
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) of: Option<Ref>,
+    /// Clock of the record.
+    pub(crate) at: u64,
     pub(crate) words: [u64; 4],
     /// Every record that this fault could have.
     pub(crate) options: Vec<[u64; 4]>,

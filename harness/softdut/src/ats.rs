@@ -316,7 +316,7 @@ impl State {
         }
         let addr = u.update.addr.0;
         if u.update.atomic {
-            let of = WriteFor::Mrif { job, serial };
+            let of = WriteFor::Set { job, serial };
             self.port.write(Write::set(addr, u.update.bit, u.user, of));
         } else {
             let of = ReadFor::Mrif { job, serial };

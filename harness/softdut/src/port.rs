@@ -13,8 +13,9 @@ pub(crate) const WALKS: u8 = 16;
 pub(crate) const COMMANDS: u8 = 16;
 const IDS: usize = 64;
 
-/// AWATOP of AtomicStore SET and AtomicCompare.
-const STORE_SET: u8 = 0b01_0011;
+/// AWATOP of AtomicLoad SET and AtomicCompare. An AtomicStore sets as well, but brings nothing back
+/// that could be poisoned.
+const LOAD_SET: u8 = 0b10_0011;
 const COMPARE: u8 = 0b11_0001;
 
 /// A walk that waits for an answer.
@@ -61,6 +62,8 @@ pub(crate) enum WriteFor {
     Fence,
     Message { addr: u64 },
     Mrif { job: usize, serial: u64 },
+    /// The same by an atomic, which brings back what was there.
+    Set { job: usize, serial: u64 },
     Notice { addr: u64 },
     Swap(Waiter),
 }
@@ -72,7 +75,7 @@ impl WriteFor {
             WriteFor::Fence => 17,
             WriteFor::Record => 18,
             WriteFor::Message { .. } => 19,
-            WriteFor::Mrif { .. } => 20,
+            WriteFor::Mrif { .. } | WriteFor::Set { .. } => 20,
             WriteFor::Notice { .. } => 21,
             WriteFor::PageRecord => 22,
             WriteFor::Swap(_) => 32,
@@ -132,10 +135,10 @@ impl Write {
         }
     }
 
-    /// AtomicStore SET of bits in a doubleword.
+    /// AtomicLoad SET of bits in a doubleword.
     pub(crate) fn set(addr: u64, bits: u64, user: u32, of: WriteFor) -> Self {
         Self {
-            atop: STORE_SET,
+            atop: LOAD_SET,
             ..Self::words(addr, &bits.to_le_bytes(), user, of)
         }
     }
@@ -172,8 +175,8 @@ pub(crate) enum Answer {
     Read(Read),
     /// A write ended; false with an error.
     Written(WriteFor, bool),
-    /// A swap ended: what memory held.
-    Swapped(Waiter, Result<u64, MemError>),
+    /// An atomic ended: what memory held.
+    Atomic(WriteFor, Result<u64, MemError>),
 }
 
 /// The port.
@@ -186,10 +189,10 @@ pub(crate) struct Port {
     to_write: VecDeque<(u8, Write)>,
     address_sent: bool,
     beats_sent: usize,
-    /// Writes that were sent, by id; what an atomic brought back.
+    /// Writes that were sent, by id; of an atomic, what R brought back, and how B answered.
     writes: Vec<Option<WriteFor>>,
     old: Vec<Option<Result<u64, MemError>>>,
-    done: Vec<bool>,
+    done: Vec<Option<bool>>,
     /// Walks' reads under way.
     pub(crate) walking: usize,
 }
@@ -204,7 +207,7 @@ impl Port {
             beats_sent: 0,
             writes: vec![None; IDS],
             old: vec![None; IDS],
-            done: vec![false; IDS],
+            done: vec![None; IDS],
             walking: 0,
         }
     }
@@ -391,13 +394,10 @@ impl Port {
             let id = usize::from(i.m_mem_bid & 63);
             let fine = i.m_mem_bresp & 2 == 0;
             match self.writes[id].take() {
-                Some(WriteFor::Swap(waiter)) => {
-                    if !fine && self.old[id].is_none_or(|o| o.is_ok()) {
-                        self.old[id] = Some(Err(MemError::Access));
-                    }
-                    self.writes[id] = Some(WriteFor::Swap(waiter));
-                    self.done[id] = true;
-                    self.end_swap(id, to);
+                Some(of @ (WriteFor::Swap(_) | WriteFor::Set { .. })) => {
+                    self.writes[id] = Some(of);
+                    self.done[id] = Some(fine);
+                    self.end_atomic(id, to);
                 }
                 Some(of) => to.push(Answer::Written(of, fine)),
                 None => {}
@@ -434,35 +434,33 @@ impl Port {
                 .filter(|w| usize::from(w.0) == id)
                 .map(|w| &w.1.of)
         });
-        if let Some(WriteFor::Swap(Waiter {
-            need: Need::Swap { addr, bytes, .. },
-            ..
-        })) = waiter
-        {
-            let value = match (bytes, addr & 4) {
-                (4, 0) => i.m_mem_rdata & 0xffff_ffff,
-                (4, _) => i.m_mem_rdata >> 32,
-                _ => i.m_mem_rdata,
-            };
-            // An error of either channel is one of the access.
-            let before = self.old[id].take();
-            self.old[id] = Some(match before {
-                Some(Err(e)) => Err(e),
-                _ => result.map(|()| value),
-            });
-            self.end_swap(id, to);
-        }
+        let (addr, bytes) = match waiter {
+            Some(WriteFor::Swap(Waiter {
+                need: Need::Swap { addr, bytes, .. },
+                ..
+            })) => (*addr, *bytes),
+            Some(WriteFor::Set { .. }) => (0, 8),
+            _ => return,
+        };
+        let value = match (bytes, addr & 4) {
+            (4, 0) => i.m_mem_rdata & 0xffff_ffff,
+            (4, _) => i.m_mem_rdata >> 32,
+            _ => i.m_mem_rdata,
+        };
+        self.old[id] = Some(result.map(|()| value));
+        self.end_atomic(id, to);
     }
 
-    /// A swap is over when both its answers are there.
-    fn end_swap(&mut self, id: usize, to: &mut Vec<Answer>) {
-        if self.done[id]
-            && let Some(old) = self.old[id]
-            && let Some(WriteFor::Swap(waiter)) = self.writes[id].take()
+    /// An atomic is over when both its answers are there; an error of either channel is one of the
+    /// access, and R tells which.
+    fn end_atomic(&mut self, id: usize, to: &mut Vec<Answer>) {
+        if let (Some(old), Some(fine)) = (self.old[id], self.done[id])
+            && let Some(of) = self.writes[id].take()
         {
-            self.done[id] = false;
+            self.done[id] = None;
             self.old[id] = None;
-            to.push(Answer::Swapped(waiter, old));
+            let refused = |_| if fine { old } else { Err(MemError::Access) };
+            to.push(Answer::Atomic(of, old.and_then(refused)));
         }
     }
 

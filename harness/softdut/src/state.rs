@@ -448,14 +448,21 @@ impl State {
     fn take(&mut self, answer: Answer) {
         match answer {
             Answer::Read(read) => self.take_read(read),
-            Answer::Swapped(waiter, old) => self.take_swap(waiter, old),
+            Answer::Atomic(WriteFor::Swap(waiter), old) => self.take_swap(waiter, old),
+            Answer::Atomic(WriteFor::Set { job, serial }, old) => {
+                self.mrif_over(job, serial, old.map(|_| ()));
+            }
+            Answer::Atomic(..) => {}
             Answer::Written(of, fine) => match of {
                 WriteFor::Record => self.record_written(fine),
                 WriteFor::PageRecord => self.page_written(fine),
                 WriteFor::Fence => self.fence_stored(fine),
                 WriteFor::Message { addr } if !fine => self.message_lost(addr),
-                WriteFor::Message { .. } | WriteFor::Swap(_) => {}
-                WriteFor::Mrif { job, serial } => self.mrif_stored(job, serial, fine),
+                WriteFor::Message { .. } | WriteFor::Swap(_) | WriteFor::Set { .. } => {}
+                WriteFor::Mrif { job, serial } => {
+                    let result = if fine { Ok(()) } else { Err(MemError::Access) };
+                    self.mrif_over(job, serial, result);
+                }
                 WriteFor::Notice { addr } => {
                     if !fine {
                         self.message_lost(addr);
@@ -714,10 +721,6 @@ impl State {
     }
 
     /// The update of an interrupt file is in memory, or failed.
-    fn mrif_stored(&mut self, n: usize, serial: u64, fine: bool) {
-        self.mrif_over(n, serial, if fine { Ok(()) } else { Err(MemError::Access) });
-    }
-
     pub(crate) fn mrif_over(&mut self, n: usize, serial: u64, result: Result<(), MemError>) {
         let done = self.ats.updates.pop_front();
         self.ats.updating = false;

@@ -1,6 +1,7 @@
 //! Pages in MRIF mode.
 
 use super::*;
+use iommu_bus::mem::{FaultAccess, MemFault};
 
 const PAGE: u64 = 0x40_000;
 const TABLE: u64 = 0x7000;
@@ -168,23 +169,52 @@ fn mrif_response_refused_or_accepted_wrongly() {
 
 #[test]
 fn mrif_access_fault_is_recorded_and_not_noticed() {
-    let mut rig = rig(true);
-    rig.msi(0x43);
-    rig.clock(&[
-        Event::MemAw(AxiAddr {
-            atop: 0b01_0011,
-            ..burst(41, FILE + 16, 0)
-        }),
-        Event::MemW(w(8, 0xff, true)),
-    ]);
-    rig.set_done(Resp::SlvErr);
-    rig.answer(Resp::SlvErr);
-    let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(PAGE));
-    request.len = 4;
-    let record = FaultRecord::of_request(Cause::MrifAccessFault, &request, 0);
-    rig.record_at(0, record.to_words(), Resp::Okay);
-    rig.end();
-    rig.fine();
+    const STORE: u8 = 0b01_0011;
+    const LOAD: u8 = 0b10_0011;
+    // Corruption is told from an error by what an AtomicLoad brings back, and by nothing else.
+    for (atop, poisoned, cause, fine) in [
+        (STORE, false, Cause::MrifAccessFault, true),
+        (LOAD, false, Cause::MrifAccessFault, true),
+        (LOAD, false, Cause::MrifCorruption, false),
+        (STORE, true, Cause::MrifAccessFault, true),
+        (STORE, true, Cause::MrifCorruption, false),
+        (LOAD, true, Cause::MrifCorruption, true),
+        (LOAD, true, Cause::MrifAccessFault, false),
+    ] {
+        let mut rig = rig(true);
+        if poisoned {
+            let place = FILE + 16..FILE + 24;
+            rig.mem
+                .add_fault_for(place, FaultAccess::Any, MemFault::Poison);
+        }
+        rig.msi(0x43);
+        rig.clock(&[
+            Event::MemAw(AxiAddr {
+                atop,
+                ..burst(41, FILE + 16, 0)
+            }),
+            Event::MemW(w(8, 0xff, true)),
+        ]);
+        if atop == LOAD {
+            let resp = if poisoned { Resp::Okay } else { Resp::SlvErr };
+            rig.clock(&[Event::MemR(RBeat {
+                poison: poisoned,
+                ..r(41, 0, resp, true)
+            })]);
+        }
+        rig.set_done(Resp::SlvErr);
+        rig.answer(Resp::SlvErr);
+        let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(PAGE));
+        request.len = 4;
+        let record = FaultRecord::of_request(cause, &request, 0);
+        rig.record_at(0, record.to_words(), Resp::Okay);
+        rig.end();
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::RecordContent);
+        }
+    }
 }
 
 #[test]
@@ -355,7 +385,7 @@ fn a_record_belongs_to_whoever_must_have_one() {
         let words = Rig::record(Cause::MsiPteNotValid, true, PAGE);
         rig.record_at(index, words, Resp::Okay);
     };
-    for (words, fine) in [(1, true), (2, false)] {
+    for (words, others, fine) in [(1, 0, true), (2, 0, false), (1, 300, true), (2, 300, false)] {
         let mut rig = rig(true);
         rig.clock(&[Event::DevAw(burst(3, PAGE, 1), DEVICE)]);
         rig.clock(&[Event::DevW(w(1, 0xff, false))]);
@@ -374,6 +404,25 @@ fn a_record_belongs_to_whoever_must_have_one() {
         record(&mut rig, 0);
         rig.clock(&[Event::Wsi(2)]);
         rig.answer(Resp::SlvErr);
+        // However many records come while the word waits.
+        for n in 1..=others {
+            let (head, addr) = (n & 3, PAGE + 16 + 4 * n);
+            rig.write(offset::FQH, head);
+            let strb = if addr & 4 == 0 { 0x0f } else { 0xf0 };
+            let words = Rig::record(Cause::MsiPteNotValid, true, addr);
+            let mut events = vec![
+                Event::DevAw(narrow(15, addr), DEVICE),
+                Event::DevW(w(1, strb, true)),
+                Event::MemAw(burst(3, FQ + 32 * head, 3)),
+            ];
+            events.extend((0..4).map(|k| Event::MemW(w(words[k], 0xff, k == 3))));
+            events.extend([
+                Event::MemStored { id: 3 },
+                Event::MemB(b(3, Resp::Okay)),
+                Event::DevB(b(15, Resp::SlvErr)),
+            ]);
+            rig.clock(&events);
+        }
         for id in 0..words {
             rig.clock(&[Event::DevB(b(4 + id, Resp::SlvErr))]);
         }
