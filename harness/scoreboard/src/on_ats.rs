@@ -36,13 +36,44 @@ pub(crate) struct Owed {
     pub(crate) optional: bool,
 }
 
-/// An invalidation request in flight.
-#[derive(Debug, Clone, Copy)]
+/// An invalidation request in flight, or that may be.
+#[derive(Debug)]
 struct Tag {
+    itag: u8,
     device_id: u32,
     segment_valid: bool,
-    completions: u8,
     sent: u64,
+    /// Completions that it takes, as the last one said.
+    needed: u8,
+    answers: Vec<Answer>,
+}
+
+/// A completion of an invalidation. Where the device's context is being edited, it may be taken or
+/// refused.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    asker: u64,
+    /// Its look-up may still go on.
+    open: bool,
+    taken: bool,
+    refused: bool,
+}
+
+impl Tag {
+    /// The block may take it for completed.
+    fn may_be_done(&self) -> bool {
+        self.is_done(|a| a.taken)
+    }
+
+    /// It must.
+    fn is_surely_done(&self) -> bool {
+        self.is_done(|a| a.taken && !a.refused)
+    }
+
+    fn is_done(&self, counts: impl Fn(&Answer) -> bool) -> bool {
+        let count = self.answers.iter().filter(|a| counts(a)).count();
+        self.needed > 0 && count >= usize::from(self.needed)
+    }
 }
 
 /// What is under way on the ATS channels.
@@ -52,7 +83,8 @@ pub(crate) struct Ats {
     pub(crate) stopped: bool,
     open: Vec<Open>,
     pub(crate) owed: Vec<Owed>,
-    tags: [Option<Tag>; 32],
+    /// By age.
+    tags: Vec<Tag>,
     /// Invalidations have timed out since the last fence that told: surely, possibly.
     pub(crate) timed_out: (bool, bool),
 }
@@ -60,8 +92,36 @@ pub(crate) struct Ats {
 impl Ats {
     /// A fence has to wait for these.
     pub(crate) fn blocks_fence(&self) -> bool {
-        self.tags.iter().any(Option::is_some)
+        self.tags.iter().any(|t| !t.may_be_done())
             || self.owed.iter().any(|o| o.invalidation && !o.optional)
+    }
+
+    /// If a fence that is not blocked completes is for the block to say: a device's completion may have
+    /// been refused, so that it waits for a time-out, or one may have passed.
+    pub(crate) fn doubts_fence(&self) -> bool {
+        self.tags.iter().any(|t| !t.is_surely_done()) || self.timed_out == (false, true)
+    }
+
+    /// A fence has completed: so has every invalidation before it, in time.
+    pub(crate) fn fence_was_complete(&mut self) {
+        self.tags.retain(|t| !t.may_be_done());
+        self.timed_out.1 = false;
+    }
+
+    /// What is known about the answer of this number.
+    pub(crate) fn answer_is(&mut self, asker: u64, open: bool, taken: bool, refused: bool) {
+        for a in self.tags.iter_mut().flat_map(|t| &mut t.answers) {
+            if a.asker == asker {
+                *a = Answer {
+                    asker,
+                    open,
+                    taken,
+                    refused,
+                };
+            }
+        }
+        self.tags
+            .retain(|t| !t.is_surely_done() || t.answers.iter().any(|a| a.open));
     }
 
     /// Nothing is under way.
@@ -418,7 +478,11 @@ impl Scoreboard {
                 && o.message.process_id == m.process_id
                 && same_target(&o.message, m.device_id, m.segment_valid)
         };
-        match self.ats.owed.iter().position(fits) {
+        let mut position = self.ats.owed.iter().position(fits);
+        if position.is_none() && self.fence_was_complete() {
+            position = self.ats.owed.iter().position(fits);
+        }
+        match position {
             Some(n) => {
                 let owed = self.ats.owed.remove(n);
                 // What is fenced before it has completed: a translation completion that still
@@ -445,20 +509,25 @@ impl Scoreboard {
             }
         }
         let now = self.now;
-        let tag = Tag {
-            device_id: m.device_id,
-            segment_valid: m.segment_valid,
-            completions: 0,
-            sent: now,
-        };
-        if let Some(old) = self.ats.tags[usize::from(m.itag & 31)].replace(tag) {
+        let same = |t: &Tag| t.itag == m.itag & 31;
+        if let Some(old) = self.ats.tags.iter().find(|t| same(t) && !t.may_be_done()) {
+            let story = format!("in use since {} for {:#08x}", old.sent, old.device_id);
             self.fail(
                 Check::ItagReused,
                 format!("ITag {} not in use", m.itag),
                 format!("{m:x?}"),
-                format!("in use since {} for {:#08x}", old.sent, old.device_id),
+                story,
             );
         }
+        self.ats.tags.retain(|t| !same(t));
+        self.ats.tags.push(Tag {
+            itag: m.itag & 31,
+            device_id: m.device_id,
+            segment_valid: m.segment_valid,
+            sent: now,
+            needed: 0,
+            answers: Vec::new(),
+        });
     }
 
     pub(crate) fn on_ats_done(&mut self, d: AtsInvalidationDone, mem: &SparseMemory) {
@@ -472,26 +541,20 @@ impl Scoreboard {
             kind: crate::on_pq::MessageKind::Done(d),
             options: Vec::new(),
         });
-        self.ask_asker(serial, mem);
-        let taken = self
-            .messages
-            .last()
-            .is_some_and(|m| m.options.iter().any(|o| !o.refused()));
-        if !taken {
-            return;
-        }
-        let needed = if d.count & 7 == 0 { 8 } else { d.count & 7 };
-        for (n, slot) in self.ats.tags.iter_mut().enumerate() {
-            let Some(t) = slot else { continue };
+        for t in &mut self.ats.tags {
             let sender = t.device_id as u16 == d.device_id as u16
                 && (!t.segment_valid || t.device_id >> 16 == d.device_id >> 16);
-            if d.itags >> n & 1 == 1 && sender {
-                t.completions = t.completions.saturating_add(1);
-                if t.completions >= needed {
-                    *slot = None;
-                }
+            if d.itags >> t.itag & 1 == 1 && sender {
+                t.needed = if d.count & 7 == 0 { 8 } else { d.count & 7 };
+                t.answers.push(Answer {
+                    asker: serial,
+                    open: true,
+                    taken: false,
+                    refused: false,
+                });
             }
         }
+        self.ask_asker(serial, mem);
         self.advance_commands();
     }
 
@@ -508,13 +571,10 @@ impl Scoreboard {
                 self.update_levels();
             }
         }
-        for slot in &mut self.ats.tags {
-            if let Some(t) = slot {
-                self.ats.timed_out.1 = true;
-                // One sent in this very clock may count as sent after.
-                self.ats.timed_out.0 |= t.sent + 1 < now;
-                *slot = None;
-            }
+        for t in self.ats.tags.drain(..).filter(|t| !t.is_surely_done()) {
+            self.ats.timed_out.1 = true;
+            // One sent in this very clock may count as sent after.
+            self.ats.timed_out.0 |= t.sent + 1 < now && !t.may_be_done();
         }
         self.advance_commands();
     }

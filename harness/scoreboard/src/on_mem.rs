@@ -539,7 +539,7 @@ impl Scoreboard {
         // the queue's memory, or to the same interrupt file.
         let small = small_store(w);
         if let Some((addr, data)) = small {
-            if let Some(n) = self.fence_for(addr, Some(data)) {
+            if let Some(n) = self.next_fence_for(addr, Some(data)) {
                 return self.fence_write(n, addr, Some(data), w);
             }
             if let Some(n) = self.notice_for(addr, Some(data)) {
@@ -562,7 +562,7 @@ impl Scoreboard {
         }
         // What has only the address of a fence or message is a wrong one.
         let addr = small.map_or(first, |s| s.0);
-        if let Some(n) = self.fence_for(addr, None) {
+        if let Some(n) = self.next_fence_for(addr, None) {
             return self.fence_write(n, addr, small.map(|s| s.1), w);
         }
         if let Some(vector) = self.message_for(addr, None) {
@@ -633,6 +633,12 @@ impl Scoreboard {
                     None
                 }
             })
+    }
+
+    /// The same; if fences before it are in doubt, that it stores shows that they have completed.
+    fn next_fence_for(&mut self, addr: u64, data: Option<u32>) -> Option<usize> {
+        while self.fence_for(addr, data)? > 0 && self.fence_was_complete() {}
+        self.fence_for(addr, data)
     }
 
     fn fence_write(&mut self, n: usize, addr: u64, data: Option<u32>, w: &MemWrite) -> WriteFor {

@@ -211,6 +211,12 @@ impl Scoreboard {
                 self.messages[n].options.push(option);
             }
         }
+        if let MessageKind::Done(_) = kind {
+            let all = &self.messages[n].options;
+            let refused = all.iter().any(MessageVerdict::refused);
+            let taken = all.iter().any(|o| !o.refused());
+            self.ats.answer_is(serial, true, taken, refused);
+        }
         let all = &self.messages[n].options;
         let recorded = |o: &MessageVerdict| {
             matches!(
@@ -222,6 +228,9 @@ impl Scoreboard {
             )
         };
         let (any, certain) = (all.iter().any(recorded), all.iter().all(recorded));
+        if let MessageKind::Done(_) = kind {
+            self.advance_commands();
+        }
         let Some(a) = self.askers.get_mut(serial) else {
             return;
         };
@@ -430,6 +439,15 @@ impl Scoreboard {
     }
 
     fn forget_message(&mut self, asker: u64) {
+        let found = self.messages.iter().find(|m| m.asker == asker);
+        if let Some(m) = found.filter(|m| matches!(m.kind, MessageKind::Done(_))) {
+            // Its record tells that it was refused.
+            let recorded = self.askers.get(asker).is_some_and(|a| a.recorded);
+            let refused = m.options.iter().any(MessageVerdict::refused);
+            let taken = !recorded && m.options.iter().any(|o| !o.refused());
+            self.ats.answer_is(asker, false, taken, refused);
+            self.advance_commands();
+        }
         self.messages.retain(|m| m.asker != asker);
         if let Some(a) = self.askers.get_mut(asker) {
             a.open = false;
@@ -473,19 +491,22 @@ impl Scoreboard {
                 && m.process_id == r.process_id
                 && same_target(m, r.device_id, r.segment_valid)
         };
-        if let Some(n) = self
-            .ats
-            .owed
-            .iter()
-            .position(|o| !o.invalidation && fits(&o.message))
-        {
+        let position = |all: &[crate::on_ats::Owed]| {
+            let its = |o: &crate::on_ats::Owed| !o.invalidation && fits(&o.message);
+            all.iter().position(its)
+        };
+        let job =
+            (0..self.pq.jobs.len()).find(|&n| self.responses(&self.pq.jobs[n]).iter().any(fits));
+        let mut owed = position(&self.ats.owed);
+        if owed.is_none() && job.is_none() && self.fence_was_complete() {
+            owed = position(&self.ats.owed);
+        }
+        if let Some(n) = owed {
             self.ats.owed.remove(n);
             self.cq.progress = self.now;
             return;
         }
-        if let Some(n) =
-            (0..self.pq.jobs.len()).find(|&n| self.responses(&self.pq.jobs[n]).iter().any(fits))
-        {
+        if let Some(n) = job {
             let job = self.pq.jobs.remove(n);
             self.settle_page(&job);
             self.forget_message(job.asker);

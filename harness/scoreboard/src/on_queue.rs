@@ -283,6 +283,14 @@ impl Scoreboard {
                             break;
                         }
                     }
+                    if self.ats.doubts_fence() && c.store == Store::No {
+                        if let Some(c) = self.cq.cmds.front_mut() {
+                            c.doubtful = true;
+                        }
+                        changed = true;
+                        self.commands_beyond(&f);
+                        break;
+                    }
                     if f.av && c.store != Store::Done {
                         if !c.noted && (c.store == Store::Failed || !self.reachable(f.addr.0, 4)) {
                             changed = true;
@@ -316,6 +324,38 @@ impl Scoreboard {
         if changed {
             self.update_levels();
         }
+    }
+
+    /// The fence at the head is in doubt: what it does, and what comes behind it, may happen.
+    fn commands_beyond(&mut self, f: &iommu_golden::command::Iofence) {
+        let now = self.now;
+        let mut wsi = f.wsi;
+        for c in self.cq.cmds.iter().skip(1) {
+            match c.kind {
+                Kind::Illegal => self.cq.illegal.may(now),
+                Kind::Faulty => self.cq.memory_fault.may(now),
+                Kind::Fence(f) => wsi |= f.wsi,
+                _ => {}
+            }
+        }
+        if f.av && !self.reachable(f.addr.0, 4) {
+            self.cq.memory_fault.may(now);
+        }
+        if wsi {
+            self.cq.fence_w_ip.may(now);
+        }
+    }
+
+    /// Something shows that the fence at the head has completed, of which that was in doubt; false if
+    /// there is none.
+    pub(crate) fn fence_was_complete(&mut self) -> bool {
+        let Some(c) = self.cq.cmds.front_mut().filter(|c| c.doubtful) else {
+            return false;
+        };
+        c.doubtful = false;
+        self.ats.fence_was_complete();
+        self.advance_commands();
+        true
     }
 
     /// Fences with WSI that have surely completed must have set `fence_w_ip`.

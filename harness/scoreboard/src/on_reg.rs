@@ -655,6 +655,7 @@ impl Scoreboard {
         }
         let mask = cq.index_mask();
         let count = self.cq.head.count_of(value, mask);
+        while value <= mask && count > self.cq.head.hi && self.fence_was_complete() {}
         if value > mask || count > self.cq.head.hi {
             let (lo, hi) = (lo & u64::from(mask), self.cq.head.hi & u64::from(mask));
             let story = self.command_story();

@@ -165,6 +165,8 @@ pub(crate) struct Cmd {
     pub(crate) noted: bool,
     /// It may have met a time-out; then it has stopped there.
     pub(crate) may_have_met: bool,
+    /// A fence of which only the block knows whether it has completed.
+    pub(crate) doubtful: bool,
 }
 
 impl Cmd {
@@ -179,6 +181,7 @@ impl Cmd {
             store: Store::No,
             noted: false,
             may_have_met: false,
+            doubtful: false,
         }
     }
 }

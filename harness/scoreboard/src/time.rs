@@ -257,7 +257,7 @@ impl Scoreboard {
     /// No command is left that could go on.
     fn commands_at_rest(&self) -> bool {
         let caught_up = self.cq.head.hi == self.cq.end;
-        let waits = self.ats.blocks_fence()
+        let waits = (self.ats.blocks_fence() || self.ats.doubts_fence())
             && self
                 .cq
                 .cmds

@@ -60,11 +60,21 @@ pub(crate) enum WriteFor {
     Record,
     PageRecord,
     Fence,
-    Message { addr: u64 },
-    Mrif { job: usize, serial: u64 },
+    Message {
+        addr: u64,
+    },
+    Mrif {
+        job: usize,
+        serial: u64,
+    },
     /// The same by an atomic, which brings back what was there.
-    Set { job: usize, serial: u64 },
-    Notice { addr: u64 },
+    Set {
+        job: usize,
+        serial: u64,
+    },
+    Notice {
+        addr: u64,
+    },
     Swap(Waiter),
 }
 

@@ -429,3 +429,91 @@ fn a_fence_that_may_have_met_a_time_out_can_still_fail_to_store() {
     rig.read(offset::CQH, 1);
     rig.fine();
 }
+
+#[test]
+fn a_completion_that_may_be_refused_may_or_may_not_complete_the_fence() {
+    // The directory is spoilt before the sender's context has been looked up.
+    let entry = 0xa000 + 8 * (0x04_0123 >> 16);
+    let spoil = |rig: &mut Rig| {
+        rig.ats_inval();
+        rig.send(SENT);
+        rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+        let right = rig.mem.read_u64(entry);
+        rig.edit(entry, right | 2);
+    };
+    // It was looked up in time.
+    let mut rig = wide_directory();
+    rig.ats_inval();
+    rig.send(SENT);
+    rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+    let right = rig.mem.read_u64(entry);
+    look_up(&mut rig);
+    rig.edit(entry, right | 2);
+    rig.store4(FLAG, 0xabcd);
+    rig.end();
+    rig.fine();
+    // It was not; a time-out ends the fence.
+    let mut rig = wide_directory();
+    spoil(&mut rig);
+    rig.fetch(entry, 1);
+    let request = iommu_golden::Request::read(0x04_0123, iommu_golden::Iova(2));
+    let record = FaultRecord {
+        ttyp: 9,
+        ..FaultRecord::of_request(Cause::DdtMisconfigured, &request, 0)
+    };
+    rig.record_at(0, record.to_words(), Resp::Okay);
+    rig.clock(&[Event::Wsi(2)]);
+    rig.idle(40_000);
+    rig.read(offset::CQH, 1);
+    rig.fine();
+    rig.clock(&[Event::AtsTimeout]);
+    rig.clock(&[Event::Wsi(3)]);
+    rig.idle(LONG);
+    rig.read(offset::CQCSR, 0x1_0203);
+    rig.read(offset::CQH, 1);
+    rig.fine();
+    // It has been told that it was refused, and the fence completes all the same.
+    let mut rig = wide_directory();
+    spoil(&mut rig);
+    rig.fetch(entry, 1);
+    rig.record_at(0, record.to_words(), Resp::Okay);
+    rig.clock(&[Event::Wsi(2)]);
+    rig.idle(40_000);
+    rig.store4(FLAG, 0xabcd);
+    rig.some(Check::FenceEarly);
+}
+
+#[test]
+fn commands_behind_a_fence_in_doubt_show_that_it_has_completed() {
+    let plain = Command::AtsInval(INVAL).encode();
+    let fence = Iofence {
+        av: false,
+        wsi: false,
+        pr: false,
+        pw: false,
+        data: 0,
+        addr: Spa(0),
+    };
+    // The head beyond it, the invalidation behind it.
+    for sends in [false, true] {
+        let mut rig = wide_directory();
+        rig.command(0, plain);
+        rig.fence(1, fence);
+        rig.command(2, plain);
+        rig.write(offset::CQT, 3);
+        rig.fetch(CQ, 6);
+        rig.send(SENT);
+        rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+        let entry = 0xa000 + 8 * (0x04_0123 >> 16);
+        let right = rig.mem.read_u64(entry);
+        rig.edit(entry, right | 2);
+        rig.fetch(entry, 1);
+        rig.idle(10);
+        rig.read(offset::CQH, 1);
+        if sends {
+            rig.send(SENT);
+        }
+        rig.read(offset::CQH, 3);
+        rig.fine();
+    }
+}
