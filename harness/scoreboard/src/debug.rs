@@ -4,6 +4,7 @@ use iommu_bus::mem::SparseMemory;
 use iommu_golden::{Capabilities, Outcome, RegSize, Request, offset};
 
 use crate::askers::AskFor;
+use crate::hpm::Maker;
 use crate::on_ats::Plain;
 use crate::oracle::Verdict;
 use crate::{Check, Scoreboard};
@@ -33,7 +34,7 @@ impl Scoreboard {
             over: None,
             compared: false,
         });
-        self.hpm_begin(&request);
+        self.hpm_begin(Maker::request(&request));
         self.ask_asker(serial, mem);
         if let Some(c) = &mut self.coverage {
             c.debug(&self.iommu, mem, &request);
@@ -109,6 +110,7 @@ impl Scoreboard {
                 if records > 0 {
                     self.fault_of_asker(serial, records == verdicts.len());
                 }
+                self.hpm_stir();
                 if let Some(d) = &mut self.debug {
                     d.over = Some((verdicts, story));
                 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use iommu_golden::hpm::{EventIds, HpmEvent, matches};
 use iommu_golden::{Capabilities, Registers, Request, RequestKind, offset};
 
+use crate::askers::AskFor;
 use crate::irq::PMIP;
 use crate::{Check, Scoreboard};
 
@@ -24,8 +25,9 @@ struct Counter {
 
 impl Counter {
     /// Notes whether it has wrapped. What that means for `pmip`, if anything: true if it must be
-    /// set now, false if it may. `cleared` is the clock of its last clearing: a wrap that may
-    /// have come before says nothing of what `pmip` is after it.
+    /// set now, false if it may, which each further event says again: `pmip` may have been read
+    /// as 0 since. `cleared` is the clock of its last clearing: a wrap that may have come before
+    /// says nothing of what `pmip` is after it.
     fn wraps(&mut self, limit: u128, now: u64, cleared: u64) -> Option<bool> {
         let old = self.wrapped;
         self.wrapped.0 |= self.lo >= limit;
@@ -36,7 +38,7 @@ impl Counter {
         if self.wrapped.0 && !old.0 {
             Some(self.maybe_at > cleared || cleared == 0)
         } else {
-            (self.wrapped.1 && !old.1).then_some(false)
+            (self.wrapped == (false, true)).then_some(false)
         }
     }
 
@@ -90,6 +92,60 @@ pub(crate) struct Hpm {
     writing: Option<Writing>,
     /// Events that were surely counted while a register read was in flight: clock and counter.
     counted: VecDeque<(u64, usize)>,
+    /// Clock at which the last of those that make events came or went.
+    stirred: u64,
+}
+
+/// Who makes events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker {
+    request: Request,
+    /// A message from a device: only its context is looked up.
+    message: bool,
+    /// Ranges that are walked for: of an ATS request, several.
+    ranges: u128,
+}
+
+impl Maker {
+    pub(crate) fn request(request: &Request) -> Self {
+        Self {
+            request: *request,
+            message: false,
+            ranges: 1,
+        }
+    }
+
+    pub(crate) fn message(request: &Request) -> Self {
+        Self {
+            message: true,
+            ..Self::request(request)
+        }
+    }
+
+    pub(crate) fn ats(request: &Request, ranges: u16) -> Self {
+        Self {
+            ranges: ranges.into(),
+            ..Self::request(request)
+        }
+    }
+
+    /// How many events that this selector counts it may make.
+    pub(crate) fn at_most(&self, selector: u64) -> u128 {
+        // GSCID and PSCID are not known here: a filter on them may let it through.
+        let by_context = selector >> 62 & 1 == 1;
+        let open = selector & !(3 << 60);
+        let s = if by_context { open } else { selector };
+        let of = |e: HpmEvent| matches(s, e, &ids(&self.request));
+        if self.message {
+            let walks = of(HpmEvent::DeviceDirectoryWalk);
+            return if walks { 2 } else { 0 };
+        }
+        if of(kind_of(&self.request)) {
+            return 1;
+        }
+        let of_walk = AT_MOST.iter().find(|(e, _)| of(*e));
+        of_walk.map_or(0, |(_, n)| n * self.ranges)
+    }
 }
 
 /// Events that a request may make, and how many of each at most. A walk may be made twice where
@@ -118,19 +174,6 @@ fn ids(r: &Request) -> EventIds {
     }
 }
 
-/// How many events that this selector counts a request may make.
-fn at_most(selector: u64, r: &Request) -> u128 {
-    // GSCID and PSCID are not known here: a filter on them may let it through.
-    let by_context = selector >> 62 & 1 == 1;
-    let open = selector & !(3 << 60);
-    let s = if by_context { open } else { selector };
-    let of = |e: HpmEvent| matches(s, e, &ids(r));
-    if of(kind_of(r)) {
-        return 1;
-    }
-    AT_MOST.iter().find(|(e, _)| of(*e)).map_or(0, |(_, n)| *n)
-}
-
 impl Scoreboard {
     fn hpm_counters(&self) -> usize {
         if self.iommu.capabilities().has(Capabilities::HPM) {
@@ -149,17 +192,39 @@ impl Scoreboard {
         now || old
     }
 
-    /// A request was accepted.
-    pub(crate) fn hpm_begin(&mut self, r: &Request) {
+    /// Who may make events now.
+    fn makers(&self) -> impl Iterator<Item = Maker> {
+        let live = self.dev.live().filter(|(_, q)| !q.answered);
+        let requests = live.map(|(_, q)| Maker::request(&q.request()));
+        requests.chain(self.askers.open().map(|a| match a.what {
+            AskFor::Message => Maker::message(&a.request),
+            AskFor::Debug => Maker::request(&a.request),
+            AskFor::Ats => Maker::ats(&a.request, self.ats_ranges(a.serial)),
+        }))
+    }
+
+    /// No event could be counted since a while before clock `asked`.
+    fn hpm_quiet(&self, asked: u64) -> bool {
+        self.hpm.stirred + self.bounds.settle < asked && self.makers().next().is_none()
+    }
+
+    /// A request was accepted, or a message came.
+    pub(crate) fn hpm_begin(&mut self, who: Maker) {
+        self.hpm.stirred = self.now;
         for n in 0..self.hpm_counters() {
             let selector = self.iommu.registers().iohpmevt[n];
             let old = self.before.as_ref().map(|b| b.registers().iohpmevt[n]);
-            let most = at_most(selector, r).max(old.map_or(0, |s| at_most(s, r)));
+            let most = who.at_most(selector).max(old.map_or(0, |s| who.at_most(s)));
             if most > 0 && self.counts(n) {
                 self.hpm.counters[n].hi += most;
                 self.hpm_wraps(n);
             }
         }
+    }
+
+    /// Who made events is done with.
+    pub(crate) fn hpm_stir(&mut self) {
+        self.hpm.stirred = self.now;
     }
 
     /// A request was answered: events of its kind have been counted.
@@ -207,8 +272,10 @@ impl Scoreboard {
         if self.hpm.running.1 {
             c.hi += passed;
         }
+        let open = c.wrapped.1;
         let cause = c.wraps(limit, self.hpm.at, self.irq.cleared[PMIP]);
         if let Some(sure) = cause
+            && (sure || !open)
             && self.iommu.registers().iohpmcycles >> 63 == 0
         {
             self.cause(PMIP, sure);
@@ -223,6 +290,16 @@ impl Scoreboard {
         if open(&self.hpm.cycles, regs.iohpmcycles) || counters.any(|(c, &r)| open(c, r)) {
             self.cause(PMIP, false);
         }
+    }
+
+    /// Whether a counter may have overflowed that need not have when a read was accepted at `asked`:
+    /// a `pmip` of 0 then does not say that it is 0 still.
+    pub(crate) fn hpm_may_wrap_since(&self, asked: u64) -> bool {
+        let regs = self.iommu.registers();
+        let open = |c: &Counter, register: u64| c.wrapped == (false, true) && register >> 63 == 0;
+        let mut counters = self.hpm.counters.iter().zip(&regs.iohpmevt);
+        (self.hpm.running.1 && open(&self.hpm.cycles, regs.iohpmcycles))
+            || (counters.any(|(c, &r)| open(c, r)) && !self.hpm_quiet(asked))
     }
 
     /// How many events (or clocks) have surely been counted after clock `asked`: a read that was
@@ -265,14 +342,8 @@ impl Scoreboard {
         let now = self.now;
         self.hpm_cycles(now);
         let regs = self.iommu.registers().clone();
-        let open: Vec<Request> = self
-            .dev
-            .live()
-            .filter(|(_, q)| !q.answered)
-            .map(|(_, q)| q.request())
-            .chain(self.askers.open().map(|a| a.request))
-            .collect();
-        let in_flight = |selector| open.iter().map(|r| at_most(selector, r)).sum::<u128>();
+        let open: Vec<Maker> = self.makers().collect();
+        let in_flight = |selector| open.iter().map(|m| m.at_most(selector)).sum::<u128>();
         if at == offset::IOCOUNTINH {
             let runs = |r: &Registers| r.iocountinh & 1 == 0;
             self.hpm.running = (

@@ -31,6 +31,8 @@ pub(crate) struct Irq {
     level: [(bool, bool); SOURCES],
     /// A cause since the last clearing has been credited with a message.
     raised: [bool; SOURCES],
+    /// A message of it has been seen since, or that it failed.
+    sent: [bool; SOURCES],
     /// Messages that may be sent.
     pub(crate) credit: [u32; SOURCES],
     /// A message must have been sent by this clock.
@@ -91,7 +93,12 @@ impl Irq {
     pub(crate) fn begin_clear(&mut self, n: usize, messages: bool, now: u64, settle: u64) {
         self.was_one[n] = self.pend[n].lo;
         self.pend[n].begin_clear(now);
-        self.raised[n] = false;
+        // A cause that is too young to have taken effect may set the bit again.
+        self.raised[n] = self.was_one[n] && self.pend[n].is_young(now, settle);
+        self.sent[n] = false;
+        if self.raised[n] && messages {
+            self.credit[n] += 1;
+        }
         self.moved = now;
         if self.level[n].0 {
             // "If the conditions to set that bit are still present ... transitions again"
@@ -124,6 +131,23 @@ impl Irq {
         self.due[n] = None;
     }
 
+    /// It is not known that a message of source `n` was sent or failed, but none is awaited.
+    pub(crate) fn may_send_yet(&self, n: usize) -> bool {
+        !self.pend[n].lo && self.raised[n] && !self.sent[n] && self.credit[n] == 0
+    }
+
+    /// One was sent, or has failed.
+    pub(crate) fn take_credit(&mut self, n: usize) {
+        self.credit[n] = self.credit[n].saturating_sub(1);
+        self.sent[n] = true;
+        self.due[n] = None;
+    }
+
+    /// One that no longer had a credit has failed.
+    pub(crate) fn failed(&mut self, n: usize) {
+        self.sent[n] = true;
+    }
+
     /// Wires that are surely high, and those that may be.
     pub(crate) fn wires(&self, old: Option<&Registers>, new: &Registers) -> (u16, u16) {
         let (mut lo, mut hi) = (0, 0);
@@ -153,7 +177,7 @@ impl Irq {
         let due = (0..SOURCES).find(|&n| has(n) && self.credit[n] > 0 && self.due[n].is_some());
         let any = due.or_else(|| (0..SOURCES).find(|&n| has(n) && self.credit[n] > 0));
         let Some(n) = any else { return false };
-        self.credit[n] -= 1;
+        self.take_credit(n);
         // Sources that share a vector share its message.
         for m in (0..SOURCES).filter(|&m| has(m)) {
             self.due[m] = None;
@@ -170,5 +194,29 @@ impl Irq {
             *d += clocks;
         }
         self.moved += clocks;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iommu_golden::{Capabilities, Config};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_just_before_the_clearing_may_send_again() {
+        for (at, again) in [(198, true), (150, false)] {
+            let mut irq = Irq::default();
+            let registers = Registers::reset(&Config::new(Capabilities::version_1_0()));
+            irq.event(FIP, true, true, 100, 10);
+            irq.pend[FIP].tick(110);
+            assert!(irq.take_message(0, None, &registers));
+            irq.event(FIP, true, true, at, 10);
+            assert!(!irq.take_message(0, None, &registers));
+            irq.begin_clear(FIP, true, 200, 10);
+            irq.end_clear(FIP, true, 203, 10);
+            assert_eq!(irq.take_message(0, None, &registers), again);
+            assert!(!irq.take_message(0, None, &registers));
+        }
     }
 }

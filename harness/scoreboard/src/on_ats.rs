@@ -10,6 +10,7 @@ use iommu_golden::{
 
 use crate::askers::AskFor;
 use crate::atomics::Owner;
+use crate::hpm::Maker;
 use crate::oracle::{Legal, Query, Verdict};
 use crate::{Check, Scoreboard};
 
@@ -324,8 +325,14 @@ impl Scoreboard {
             ranges: 0,
             covered: 0,
         });
-        self.hpm_begin(&request);
+        self.hpm_begin(Maker::ats(&request, u16::from(r.length) + 1));
         self.ask_asker(serial, mem);
+    }
+
+    /// How many ranges the request of this walk asks for.
+    pub(crate) fn ats_ranges(&self, asker: u64) -> u16 {
+        let open = self.ats.open.iter().find(|o| o.asker == asker);
+        open.map_or(1, |o| u16::from(o.request.length) + 1)
     }
 
     pub(crate) fn on_ats_completion(&mut self, r: AtsRange, mem: &SparseMemory) {
@@ -451,6 +458,7 @@ impl Scoreboard {
                 self.fault_of_asker(serial, all);
             }
         }
+        self.hpm_stir();
         self.hpm_end(&request, since);
         self.askers.tidy();
         self.advance_commands();
@@ -541,6 +549,7 @@ impl Scoreboard {
             kind: crate::on_pq::MessageKind::Done(d),
             options: Vec::new(),
         });
+        self.hpm_begin(Maker::message(&request));
         for t in &mut self.ats.tags {
             let sender = t.device_id as u16 == d.device_id as u16
                 && (!t.segment_valid || t.device_id >> 16 == d.device_id >> 16);

@@ -7,6 +7,7 @@ use iommu_golden::mrif::MrifAction;
 
 use crate::atomics::Owner;
 use crate::dev::{Fate, OutBurst, Ref, bytes, crosses_page, no_burst};
+use crate::hpm::Maker;
 use crate::oracle::{Legal, Oracle, Query, Verdict};
 use crate::ports::extent;
 use crate::{Check, Class, Scoreboard, TransactionRecord, describe_axi};
@@ -32,7 +33,7 @@ impl Scoreboard {
             None
         };
         if let Some(request) = self.dev.get(r).map(|q| q.request()) {
-            self.hpm_begin(&request);
+            self.hpm_begin(Maker::request(&request));
         }
         match barred {
             Some(why) => {
@@ -950,7 +951,8 @@ impl Scoreboard {
             );
         }
         let (request, accepted) = (q.request(), q.accepted);
-        if q.barred.is_none() {
+        self.hpm_stir();
+        if self.dev.get(r).is_some_and(|q| q.barred.is_none()) {
             self.hpm_end(&request, accepted);
         }
         if !self.dev.get(r).is_some_and(|q| q.companion) {

@@ -7,6 +7,7 @@ use iommu_golden::command::AtsMessage;
 use iommu_golden::{Capabilities, FaultRecord, Iommu, Iova, Memory, Observer, Request};
 
 use crate::askers::AskFor;
+use crate::hpm::Maker;
 use crate::irq::PIP;
 use crate::on_ats::same_target;
 use crate::oracle::{BOUND, Query, Verdict};
@@ -271,6 +272,7 @@ impl Scoreboard {
             lost,
             failed: false,
         });
+        self.hpm_begin(Maker::message(&asked));
         self.ask_asker(serial, mem);
         self.check_page_room();
         let pq = self.iommu.registers().pq;
@@ -452,6 +454,7 @@ impl Scoreboard {
         if let Some(a) = self.askers.get_mut(asker) {
             a.open = false;
         }
+        self.hpm_stir();
         self.askers.tidy();
     }
 

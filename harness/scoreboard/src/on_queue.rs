@@ -4,7 +4,7 @@
 use iommu_golden::{Cause, FaultRecord, Registers};
 
 use crate::dev::Ref;
-use crate::irq::{CIP, FIP, NAMES, PIP, SOURCES, vector};
+use crate::irq::{CIP, FIP, NAMES, PIP, PMIP, SOURCES, vector};
 use crate::on_mem::architected;
 use crate::queues::{Fault, Kind, Store};
 use crate::record_queue::lost;
@@ -144,6 +144,13 @@ impl Scoreboard {
         };
         if f.lost & lost::FULL != 0 {
             self.check_overflow();
+        }
+        if Self::is_failure(&f) {
+            let regs = self.iommu.registers();
+            let entry = regs.msi_cfg[usize::from(vector(regs, PMIP))];
+            if f.own.is_some_and(|r| r.iotval == entry.addr) {
+                self.irq.failed(PMIP);
+            }
         }
         self.asker_recorded(f.asker);
         if let Some(r) = f.of {
@@ -385,6 +392,9 @@ impl Scoreboard {
         let (messages, now, settle) = (self.messages(), self.now, self.bounds.settle);
         let credit = self.irq.credit[n];
         self.irq.event(n, sure, messages, now, settle);
+        // What may have failed when it might have come first, without a record, may do so now.
+        let again = n == PMIP && messages && self.irq.may_send_yet(n) && !self.awaits_failure();
+        self.irq.credit[n] += u32::from(again);
         if self.irq.credit[n] > credit {
             self.message_owed(n);
         }
@@ -402,14 +412,19 @@ impl Scoreboard {
         }
     }
 
+    fn is_failure(f: &Fault) -> bool {
+        let cause = f.own.map(|r| r.cause);
+        !f.certain && cause == Some(Cause::MsiWriteAccessFault.code())
+    }
+
+    fn awaits_failure(&self) -> bool {
+        self.fq.faults.iter().any(Self::is_failure)
+    }
+
     /// A message that was counted as failing, for an entry of `msi_cfg_tbl` whose address is none:
     /// the entry was written before the message was formed, or after.
     pub(crate) fn take_failing_message(&mut self) -> bool {
-        let failing = |f: &Fault| {
-            let cause = f.own.map(|r| r.cause);
-            !f.certain && cause == Some(Cause::MsiWriteAccessFault.code())
-        };
-        let position = self.fq.faults.iter().position(failing);
+        let position = self.fq.faults.iter().position(Self::is_failure);
         if let Some(n) = position {
             self.take_fault(n);
         }
@@ -432,8 +447,7 @@ impl Scoreboard {
         }
         match owing {
             Some(n) => {
-                self.irq.credit[n] -= 1;
-                self.irq.due[n] = None;
+                self.irq.take_credit(n);
                 true
             }
             None => self.take_failing_message(),

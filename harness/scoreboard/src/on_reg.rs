@@ -611,7 +611,8 @@ impl Scoreboard {
         for (n, name) in NAMES.iter().enumerate() {
             let value = value >> n & 1 != 0;
             check_bit(value, name, &mut self.irq.pend[n], asked, &mut wrong);
-            if !value && self.irq.is_calm(n) {
+            let since = n == PMIP && self.hpm_may_wrap_since(asked);
+            if !value && self.irq.is_calm(n) && !since {
                 self.irq.pend[n].observe_zero(asked, self.bounds.settle);
             }
         }

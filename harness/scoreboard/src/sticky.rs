@@ -33,10 +33,11 @@ impl Sticky {
         self.event
     }
 
-    /// A cause that sets the bit within `settle` clocks.
+    /// A cause that sets the bit within `settle` clocks. While a clearing is in flight it may do so
+    /// just before it is cleared.
     pub(crate) fn must(&mut self, now: u64, settle: u64) {
         self.may(now);
-        if !self.lo {
+        if !self.lo && self.clearing.is_none() {
             let at = now + settle;
             self.must = Some(self.must.map_or(at, |m| m.min(at)));
         }
@@ -85,6 +86,11 @@ impl Sticky {
         if self.event + settle < asked {
             self.disprove();
         }
+    }
+
+    /// The last cause need not have taken effect before now.
+    pub(crate) fn is_young(&self, now: u64, settle: u64) -> bool {
+        self.event + settle >= now && self.seen.is_none_or(|s| self.event > s)
     }
 
     /// A clearing write was accepted.
@@ -138,6 +144,19 @@ mod tests {
         b.tick(300);
         b.end_clear(10);
         assert!(b.hi && !b.lo);
+    }
+
+    #[test]
+    fn a_cause_during_a_clearing_may_be_cleared_or_not() {
+        let mut b = Sticky::default();
+        b.begin_clear(200);
+        b.must(201, 10);
+        b.end_clear(10);
+        b.tick(300);
+        assert!(b.hi && !b.lo);
+        b.must(301, 10);
+        b.tick(311);
+        assert!(b.lo);
     }
 
     #[test]

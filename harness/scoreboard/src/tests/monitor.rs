@@ -337,3 +337,65 @@ fn a_wrap_that_may_be_older_than_the_clearing_owes_no_message() {
     rig.idle(4 * LONG);
     rig.fine();
 }
+
+/// A counter of first-stage walks that one walk makes wrap, if it is counted at all.
+fn at_the_brim(icvec: u64) -> Rig {
+    let mut rig = rig();
+    rig.write8(offset::ICVEC, icvec);
+    rig.write8(EVENT, 7);
+    rig.write8(VALUE, u64::MAX);
+    rig
+}
+
+#[test]
+fn what_did_not_overflow_may_do_so_at_the_next_event() {
+    for another in [true, false] {
+        let mut rig = at_the_brim(0x310);
+        rig.good_read(1, RW);
+        rig.idle(2 * SETTLE);
+        rig.read(offset::IPSR, 0);
+        if another {
+            rig.good_read(2, RW);
+        }
+        rig.clock(&[Event::Wsi(8)]);
+        if another {
+            rig.fine();
+        } else {
+            rig.only(Check::Wire);
+        }
+    }
+}
+
+#[test]
+fn a_message_that_did_not_fail_may_do_so_at_the_next_event() {
+    const NOWHERE: u64 = 1 << 50;
+    let record = FaultRecord::of_event(Cause::MsiWriteAccessFault, NOWHERE).to_words();
+    let mut rig = at_the_brim(0x310);
+    rig.write(offset::FCTL, 0);
+    rig.write8(offset::MSI_CFG_TBL + 48, NOWHERE);
+    rig.good_read(1, RW);
+    rig.idle(1000);
+    rig.good_read(2, RW);
+    rig.record_at(0, record, Resp::Okay);
+    rig.fine();
+    // Once is enough.
+    rig.good_read(3, RW);
+    rig.record_at(1, record, Resp::Okay);
+    rig.only(Check::RecordUnexpected);
+}
+
+#[test]
+fn a_message_makes_a_directory_walk_and_each_range_its_walks() {
+    use crate::hpm::Maker;
+    use iommu_golden::{Iova, Request, RequestKind};
+    let r = Request::read(5, Iova(0));
+    let of_context = |m: Maker| [m.at_most(5), m.at_most(6), m.at_most(7), m.at_most(4)];
+    assert_eq!(of_context(Maker::message(&r)), [2, 0, 0, 0]);
+    assert_eq!(of_context(Maker::request(&r)), [2, 2, 2, 2]);
+    let ats = Request {
+        kind: RequestKind::AtsTranslation,
+        ..r
+    };
+    assert_eq!(of_context(Maker::ats(&ats, 3)), [6, 6, 6, 6]);
+    assert_eq!(Maker::ats(&ats, 3).at_most(3), 1);
+}
