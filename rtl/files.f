@@ -13,6 +13,7 @@ iommu_burst_check.sv
 iommu_cmd_queue.sv
 iommu_core.sv
 iommu_dc_check.sv
+iommu_cut.sv
 iommu_ddtc.sv
 iommu_debug.sv
 iommu_fault_queue.sv

@@ -12,7 +12,8 @@ module iommu_ddtc
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Entries = 16  // device contexts kept
+    parameter int unsigned Entries    = 16,   // device contexts kept
+    parameter bit          TimingCuts = 1'b0  // a register behind the comparison; inputs stand for that cycle too
 ) (
     input  logic                 clk_i,      // clock
     input  logic                 rst_ni,     // asynchronous reset, active low
@@ -32,21 +33,24 @@ module iommu_ddtc
   logic [DeviceIdW-1:0] did_q[Entries];
   dc_t                  dc_q [Entries];
 
-  logic [Entries-1:0] valid, match, drop;
+  logic [Entries-1:0] valid, match_d, match, same_did_d, same_did, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
 
   always_comb begin
-    for (int unsigned i = 0; i < Entries; i++) match[i] = valid[i] && (did_q[i] == did_i);
+    for (int unsigned i = 0; i < Entries; i++) match_d[i] = valid[i] && (did_q[i] == did_i);
   end
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_match (.clk_i, .d_i(match_d), .q_o(match));
   assign hit_o = |match;
   assign dc_o  = dc_q[hit_index];
 
   always_comb begin
-    drop = '0;
-    if (inv_i) begin
-      for (int unsigned i = 0; i < Entries; i++) drop[i] = !inv_did_valid_i || (did_q[i] == inv_did_i);
+    same_did_d = '0;
+    if (TimingCuts || inv_i) begin
+      for (int unsigned i = 0; i < Entries; i++) same_did_d[i] = !inv_did_valid_i || (did_q[i] == inv_did_i);
     end
   end
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_drop (.clk_i, .d_i(same_did_d), .q_o(same_did));
+  assign drop = inv_i ? same_did : '0;
 
   iommu_replace #(
       .Entries(Entries)

@@ -14,7 +14,8 @@ module iommu_iotlb
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Entries = 64  // pages kept
+    parameter int unsigned Entries    = 64,   // pages kept
+    parameter bit          TimingCuts = 1'b0  // two registers behind the comparison; inputs stand for those cycles too
 ) (
     input  logic              clk_i,        // clock
     input  logic              rst_ni,       // asynchronous reset, active low
@@ -54,21 +55,23 @@ module iommu_iotlb
   logic [VpnW-1:0]    gppn_q[Entries];
   page_attr_t         attr_q[Entries];
 
-  logic [Entries-1:0] valid, match, first, drop;
+  logic [Entries-1:0] valid, match_d, match, first_d, first, reached_d, reached, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
 
   always_comb begin
-    match = '0;
+    match_d = '0;
     if (lookup_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
+        match_d[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
       end
     end
   end
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_match (.clk_i, .d_i(match_d), .q_o(match));
   // Pages of several sizes may cover one address when software changed a table
   // without invalidating; any of them is right, a mixture is not.
-  assign hit_o = |match;
-  assign first = match & (~match + 1'b1);
+  assign first_d = match & (~match + 1'b1);
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_first (.clk_i, .d_i(first_d), .q_o(first));
+  assign hit_o = |first;
 
   logic [VpnW-1:0] hit_mask;
   assign hit_mask = page_mask(size_q[hit_index]);
@@ -79,13 +82,16 @@ module iommu_iotlb
   // An address names the first stage's leaf, which may have left several pieces
   // of its page here: how far that reached is not known, so all of them go.
   always_comb begin
-    drop = '0;
-    if (inv_i) begin
+    reached_d = '0;
+    if (TimingCuts || inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]) | {VpnW{part_q[i]}});
+        reached_d[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]) | {VpnW{part_q[i]}});
       end
     end
   end
+
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_drop (.clk_i, .d_i(reached_d), .q_o(reached));
+  assign drop = inv_i ? reached : '0;
 
   iommu_replace #(
       .Entries(Entries)

@@ -12,7 +12,8 @@ module iommu_pdtc
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Entries = 16  // process contexts kept
+    parameter int unsigned Entries    = 16,   // process contexts kept
+    parameter bit          TimingCuts = 1'b0  // a register behind the comparison; inputs stand for that cycle too
 ) (
     input  logic                  clk_i,      // clock
     input  logic                  rst_ni,     // asynchronous reset, active low
@@ -37,28 +38,31 @@ module iommu_pdtc
   logic [ProcessIdW-1:0] pid_q[Entries];
   pc_t                   pc_q [Entries];
 
-  logic [Entries-1:0] valid, match, drop;
+  logic [Entries-1:0] valid, match_d, match, reached_d, reached, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
 
   always_comb begin
-    match = '0;
+    match_d = '0;
     if (lookup_i && (valid != '0)) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid[i] && (did_q[i] == did_i) && (pid_q[i] == pid_i);
+        match_d[i] = valid[i] && (did_q[i] == did_i) && (pid_q[i] == pid_i);
       end
     end
   end
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_match (.clk_i, .d_i(match_d), .q_o(match));
   assign hit_o = |match;
   assign pc_o  = pc_q[hit_index];
 
   always_comb begin
-    drop = '0;
-    if (inv_i) begin
+    reached_d = '0;
+    if (TimingCuts || inv_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        drop[i] = (!inv_did_valid_i || (did_q[i] == inv_did_i)) && (!inv_pid_valid_i || (pid_q[i] == inv_pid_i));
+        reached_d[i] = (!inv_did_valid_i || (did_q[i] == inv_did_i)) && (!inv_pid_valid_i || (pid_q[i] == inv_pid_i));
       end
     end
   end
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_drop (.clk_i, .d_i(reached_d), .q_o(reached));
+  assign drop = inv_i ? reached : '0;
 
   iommu_replace #(
       .Entries(Entries)

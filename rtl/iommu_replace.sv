@@ -64,6 +64,6 @@ module iommu_replace #(
 
   `IOMMU_ASSERT(ReplaceHitOneHot, $onehot0(hit_i))
   `IOMMU_ASSERT(ReplaceSameOneHot, $onehot0(same_i))
-  `IOMMU_ASSERT(ReplaceValid, ((hit_i | same_i) & ~valid_q) == '0)
+  `IOMMU_ASSERT(ReplaceValid, !(touch_i || fill_i) || (((hit_i | same_i) & ~valid_q) == '0))
   `IOMMU_ASSERT(ReplaceVictimExists, !fill_i || (write != '0))
 endmodule

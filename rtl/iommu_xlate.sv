@@ -18,6 +18,12 @@
 // `new` are bounded in number by the requests that missed, so that new ones cannot
 // starve either.
 //
+// With TimingCuts an operation takes LookupCycles more cycles, one at a time: it is
+// chosen in its first cycle, and only its last one changes anything. What it reads
+// stands still meanwhile, since nothing but operations fills or empties a cache,
+// starts or frees a walk, or moves a request that missed. So its registers
+// (iommu_cut) need neither enables nor equal numbers on all paths.
+//
 // Requests and answers: req is valid/ready, ready does not depend on req. Answers
 // come in any order, by tag, without back-pressure; tags are unique while
 // outstanding.
@@ -108,46 +114,118 @@ module iommu_xlate
 
   // Own clients' requests go in turns with the bridge's: at most every other
   // cycle, at least when the bridge has none.
-  logic op_inv, op_done, op_ctx, op_retry, op_new, op_aux, new_ready, aux_turn_q;
-  logic turn_lookup_q, lookup_first, yields, retry_ready;
+  //   pick_*  chosen in this cycle
+  //   is_*    the operation under way
+  //   op_*    the same in its last cycle, in which it takes effect
+  // Without TimingCuts the three are one.
+  typedef struct packed {
+    logic inv;
+    logic done;
+    logic ctx;
+    logic retry;
+    logic fresh;  // new
+    logic aux;    // new, of an own client
+    logic ddtp;   // take the new ddtp
+  } op_t;
+  op_t      pick, is, op;
+  logic     busy, commit;
+  logic     new_ready, aux_turn_q, turn_lookup_q, lookup_first, yields, retry_ready;
+  logic     in_valid, in_aux_valid;  // requests, behind their registers
+  tr_req_t  in_req;
+  aux_req_t in_aux;
+  logic     empty;
   assign retry_ready  = woken_valid || (blocked_valid && (walk_idle != '0));
   assign lookup_first = turn_lookup_q || ((done_ready == '0) && (walk_ctx == '0));
-  assign yields       = turn_lookup_q && (retry_ready || req_valid_i || aux_req_valid_i);
-  assign op_inv       = inv_valid_i;
-  assign op_retry     = !op_inv && retry_ready && lookup_first;
-  assign op_done      = !op_inv && !yields && (done_ready != '0);
-  assign op_ctx       = !op_inv && !yields && !op_done && (walk_ctx != '0);
-  assign new_ready    = !op_inv && !retry_ready && lookup_first && !ddtp_valid_i;
-  assign op_aux      = new_ready && aux_req_valid_i && aux_turn_q;
-  assign req_ready_o = new_ready && !op_aux;
-  assign op_new      = op_aux || (req_ready_o && req_valid_i);
-  assign inv_ready_o = 1'b1;
-  assign aux_req_ready_o = new_ready && aux_turn_q;
+  assign yields       = turn_lookup_q && (retry_ready || in_valid || in_aux_valid);
+  assign new_ready    = !busy && !inv_valid_i && !retry_ready && lookup_first && !ddtp_valid_i;
+  always_comb begin
+    pick.inv   = !busy && inv_valid_i;
+    pick.retry = !busy && !inv_valid_i && retry_ready && lookup_first;
+    pick.done  = !busy && !inv_valid_i && !yields && (done_ready != '0);
+    pick.ctx   = !busy && !inv_valid_i && !yields && (done_ready == '0) && (walk_ctx != '0);
+    pick.aux   = new_ready && in_aux_valid && aux_turn_q;
+    pick.fresh = new_ready && ((in_aux_valid && aux_turn_q) || in_valid);
+    pick.ddtp  = !busy && !inv_valid_i && ddtp_valid_i && empty;
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       aux_turn_q    <= 1'b0;
       turn_lookup_q <= 1'b0;
     end else begin
-      if (new_ready) aux_turn_q <= !op_aux;
-      if (!op_inv) turn_lookup_q <= op_done || op_ctx;
+      if (new_ready) aux_turn_q <= !pick.aux;
+      if (!busy && !pick.inv) turn_lookup_q <= pick.done || pick.ctx;
     end
   end
 
-  // Slot of op_done and op_ctx, in turn.
+  // Cycles from the choice of an operation to its last: registers on its longest way.
+  localparam int unsigned LookupCycles = 10;
+  if (TimingCuts) begin : g_cut
+    op_t                     op_q;
+    logic [LookupCycles-1:0] phase_q;
+    logic                    busy_q, req_valid_q, aux_valid_q;
+    tr_req_t                 req_q;
+    aux_req_t                aux_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        busy_q      <= 1'b0;
+        phase_q     <= '0;
+        op_q        <= '0;
+        req_valid_q <= 1'b0;
+        aux_valid_q <= 1'b0;
+      end else begin
+        phase_q <= {phase_q[LookupCycles-2:0], pick != '0};
+        if (pick != '0) busy_q <= 1'b1;
+        else if (commit) busy_q <= 1'b0;
+        if (!busy_q) op_q <= pick;
+        req_valid_q <= req_valid_q ? !(pick.fresh && !pick.aux) : req_valid_i;
+        aux_valid_q <= aux_valid_q ? !pick.aux : aux_req_valid_i;
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      if (!req_valid_q) req_q <= req_i;
+      if (!aux_valid_q) aux_q <= aux_req_i;
+    end
+    assign busy            = busy_q;
+    assign commit          = phase_q[LookupCycles-1];
+    assign is              = op_q;
+    assign in_valid        = req_valid_q;
+    assign in_req          = req_q;
+    assign req_ready_o     = !req_valid_q;
+    assign in_aux_valid    = aux_valid_q;
+    assign in_aux          = aux_q;
+    assign aux_req_ready_o = !aux_valid_q;
+    assign inv_ready_o     = op.inv;
+    `IOMMU_ASSERT(XlateOneUnderWay, $onehot0(phase_q) && ((phase_q != '0) == busy_q))
+  end else begin : g_no_cut
+    assign busy            = 1'b0;
+    assign commit          = 1'b1;
+    assign is              = pick;
+    assign in_valid        = req_valid_i;
+    assign in_req          = req_i;
+    assign req_ready_o     = new_ready && !pick.aux;
+    assign in_aux_valid    = aux_req_valid_i;
+    assign in_aux          = aux_req_i;
+    assign aux_req_ready_o = new_ready && aux_turn_q;
+    assign inv_ready_o     = 1'b1;
+  end
+  assign op = commit ? is : '0;
+
+  // Slot of done and ctx, in turn; it stands until the next is chosen.
   logic [NumWalkers-1:0] slot_wants;
-  slot_t                 turn_q, slot;
-  assign slot_wants = op_done ? done_ready : walk_ctx;
+  slot_t                 turn_q, pick_slot, slot;
+  assign slot_wants = (done_ready != '0) ? done_ready : walk_ctx;
   always_comb begin
-    slot = turn_q;
+    pick_slot = turn_q;
     for (int unsigned i = NumWalkers; i > 0; i--) begin
-      if (slot_wants[(32'(turn_q) + i) % NumWalkers]) slot = slot_t'((32'(turn_q) + i) % NumWalkers);
+      if (slot_wants[(32'(turn_q) + i) % NumWalkers]) pick_slot = slot_t'((32'(turn_q) + i) % NumWalkers);
     end
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) turn_q <= '0;
-    else if (op_done || op_ctx) turn_q <= slot;
+    else if (pick.done || pick.ctx) turn_q <= pick_slot;
   end
+  assign slot = TimingCuts ? turn_q : pick_slot;
 
   // ---------------------------------------------------------------- lookup
   walk_t  walk;  // of the slot
@@ -158,53 +236,94 @@ module iommu_xlate
 
   always_comb begin
     new_req = '{
-        place: {1'b0, req_i.tag},
+        place: {1'b0, in_req.tag},
         kind: KdDevice,
-        device_id: req_i.device_id,
-        pv: req_i.pv,
-        process_id: req_i.process_id,
-        priv: req_i.priv,
-        exec: req_i.exec,
-        write: req_i.write,
-        translated: req_i.translated,
+        device_id: in_req.device_id,
+        pv: in_req.pv,
+        process_id: in_req.process_id,
+        priv: in_req.priv,
+        exec: in_req.exec,
+        write: in_req.write,
+        translated: in_req.translated,
         need_pri: 1'b0,
-        iova: req_i.iova
+        iova: in_req.iova
     };
-    if (op_aux) begin
+    if (in_aux_valid && aux_turn_q) begin
       new_req = '{
-          place: {1'b1, TrTagW'(aux_req_i.tag)},
-          kind: (aux_req_i.kind == AuxAts) ? KdAts : (aux_req_i.kind == AuxDebug) ? KdDebug : KdContext,
-          device_id: aux_req_i.device_id,
-          pv: aux_req_i.pv,
-          process_id: aux_req_i.pv ? aux_req_i.process_id : '0,
-          priv: aux_req_i.priv && aux_req_i.pv,
-          exec: aux_req_i.exec,
-          write: !aux_req_i.no_write && (aux_req_i.kind != AuxContext),
+          place: {1'b1, TrTagW'(in_aux.tag)},
+          kind: (in_aux.kind == AuxAts) ? KdAts : (in_aux.kind == AuxDebug) ? KdDebug : KdContext,
+          device_id: in_aux.device_id,
+          pv: in_aux.pv,
+          process_id: in_aux.pv ? in_aux.process_id : '0,
+          priv: in_aux.priv && in_aux.pv,
+          exec: in_aux.exec,
+          write: !in_aux.no_write && (in_aux.kind != AuxContext),
           translated: 1'b0,
-          need_pri: aux_req_i.need_pri,
-          iova: aux_req_i.iova
+          need_pri: in_aux.need_pri,
+          iova: in_aux.iova
       };
     end
   end
 
+  // What the choice depends on is chosen with it.
+  typedef struct packed {
+    xreq_t  req;
+    logic   waited;
+    stage_e stage;
+  } entry_t;
+  entry_t entry_d, entry;
+  assign entry_d = '{req: retry_ready ? head : new_req, waited: head_waited, stage: head_stage};
+  if (TimingCuts) begin : g_entry_cut
+    entry_t entry_q;
+    always_ff @(posedge clk_i) if (!busy) entry_q <= entry_d;
+    assign entry = entry_q;
+  end else begin : g_entry
+    assign entry = entry_d;
+  end
+
   logic from_walk, look_up;
-  assign from_walk = op_done || op_ctx;
-  assign look_up   = op_ctx || op_retry || op_new;
-  assign req       = from_walk ? walk.req : op_retry ? head : new_req;
+  assign from_walk = is.done || is.ctx;
+  assign look_up   = is.ctx || is.retry || is.fresh;
+  iommu_cut #(.T(xreq_t), .Cut(TimingCuts)) u_cut_req (
+      .clk_i, .d_i(from_walk ? walk.req : entry.req), .q_o(req)
+  );
 
-  logic ddtc_hit, pdtc_hit, dc_valid, pc_valid;
-  dc_t  ddtc_dc, dc;
-  pc_t  pdtc_pc, pc;
-  assign dc_valid = from_walk ? walk.dc_valid : ddtc_hit;
-  assign dc       = from_walk ? walk.dc : ddtc_dc;
-  assign pc_valid = (from_walk && (walk.stage != SgDdt)) || pdtc_hit;
-  assign pc       = (from_walk && (walk.stage != SgDdt)) ? walk.pc : pdtc_pc;
+  typedef struct packed {
+    logic dc_valid;
+    dc_t  dc;
+    logic pc_valid;
+    pc_t  pc;
+  } contexts_t;
+  logic      ddtc_hit, pdtc_hit, dc_valid, pc_valid;
+  dc_t       ddtc_dc, dc;
+  pc_t       pdtc_pc, pc;
+  contexts_t contexts_d, contexts;
+  assign contexts_d.dc_valid = from_walk ? walk.dc_valid : ddtc_hit;
+  assign contexts_d.dc       = from_walk ? walk.dc : ddtc_dc;
+  assign contexts_d.pc_valid = (from_walk && (walk.stage != SgDdt)) || pdtc_hit;
+  assign contexts_d.pc       = (from_walk && (walk.stage != SgDdt)) ? walk.pc : pdtc_pc;
+  iommu_cut #(.T(contexts_t), .Cut(TimingCuts)) u_cut_contexts (.clk_i, .d_i(contexts_d), .q_o(contexts));
+  assign dc_valid = contexts.dc_valid;
+  assign dc       = contexts.dc;
+  assign pc_valid = contexts.pc_valid;
+  assign pc       = contexts.pc;
 
+  typedef struct packed {
+    logic        same;
+    logic        paged;
+    logic        uses_dc;
+    logic        uses_pc;
+    pc_t         fs;
+    space_t      space;
+    logic        priv;
+    walk_start_t start;
+  } resolved_t;
   logic            same, paged, uses_dc, uses_pc, priv;
   pc_t             fs;
   space_t          space;
   logic [VpnW-1:0] vpn;
   walk_start_t     start;
+  resolved_t       resolved_d, resolved;
   iommu_resolve u_resolve (
       .msi_flat_i (csr_cfg_i.caps.msi_flat),
       .addr_high_i(addr_high_q),
@@ -214,22 +333,43 @@ module iommu_xlate
       .dc_i       (dc),
       .pc_valid_i (pc_valid),
       .pc_i       (pc),
-      .same_o     (same),
-      .paged_o    (paged),
-      .uses_dc_o  (uses_dc),
-      .uses_pc_o  (uses_pc),
-      .fs_o       (fs),
-      .space_o    (space),
-      .priv_o     (priv),
-      .start_o    (start)
+      .same_o     (resolved_d.same),
+      .paged_o    (resolved_d.paged),
+      .uses_dc_o  (resolved_d.uses_dc),
+      .uses_pc_o  (resolved_d.uses_pc),
+      .fs_o       (resolved_d.fs),
+      .space_o    (resolved_d.space),
+      .priv_o     (resolved_d.priv),
+      .start_o    (resolved_d.start)
   );
-  assign vpn = req.iova[58:12];
+  iommu_cut #(.T(resolved_t), .Cut(TimingCuts)) u_cut_resolved (.clk_i, .d_i(resolved_d), .q_o(resolved));
+  assign same    = resolved.same;
+  assign paged   = resolved.paged;
+  assign uses_dc = resolved.uses_dc;
+  assign uses_pc = resolved.uses_pc;
+  assign fs      = resolved.fs;
+  assign space   = resolved.space;
+  assign priv    = resolved.priv;
+  assign start   = resolved.start;
+  assign vpn     = req.iova[58:12];
 
-  logic            tlb_lookup, tlb_hit, tlb_fill, page_ok;
+  typedef struct packed {
+    logic            hit;
+    logic [PpnW-1:0] ppn;
+    logic [VpnW-1:0] gppn;
+    page_attr_t      attr;
+  } page_t;
+  logic            tlb_lookup, tlb_hit, is_fill, tlb_fill, page_ok_d, page_ok;
   logic [PpnW-1:0] tlb_ppn;
   logic [VpnW-1:0] tlb_gppn;
   page_attr_t      tlb_attr;
-  assign tlb_lookup = paged && (look_up || tlb_fill);
+  page_t           page_d, page;
+  assign tlb_lookup = paged && (look_up || is_fill);
+  iommu_cut #(.T(page_t), .Cut(TimingCuts)) u_cut_page (.clk_i, .d_i(page_d), .q_o(page));
+  assign tlb_hit  = page.hit;
+  assign tlb_ppn  = page.ppn;
+  assign tlb_gppn = page.gppn;
+  assign tlb_attr = page.attr;
 
   // A second stage takes only addresses that are not wider than a guest's; with
   // SXL of 34 bits, though the page may be cached for a device without SXL.
@@ -242,21 +382,26 @@ module iommu_xlate
   // more than is kept.
   logic tlb_msi;
   assign tlb_msi = (space.gs_mode != PtBare) && msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, 52'(tlb_gppn), '0);
-  assign page_ok = paged && tlb_hit && (req.kind == KdDevice) && !wide_gpa && (tlb_msi == tlb_attr.msi) &&
+  assign page_ok_d = paged && tlb_hit && (req.kind == KdDevice) && !wide_gpa && (tlb_msi == tlb_attr.msi) &&
                    ((space.fs_mode == PtBare) || pte_permits(tlb_attr.fs, req.exec, req.write, priv, fs.sum)) &&
                    ((space.gs_mode == PtBare) || pte_permits(tlb_attr.gs, req.exec, req.write, 1'b0, 1'b0)) &&
                    ((tlb_ppn & addr_high_q[PaW-1:12]) == '0);
 
-  logic grant, miss;
-  assign grant  = look_up && (same || page_ok);
-  assign miss   = look_up && !(same || page_ok);
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_page_ok (.clk_i, .d_i(page_ok_d), .q_o(page_ok));
+
+  logic is_grant, is_miss;
+  assign is_grant = look_up && (same || page_ok);
+  assign is_miss  = look_up && !(same || page_ok);
 
   // A miss: waits for a walk that will bring what it lacks, walks itself, or
   // waits for a slot. Who was blocked first walks first. Denied requests take a
   // slot too, which holds them until their record is taken.
-  logic [NumWalkers-1:0] found;
+  // A walk may end while the operation is under way; it is there, and who waits
+  // for it is woken, as long as no operation serves it.
+  logic [NumWalkers-1:0] found_d, found;
   slot_t                 found_slot, idle_slot;
-  logic                  wait_for, walk_now;
+  logic                  is_wait, is_walk;
+  iommu_cut #(.T(logic [NumWalkers-1:0]), .Cut(TimingCuts)) u_cut_found (.clk_i, .d_i(found_d), .q_o(found));
   always_comb begin
     found_slot = '0;
     idle_slot  = '0;
@@ -265,16 +410,40 @@ module iommu_xlate
       if (walk_idle[i-1]) idle_slot = slot_t'(i - 1);
     end
   end
-  assign wait_for = miss && !op_ctx && !start.deny && (found != '0) &&
-                    !(op_retry && head_waited && (head_stage >= start.stage));
-  assign walk_now = miss && !wait_for &&
-                    (op_ctx || ((walk_idle != '0) && ((op_retry && !woken_valid) || !blocked_valid)));
+  assign is_wait = is_miss && !is.ctx && !start.deny && (found != '0) &&
+                   !(is.retry && entry.waited && (entry.stage >= start.stage));
+  assign is_walk = is_miss && !is_wait &&
+                   (is.ctx || ((walk_idle != '0) && ((is.retry && !woken_valid) || !blocked_valid)));
+
+  // The outcome, in the last cycle.
+  typedef struct packed {
+    logic  grant;
+    logic  miss;
+    logic  wait_for;
+    logic  walk_now;
+    slot_t found_slot;
+    slot_t walk_slot;
+  } outcome_t;
+  outcome_t outcome_d, outcome;
+  logic     grant, miss, walk_now;
+  assign outcome_d = '{
+          grant: is_grant,
+          miss: is_miss,
+          wait_for: is_wait,
+          walk_now: is_walk,
+          found_slot: found_slot,
+          walk_slot: is.ctx ? slot : idle_slot
+      };
+  iommu_cut #(.T(outcome_t), .Cut(TimingCuts)) u_cut_outcome (.clk_i, .d_i(outcome_d), .q_o(outcome));
+  assign grant    = commit && outcome.grant;
+  assign miss     = commit && outcome.miss;
+  assign walk_now = commit && outcome.walk_now;
 
   // ---------------------------------------------------------------- outcome
   logic ended_grant, ended_deny, answer;
-  assign ended_grant = op_done && !walk.deny;
-  assign ended_deny  = op_done && walk.deny;
-  assign answer      = grant || op_done;
+  assign ended_grant = op.done && !walk.deny;
+  assign ended_deny  = op.done && walk.deny;
+  assign answer      = grant || op.done;
 
   // A page of both stages: the smaller one.
   page_size_t walk_size;
@@ -291,7 +460,8 @@ module iommu_xlate
           gs: walk.gs_perm
       };
   // Interrupt files in memory are looked up each time.
-  assign tlb_fill = ended_grant && walk_keep && !walk.mrif && (walk.req.kind == KdDevice);
+  assign is_fill  = is.done && !walk.deny && walk_keep && !walk.mrif && (walk.req.kind == KdDevice);
+  assign tlb_fill = commit && is_fill;
 
   logic      rsp_valid_q;
   tr_rsp_t   rsp_q, rsp_d;
@@ -299,13 +469,13 @@ module iommu_xlate
   assign qos = uses_dc ? '{mcid: dc.mcid, rcid: dc.rcid} : qosid_i;
   always_comb begin
     rsp_d.tag       = req.place[TrTagW-1:0];
-    rsp_d.grant     = grant || ended_grant;
+    rsp_d.grant     = outcome.grant || (is.done && !walk.deny);
     rsp_d.sink      = 1'b0;
     rsp_d.spa       = {tlb_ppn, req.iova[11:0]};
     rsp_d.user      = '{mcid: qos.mcid, rcid: qos.rcid, pbmt: tlb_attr.pbmt};
     rsp_d.mrif      = '0;
     rsp_d.dtf       = 1'b0;
-    if (op_done) begin
+    if (is.done) begin
       rsp_d.spa[PaW-1:12] = walk.ppn;
       rsp_d.user.pbmt     = walk_attr.pbmt;
       if (walk.mrif && !walk.deny) begin
@@ -347,7 +517,7 @@ module iommu_xlate
     if (msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, walk.gpa[63:12], 52'(page_mask(walk_size)))) aux_size = '0;
     aux_d           = '0;
     aux_d.tag       = req.place[AuxTagW-1:0];
-    aux_d.fault     = !(grant || ended_grant);
+    aux_d.fault     = !(outcome.grant || (is.done && !walk.deny));
     aux_d.cause     = walk.cause;
     aux_d.dc_valid  = dc_valid;
     aux_d.en_pri    = dc.en_pri;
@@ -364,7 +534,7 @@ module iommu_xlate
     aux_d.msi       = walk.msi;
     aux_d.mrif      = walk.mrif;
     aux_d.pbmt      = walk_attr.pbmt;
-    if (!op_done) begin
+    if (!is.done) begin
       // No table takes part: a range of 1 GiB.
       aux_d.addr      = req.iova;
       aux_d.size_log2 = 6'd30;
@@ -436,13 +606,13 @@ module iommu_xlate
         hpm_rsp_q.ev[1] <= (req.kind inside {KdDevice, KdDebug}) && !req.translated;
         hpm_rsp_q.ev[2] <= (req.kind == KdDevice) && req.translated;
         hpm_rsp_q.ev[3] <= req.kind == KdAts;
-        hpm_rsp_q.ev[4] <= (req.kind != KdContext) && (op_retry || (op_done && (walk.stage == SgPage) && walk_paged));
+        hpm_rsp_q.ev[4] <= (req.kind != KdContext) && (is.retry || (is.done && (walk.stage == SgPage) && walk_paged));
         hpm_rsp_q.did   <= req.device_id;
         hpm_rsp_q.pv    <= req.pv;
         hpm_rsp_q.pid   <= req.process_id;
         hpm_rsp_q.gscv  <= uses_dc && (dc.gs_mode != PtBare);
         hpm_rsp_q.gscid <= dc.gscid;
-        hpm_rsp_q.pscv  <= (paged || op_done) && (space.fs_mode != PtBare);
+        hpm_rsp_q.pscv  <= (paged || is.done) && (space.fs_mode != PtBare);
         hpm_rsp_q.pscid <= space.pscid;
       end
     end
@@ -451,10 +621,9 @@ module iommu_xlate
   assign hpm_o[1] = hpm_walk;
 
   // ---------------------------------------------------------------- ddtp
-  logic empty;
   assign empty        = (&walk_idle) && miss_empty;
-  assign ddtp_ready_o = ddtp_valid_i && empty && !op_inv;
-  assign idle_o       = empty && !rsp_valid_q && !aux_valid_q && !fault_valid_q;
+  assign ddtp_ready_o = op.ddtp;
+  assign idle_o       = empty && (!TimingCuts || !(busy || in_valid || in_aux_valid)) && !rsp_valid_q && !aux_valid_q && !fault_valid_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) ddtp_q <= '{mode: DdtpOff, ppn: '0};
@@ -467,19 +636,20 @@ module iommu_xlate
   // invalidates after a change of ddtp; dropping everything costs nothing then.
   logic   inv_vma, inv_gvma, inv_ddt, inv_pdt, leaves_only;
   reach_t reach_fs, reach_gs, reach_tlb;
-  assign inv_vma     = op_inv && (inv_i.kind == InvVma);
-  assign inv_gvma    = op_inv && (inv_i.kind == InvGvma);
-  assign inv_ddt     = op_inv && (inv_i.kind == InvDdt);
-  assign inv_pdt     = op_inv && (inv_i.kind == InvPdt);
+  assign inv_vma     = op.inv && (inv_i.kind == InvVma);
+  assign inv_gvma    = op.inv && (inv_i.kind == InvGvma);
+  assign inv_ddt     = op.inv && (inv_i.kind == InvDdt);
+  assign inv_pdt     = op.inv && (inv_i.kind == InvPdt);
   // Without NL an address reaches leaves only.
   assign leaves_only = inv_i.av && !inv_i.nl;
 
   logic [51:0] range;  // address bits that a range leaves open: up to the first 0
   assign range = inv_i.s ? (inv_i.addr ^ (inv_i.addr + 52'd1)) : '0;
 
+  reach_t reach_fs_d, reach_gs_d, reach_tlb_d;
   always_comb begin
-    reach_fs = '{
-        all: ddtp_ready_o,
+    reach_fs_d = '{
+        all: is.ddtp,
         guest: inv_i.gv,
         gscid_en: inv_i.gv,
         gscid: inv_i.gscid,
@@ -489,77 +659,83 @@ module iommu_xlate
         vpn: inv_i.addr[VpnW-1:0],
         range: range[VpnW-1:0]
     };
-    reach_gs          = reach_fs;
-    reach_gs.guest    = 1'b1;
-    reach_gs.pscid_en = 1'b0;
-    reach_gs.addr_en  = inv_i.av && inv_i.gv;
+    reach_gs_d          = reach_fs_d;
+    reach_gs_d.guest    = 1'b1;
+    reach_gs_d.pscid_en = 1'b0;
+    reach_gs_d.addr_en  = inv_i.av && inv_i.gv;
     // The IOTLB does not know which guest page a translation came through.
-    reach_tlb = reach_fs;
-    if (inv_gvma) begin
-      reach_tlb         = reach_gs;
-      reach_tlb.addr_en = 1'b0;
+    reach_tlb_d = reach_fs_d;
+    if (inv_i.kind == InvGvma) begin
+      reach_tlb_d         = reach_gs_d;
+      reach_tlb_d.addr_en = 1'b0;
     end
   end
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_fs (.clk_i, .d_i(reach_fs_d), .q_o(reach_fs));
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_gs (.clk_i, .d_i(reach_gs_d), .q_o(reach_gs));
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_tlb (.clk_i, .d_i(reach_tlb_d), .q_o(reach_tlb));
 
   logic pdtc_fill;
-  assign pdtc_fill = op_ctx && walk_keep && (walk.stage == SgPdt);
+  assign pdtc_fill = is.ctx && walk_keep && (walk.stage == SgPdt);
 
   iommu_ddtc #(
-      .Entries(DdtcEntries)
+      .Entries   (DdtcEntries),
+      .TimingCuts(TimingCuts)
   ) u_ddtc (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
       .did_i          (req.device_id),
       .hit_o          (ddtc_hit),
       .dc_o           (ddtc_dc),
-      .touch_i        (look_up && !op_ctx && uses_dc),
-      .fill_i         (op_ctx && walk_keep && (walk.stage == SgDdt)),
+      .touch_i        (commit && look_up && !is.ctx && uses_dc),
+      .fill_i         (op.ctx && walk_keep && (walk.stage == SgDdt)),
       .fill_dc_i      (walk.dc),
-      .inv_i          (inv_ddt || ddtp_ready_o),
-      .inv_did_valid_i(inv_ddt && inv_i.dv),
+      .inv_i          (inv_ddt || op.ddtp),
+      .inv_did_valid_i(!is.ddtp && inv_i.dv),
       .inv_did_i      (inv_i.did)
   );
 
   iommu_pdtc #(
-      .Entries(PdtcEntries)
+      .Entries   (PdtcEntries),
+      .TimingCuts(TimingCuts)
   ) u_pdtc (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
-      .lookup_i       ((look_up || pdtc_fill) && dc.pdtv),
+      .lookup_i       ((look_up || pdtc_fill) && (TimingCuts || dc.pdtv)),
       .did_i          (req.device_id),
       .pid_i          (req.process_id),
       .hit_o          (pdtc_hit),
       .pc_o           (pdtc_pc),
-      .touch_i        (look_up && !op_ctx && uses_pc),
-      .fill_i         (pdtc_fill),
+      .touch_i        (commit && look_up && !is.ctx && uses_pc),
+      .fill_i         (commit && pdtc_fill),
       .fill_pc_i      (walk.pc),
-      .inv_i          (inv_ddt || inv_pdt || ddtp_ready_o),
-      .inv_did_valid_i((inv_ddt && inv_i.dv) || inv_pdt),
+      .inv_i          (inv_ddt || inv_pdt || op.ddtp),
+      .inv_did_valid_i(!is.ddtp && (inv_i.dv || (inv_i.kind == InvPdt))),
       .inv_did_i      (inv_i.did),
-      .inv_pid_valid_i(inv_pdt),
+      .inv_pid_valid_i(!is.ddtp && (inv_i.kind == InvPdt)),
       .inv_pid_i      (inv_i.pid)
   );
 
   iommu_iotlb #(
-      .Entries(IotlbEntries)
+      .Entries   (IotlbEntries),
+      .TimingCuts(TimingCuts)
   ) u_iotlb (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
       .lookup_i   (tlb_lookup),
       .space_i    (space),
       .vpn_i      (vpn),
-      .hit_o      (tlb_hit),
-      .ppn_o      (tlb_ppn),
-      .gppn_o     (tlb_gppn),
-      .attr_o     (tlb_attr),
-      .touch_i    (look_up && page_ok),
+      .hit_o      (page_d.hit),
+      .ppn_o      (page_d.ppn),
+      .gppn_o     (page_d.gppn),
+      .attr_o     (page_d.attr),
+      .touch_i    (commit && look_up && page_ok),
       .fill_i     (tlb_fill),
       .fill_ppn_i (walk.ppn),
       .fill_gppn_i(walk.gpa[58:12]),
       .fill_size_i(walk_size),
       .fill_attr_i(walk_attr),
       .fill_part_i(walk_part),
-      .inv_i      (inv_vma || inv_gvma || ddtp_ready_o),
+      .inv_i      (inv_vma || inv_gvma || op.ddtp),
       .inv_reach_i(reach_tlb)
   );
 
@@ -577,14 +753,14 @@ module iommu_xlate
       .qosid_i         (qosid_i),
       .addr_high_i     (addr_high_q[PaW-1:0]),
       .start_valid_i   (walk_now),
-      .start_slot_i    (op_ctx ? slot : idle_slot),
+      .start_slot_i    (outcome.walk_slot),
       .start_i         (start),
       .start_req_i     (req),
       .start_dc_valid_i(uses_dc),
       .start_dc_i      (dc),
       .start_pc_i      (fs),
       .start_priv_i    (priv),
-      .free_valid_i    (op_done || (op_ctx && grant)),
+      .free_valid_i    (op.done || (op.ctx && grant)),
       .free_slot_i     (slot),
       .idle_o          (walk_idle),
       .ctx_o           (walk_ctx),
@@ -593,18 +769,18 @@ module iommu_xlate
       .sel_i           (slot),
       .walk_o          (walk),
       .keep_o          (walk_keep),
-      .stale_i         (op_inv),
-      .inv_fs_i        ((inv_vma && !leaves_only) || ddtp_ready_o),
+      .stale_i         (op.inv),
+      .inv_fs_i        ((inv_vma && !leaves_only) || op.ddtp),
       .inv_fs_reach_i  (reach_fs),
-      .inv_gs_i        ((inv_gvma && !(leaves_only && inv_i.gv)) || ddtp_ready_o),
+      .inv_gs_i        ((inv_gvma && !(leaves_only && inv_i.gv)) || op.ddtp),
       .inv_gs_reach_i  (reach_gs),
-      .inv_leaf_i      (inv_gvma || ddtp_ready_o),
+      .inv_leaf_i      (inv_gvma || op.ddtp),
       .inv_leaf_reach_i(reach_gs),
-      .find_i          (miss),
+      .find_i          (TimingCuts || is_miss),
       .find_stage_i    (start.stage),
       .find_req_i      (req),
       .find_space_i    (space),
-      .found_o         (found),
+      .found_o         (found_d),
       .hpm_o           (hpm_walk),
       .mem_rreq_valid_o(mem_rreq_valid_o),
       .mem_rreq_ready_i(mem_rreq_ready_i),
@@ -625,8 +801,8 @@ module iommu_xlate
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
       .push_i         (miss && !walk_now),
-      .push_wait_i    (wait_for),
-      .push_slot_i    (found_slot),
+      .push_wait_i    (outcome.wait_for),
+      .push_slot_i    (outcome.found_slot),
       .push_stage_i   (start.stage),
       .push_req_i     (req),
       .woken_valid_o  (woken_valid),
@@ -634,8 +810,8 @@ module iommu_xlate
       .head_o         (head),
       .head_waited_o  (head_waited),
       .head_stage_o   (head_stage),
-      .pop_i          (op_retry),
-      .wake_i         (op_done || op_ctx),
+      .pop_i          (op.retry),
+      .wake_i         (op.done || op.ctx),
       .wake_slot_i    (slot),
       .empty_o        (miss_empty)
   );
@@ -648,13 +824,13 @@ module iommu_xlate
       inside_q <= '0;
     end else begin
       if (answer) inside_q[req.place] <= 1'b0;
-      else if (op_new) inside_q[req.place] <= 1'b1;
+      else if (op.fresh) inside_q[req.place] <= 1'b1;
     end
   end
-  `IOMMU_ASSERT(XlateTagUnique, !(op_new && inside_q[new_req.place]))
-  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !(answer && !op_new) || inside_q[req.place])
+  `IOMMU_ASSERT(XlateTagUnique, !(op.fresh && inside_q[req.place]))
+  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !(answer && !op.fresh) || inside_q[req.place])
   `IOMMU_ASSERT(XlateNothingLost, !empty || (inside_q == '0))
-  `IOMMU_ASSERT(XlateOneOperation, $onehot0({op_inv, op_done, op_ctx, op_retry, op_new}))
+  `IOMMU_ASSERT(XlateOneOperation, $onehot0({pick.inv, pick.done, pick.ctx, pick.retry, pick.fresh, pick.ddtp}))
   `IOMMU_ASSERT(XlateFaultHasRoom, !(fault_push && fault_valid_q))
   `IOMMU_ASSERT(XlateDeniedNeverGranted, !(same && start.deny))
   `IOMMU_ASSERT(XlateGrantNeedsPermission,
@@ -666,5 +842,5 @@ module iommu_xlate
                 !(rsp_valid_q && rsp_q.grant && !rsp_q.sink) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
 
   logic unused;
-  assign unused = &{1'b0, tlb_attr.g, range[51:VpnW], inv_i.addr[51:VpnW], walk, csr_cfg_i, fs, gs_perm};
+  assign unused = &{1'b0, tlb_attr.g, range[51:VpnW], inv_i.addr[51:VpnW], walk, csr_cfg_i, fs, gs_perm, op};
 endmodule

@@ -24,6 +24,9 @@ pub(crate) const SHORT_OPS: u64 = 4_000;
 /// Tag of tests that count on when a block does what it may do at any time.
 const TIMING: &str = "timing";
 
+/// Tag of tests that say how fast a block is, in cycles.
+const PERFORMANCE: &str = "performance";
+
 /// Set by Ctrl-C; running tests end at the next chance.
 pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -384,9 +387,14 @@ impl Job for TestJob<'_> {
         {
             return self.result(Verdict::Skipped, Some(format!("needs {what}")));
         }
-        if self.runs.dut.kind() == Kind::Soft && self.case.tags.iter().any(|t| t == TIMING) {
+        let tagged = |tag| self.case.tags.iter().any(|t| t == tag);
+        if self.runs.dut.kind() == Kind::Soft && tagged(TIMING) {
             let why = "says when things happen, which this device does not promise";
             return self.result(Verdict::Skipped, Some(why.to_owned()));
+        }
+        if self.runs.dut.desc.choices.slower() && (tagged(TIMING) || tagged(PERFORMANCE)) {
+            let why = "a faster block: its figures are those of the default latency class";
+            return self.result(Verdict::Skipped, Some(format!("needs {why}")));
         }
         let scoreboard = match self.runs.dut.scoreboard(caps) {
             Ok(s) => s,

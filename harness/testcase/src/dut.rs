@@ -271,6 +271,13 @@ impl Widths {
 }
 
 impl Choices {
+    /// Whether the block's latency class is slower than the default one, in which tests state figures.
+    #[must_use]
+    pub fn slower(&self) -> bool {
+        let usual = Self::default();
+        self.hit_latency > usual.hit_latency || self.walk_overhead > usual.walk_overhead
+    }
+
     fn read(src: &Source, node: &Node) -> Result<Self> {
         let f = src.fields(node, "choices")?;
         let mut c = Self::default();
