@@ -4,7 +4,9 @@
 // Second-stage leaf PTEs that walks have read, by guest and guest-physical page,
 // of any size: most of all those of the pages that hold first-stage tables and
 // process directories. Combinational; the step pipeline does a lookup or a fill
-// in a cycle, invalidation goes before both.
+// in a cycle, invalidation goes before both. With TimingCuts there is a register
+// behind the comparison: a lookup's answer, and a fill, come a cycle after
+// lookup_i or fill_i, for space_i, vpn_i and fill_* that stand still.
 
 `include "iommu_macros.svh"
 
@@ -12,7 +14,8 @@ module iommu_gs_tlb
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
 #(
-    parameter int unsigned Entries = 16  // pages kept
+    parameter int unsigned Entries = 16,  // pages kept
+    parameter bit TimingCuts = 1'b0       // a register between comparison and answer
 ) (
     input  logic              clk_i,      // clock
     input  logic              rst_ni,     // asynchronous reset, active low
@@ -54,19 +57,45 @@ module iommu_gs_tlb
 
   // Several pages may cover an address when software changed a table without
   // invalidating; any of them is right.
-  logic [Entries-1:0] valid, match, first, drop;
+  logic [Entries-1:0] valid, match_d, match, first, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
   logic [VpnW-1:0]    mask;
   always_comb begin
-    match = '0;
+    match_d = '0;
     if ((lookup_i || fill_i) && (valid != '0)) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
+        match_d[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
       end
     end
   end
+
+  logic look_now, fill_now;
+  if (TimingCuts) begin : gen_cut
+    logic               look_q, fill_q;
+    logic [Entries-1:0] match_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        look_q  <= 1'b0;
+        fill_q  <= 1'b0;
+        match_q <= '0;
+      end else begin
+        look_q  <= lookup_i;
+        fill_q  <= fill_i;
+        match_q <= match_d;
+      end
+    end
+    // An invalidation may have come in between.
+    assign look_now = look_q;
+    assign fill_now = fill_q;
+    assign match    = match_q & valid;
+  end else begin : gen_no_cut
+    assign look_now = lookup_i;
+    assign fill_now = fill_i;
+    assign match    = match_d;
+  end
+
   assign first  = match & (~match + 1'b1);
-  assign hit_o  = lookup_i && (match != '0);
+  assign hit_o  = look_now && (match != '0);
   assign size_o = size_q[hit_index];
   assign pbmt_o = pbmt_q[hit_index];
   assign perm_o = perm_q[hit_index];
@@ -85,7 +114,7 @@ module iommu_gs_tlb
   end
 
   logic fill;
-  assign fill = fill_i && !inv_i;
+  assign fill = fill_now && !inv_i;
   iommu_replace #(
       .Entries(Entries)
   ) u_replace (

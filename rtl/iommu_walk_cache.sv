@@ -4,7 +4,9 @@
 // Walk cache of one stage: non-leaf PTEs that walks have read, fully associative
 // by address space, level and the part of the address above it. A lookup gives
 // the lowest table that is known. Combinational; the step pipeline does a lookup
-// or a fill in a cycle, invalidation goes before both.
+// or a fill in a cycle, invalidation goes before both. With TimingCuts there is a
+// register behind the comparison: a lookup's answer, and a fill, come a cycle
+// after lookup_i or fill_i, for space_i, vpn_i and fill_* that stand still.
 
 `include "iommu_macros.svh"
 
@@ -13,7 +15,8 @@ module iommu_walk_cache
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Entries = 16,  // pointers kept
-    parameter bit Second = 1'b0           // of the second stage: the first stage is no part of the tag
+    parameter bit Second = 1'b0,          // of the second stage: the first stage is no part of the tag
+    parameter bit TimingCuts = 1'b0       // a register between comparison and answer
 ) (
     input  logic              clk_i,      // clock
     input  logic              rst_ni,     // asynchronous reset, active low
@@ -58,24 +61,26 @@ module iommu_walk_cache
   logic [Entries-1:0] valid, best, same, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
 
-  // Entries that match the address, by level, and the one of the lowest level.
-  logic [Entries-1:0] match[Levels];
+  // Entries that match the address; by level, and the one of the lowest level.
+  logic [Entries-1:0] match_d, match, at_level[Levels];
   logic [VpnW-1:0]    below[Levels];
   always_comb begin
-    best = '0;
-    for (int unsigned l = 0; l < Levels; l++) begin
-      match[l] = '0;
-      below[l] = '0;
-    end
+    match_d = '0;
+    for (int unsigned l = 0; l < Levels; l++) below[l] = '0;
     if (lookup_i && (valid != '0)) begin
       for (int unsigned l = 0; l < Levels; l++) below[l] = table_mask(mode, LevelW'(l));
       for (int unsigned i = 0; i < Entries; i++) begin
-        if (valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~below[level_q[i]]) == '0)) begin
-          match[level_q[i]][i] = 1'b1;
-        end
+        match_d[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~below[level_q[i]]) == '0);
       end
+    end
+  end
+  always_comb begin
+    best = '0;
+    for (int unsigned l = 0; l < Levels; l++) at_level[l] = '0;
+    if (match != '0) begin
+      for (int unsigned i = 0; i < Entries; i++) at_level[level_q[i]][i] = match[i];
       for (int unsigned l = Levels; l > 0; l--) begin
-        if (match[l-1] != '0) best = match[l-1] & (~match[l-1] + 1'b1);
+        if (at_level[l-1] != '0) best = at_level[l-1] & (~at_level[l-1] + 1'b1);
       end
     end
   end
@@ -85,17 +90,42 @@ module iommu_walk_cache
   assign glob_o  = glob_q[hit_index];
 
   // A fill replaces the pointer of the same place.
-  logic               fill;
+  logic               fill, fill_now;
+  logic [Entries-1:0] same_d;
   logic [VpnW-1:0]    fill_vpn;
-  assign fill     = fill_i && !inv_i;
+  assign fill     = fill_now && !inv_i;
   assign fill_vpn = vpn_i & ~table_mask(mode, fill_level_i);
   always_comb begin
-    same = '0;
-    if (fill) begin
+    same_d = '0;
+    if (fill_i && (TimingCuts || !inv_i)) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        same[i] = valid[i] && (space_q[i] == space) && (level_q[i] == fill_level_i[1:0]) && (vpn_q[i] == fill_vpn);
+        same_d[i] = valid[i] && (space_q[i] == space) && (level_q[i] == fill_level_i[1:0]) && (vpn_q[i] == fill_vpn);
       end
     end
+  end
+
+  if (TimingCuts) begin : gen_cut
+    logic               fill_q;
+    logic [Entries-1:0] match_q, same_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        fill_q  <= 1'b0;
+        match_q <= '0;
+        same_q  <= '0;
+      end else begin
+        fill_q  <= fill_i;
+        match_q <= match_d;
+        same_q  <= same_d;
+      end
+    end
+    // An invalidation may have come in between.
+    assign fill_now = fill_q;
+    assign match    = match_q & valid;
+    assign same     = same_q & valid;
+  end else begin : gen_no_cut
+    assign fill_now = fill_i;
+    assign match    = match_d;
+    assign same     = same_d;
   end
 
   always_comb begin

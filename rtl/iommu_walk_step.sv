@@ -10,8 +10,11 @@
 // A step goes through three parts, each optional: interpret what was read; find
 // the second stage's next entry for a guest-physical address (or its end, in the
 // caches); go on with the physical address for what it was wanted for.
-// Combinational from step_valid_i to nxt_o, so that the next read can leave in
-// the cycle in which its address becomes known.
+// Combinational from phase_i to nxt_o, so that the next read can leave in the
+// cycle in which its address becomes known. With TimingCuts there are registers
+// between the parts, and a step takes a cycle a phase; cur_i and rsp_i stand
+// still meanwhile. What lookups find is taken once (PhCheck, PhRead), so that an
+// invalidation in between changes nothing in a step that has begun before it.
 
 `include "iommu_macros.svh"
 
@@ -28,7 +31,7 @@ module iommu_walk_step
     input  logic           rst_ni,        // asynchronous reset, active low
     input  csr_cfg_t       cfg_i,         // capabilities and feature control
     input  logic [PaW-1:0] addr_high_i,   // physical address bits at or above 2^PAS
-    input  logic           step_valid_i,
+    input  logic [StepPhases-1:0] phase_i,  // phase of the step, one-hot; without TimingCuts all at once
     input  logic           mem_i,         // a beat of read data, else the slot asked
     input  walk_t          cur_i,         // the slot
     input  logic           keep_i,        // what it reads may be kept
@@ -40,6 +43,7 @@ module iommu_walk_step
     output walk_t          nxt_o,
     output walk_state_e    state_o,
     output logic [8:5]     events_o,      // walks that begin, by eventID
+    output logic           second_o,      // in PhRoute: PhMatch and PhRead are needed
     // invalidation of the caches
     input  logic           inv_fs_i,
     input  reach_t         inv_fs_reach_i,
@@ -60,7 +64,7 @@ module iommu_walk_step
 
   // ---------------------------------------------------------------- read data
   logic        big_endian, updated;
-  logic [63:0] raw, data;
+  logic [63:0] raw, data_d, data;
   assign big_endian = (cur.rd inside {RdPdt, RdPc, RdFs}) ? cur.dc.sbe : cfg_i.be;
   assign updated    = !mem_i && (cur.look == LkAmo);
 
@@ -70,38 +74,45 @@ module iommu_walk_step
   always_comb begin
     raw = rsp_i.data;
     if (entry32) raw = {32'd0, cur.addr[2] ? rsp_i.data[63:32] : rsp_i.data[31:0]};
-    data = raw;
+    data_d = raw;
     if (big_endian) begin
-      for (int unsigned i = 0; i < 8; i++) data[8*i+:8] = raw[8*(7-i)+:8];
-      if (entry32) data = {32'd0, data[63:32]};
+      for (int unsigned i = 0; i < 8; i++) data_d[8*i+:8] = raw[8*(7-i)+:8];
+      if (entry32) data_d = {32'd0, data_d[63:32]};
     end
     // What an update has written.
-    if (updated) data = cur.pte | {56'd0, cur.set_d, 7'b100_0000};
+    if (updated) data_d = cur.pte | {56'd0, cur.set_d, 7'b100_0000};
   end
 
   logic err, poison;  // of the whole read, at its last beat
   assign err    = mem_i ? (rsp_i.err || cur.err) : amo_err_i;
   assign poison = mem_i ? (rsp_i.poison || cur.poison) : amo_poison_i;
 
-  dc_t      dc_next;
-  verdict_t dc_verdict;
+  dc_t      dc_next_d, dc_next;
+  verdict_t dc_verdict_d, dc_verdict;
   iommu_dc_check u_dc_check (
       .cfg_i    (cfg_i),
       .beat_i   (cur.beat),
       .data_i   (data),
       .dc_i     (cur.dc),
       .verdict_i(cur.verdict),
-      .dc_o     (dc_next),
-      .verdict_o(dc_verdict)
+      .dc_o     (dc_next_d),
+      .verdict_o(dc_verdict_d)
   );
 
   // ---------------------------------------------------------------- PTE of either stage
-  logic            is_gs, pte_fault, pte_leaf, pte_update, pte_set_d, pte_g;
-  logic            acc_exec, acc_write;
-  logic [PpnW-1:0] pte_ppn;
-  page_size_t      pte_size;
-  logic [1:0]      pte_pbmt;
-  pte_perm_t       pte_perm;
+  typedef struct packed {
+    logic            fault;
+    logic            leaf;
+    logic            update;
+    logic            set_d;
+    logic            g;
+    logic [PpnW-1:0] ppn;
+    page_size_t      size;
+    logic [1:0]      pbmt;
+    pte_perm_t       perm;
+  } checked_t;
+  checked_t pte_d, pte;
+  logic     is_gs, acc_exec, acc_write;
   assign is_gs = cur.rd == RdGs;
 
   // Access as the second stage sees it: reads of tables, or writes of A and D.
@@ -133,15 +144,15 @@ module iommu_walk_step
       .sum_i   (cur.pc.sum),
       .any_i   (any && (!is_gs || (cur.why == WhyData))),
       .ade_i   (is_gs ? cur.dc.gade : cur.dc.sade),
-      .fault_o (pte_fault),
-      .leaf_o  (pte_leaf),
-      .update_o(pte_update),
-      .set_d_o (pte_set_d),
-      .ppn_o   (pte_ppn),
-      .size_o  (pte_size),
-      .pbmt_o  (pte_pbmt),
-      .g_o     (pte_g),
-      .perm_o  (pte_perm)
+      .fault_o (pte_d.fault),
+      .leaf_o  (pte_d.leaf),
+      .update_o(pte_d.update),
+      .set_d_o (pte_d.set_d),
+      .ppn_o   (pte_d.ppn),
+      .size_o  (pte_d.size),
+      .pbmt_o  (pte_d.pbmt),
+      .g_o     (pte_d.g),
+      .perm_o  (pte_d.perm)
   );
 
   // ---------------------------------------------------------------- causes
@@ -178,327 +189,341 @@ module iommu_walk_step
   assign pdt_top    = LevelW'(cur.dc.fs_mode[1:0]) - 3'd1;
   assign level_down = cur.level - 3'd1;
 
+  // What an entry points to is at or above 2^PAS. Offsets stay inside the page.
+  logic high_d, high;
+  assign high_d = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
+
   // ---------------------------------------------------------------- first-stage walk cache
-  logic              fs_lookup, fs_hit, fs_glob, fs_fill;
-  logic [LevelW-1:0] fs_level;
-  logic [PpnW-1:0]   fs_ppn;
-  assign fs_lookup = step_valid_i && !mem_i && (cur.look == LkStart) && (cur.stage == SgPage) && (cur.pc.mode != PtBare);
+  typedef struct packed {
+    logic              hit;
+    logic              glob;
+    logic [LevelW-1:0] level;
+    logic [PpnW-1:0]   ppn;
+  } pointer_t;
+  pointer_t fs_d, fs;
+  logic     fs_lookup;
+  assign fs_lookup = phase_i[PhData] && !mem_i && (cur.look == LkStart) && (cur.stage == SgPage) && (cur.pc.mode != PtBare);
   iommu_walk_cache #(
-      .Entries(FsCache)
+      .Entries   (FsCache),
+      .TimingCuts(TimingCuts)
   ) u_fs_cache (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),
       .space_i     (space),
       .vpn_i       (cur.req.iova[58:12]),
       .lookup_i    (fs_lookup),
-      .hit_o       (fs_hit),
-      .level_o     (fs_level),
-      .ppn_o       (fs_ppn),
-      .glob_o      (fs_glob),
-      .fill_i      (fs_fill && keep_i),
+      .hit_o       (fs_d.hit),
+      .level_o     (fs_d.level),
+      .ppn_o       (fs_d.ppn),
+      .glob_o      (fs_d.glob),
+      .fill_i      (said.fs_fill && keep_i && phase_i[PhRoute]),
       .fill_level_i(level_down),
-      .fill_ppn_i  (pte_ppn),
-      .fill_glob_i (cur.glob || pte_g),
+      .fill_ppn_i  (pte.ppn),
+      .fill_glob_i (cur.glob || pte.g),
       .inv_i       (inv_fs_i),
       .inv_reach_i (inv_fs_reach_i)
   );
 
   // ---------------------------------------------------------------- interpret what was read
-  walk_t       mid;
-  walk_state_e mid_state;
-  logic        fail;       // stop with mid.cause
-  logic        guest_fail; // a guest-page fault
-  logic        go_gpa;     // translate mid.gpa for mid.why
-  logic        at_page;    // the second stage has led to the page at pte_ppn
-  logic        finish;     // the access's page is in mid.ppn
-  logic        gs_fill;    // a pointer of the second stage was read
-  logic        go_data;
+  typedef struct packed {
+    walk_state_e state;
+    logic        fail;       // stop with mid.cause
+    logic        guest_fail; // a guest-page fault
+    logic        go_gpa;     // translate mid.gpa for mid.why
+    logic        go_data;    // the same, or mid.gpa is an interrupt file's
+    logic        at_page;    // the second stage has led to the page at pte.ppn
+    logic        finish;     // the access's page is in mid.ppn
+    logic        fs_fill;    // a pointer of the first stage was read
+    logic        gs_fill;    // of the second stage
+  } said_t;
+  walk_t       mid_d, mid;
+  said_t       said_d, said;
   logic [63:0] data_gpa;
 
   // MSI PTE
-  logic        msi_reserved;
+  logic        msi_reserved_d, msi_reserved;
   always_comb begin
-    msi_reserved = (cur.pte[62:54] != '0) || (cur.pte[6:3] != '0);
-    if (cur.pte[2]) msi_reserved = msi_reserved || (cur.pte[9:7] != '0);
-    else msi_reserved = msi_reserved || (data[63:61] != '0) || (data[59:54] != '0);
+    msi_reserved_d = (cur.pte[62:54] != '0) || (cur.pte[6:3] != '0);
+    if (cur.pte[2]) msi_reserved_d = msi_reserved_d || (cur.pte[9:7] != '0);
+    else msi_reserved_d = msi_reserved_d || (data[63:61] != '0) || (data[59:54] != '0);
   end
 
   always_comb begin
-    mid        = cur;
-    mid_state  = WkDone;
-    fail       = 1'b0;
-    guest_fail = 1'b0;
-    go_gpa     = 1'b0;
-    at_page    = 1'b0;
-    finish     = 1'b0;
-    fs_fill    = 1'b0;
-    gs_fill    = 1'b0;
-    go_data    = 1'b0;
-    data_gpa   = cur.req.iova;
-    if (step_valid_i) begin
-      mid.cause = access;
+    mid_d        = cur;
+    said_d       = '0;
+    said_d.state = WkDone;
+    data_gpa     = cur.req.iova;
+    if (phase_i[PhThink]) begin
+      mid_d.cause = access;
       if (mem_i) begin
-        mid.beat   = cur.beat + 3'd1;
-        mid.err    = err;
-        mid.poison = poison;
+        mid_d.beat   = cur.beat + 3'd1;
+        mid_d.err    = err;
+        mid_d.poison = poison;
         if (rsp_i.last) begin
-          mid.beat   = '0;
-          mid.err    = 1'b0;
-          mid.poison = 1'b0;
+          mid_d.beat   = '0;
+          mid_d.err    = 1'b0;
+          mid_d.poison = 1'b0;
         end
       end
 
       if (!mem_i && (cur.look == LkStart)) begin
         unique case (cur.stage)
-          SgDdt: mid_state = WkReq;
+          SgDdt: said_d.state = WkReq;
           SgPdt: begin
-            mid.level = pdt_top;
-            mid.gpa   = pdt_addr(pdt_top, cur.dc.fs_ppn, cur.req.process_id);
-            mid.why   = (pdt_top == '0) ? WhyPc : WhyPdt;
-            go_gpa    = 1'b1;
+            mid_d.level   = pdt_top;
+            mid_d.gpa     = pdt_addr(pdt_top, cur.dc.fs_ppn, cur.req.process_id);
+            mid_d.why     = (pdt_top == '0) ? WhyPc : WhyPdt;
+            said_d.go_gpa = 1'b1;
           end
           default: begin
             if (cur.pc.mode == PtBare) begin
-              go_data = 1'b1;
+              said_d.go_data = 1'b1;
             end else begin
-              mid.level = fs_hit ? fs_level : top_level(cur.pc.mode);
-              mid.glob  = fs_hit && fs_glob;
-              mid.gpa   = 64'(pte_addr(cur.pc.mode, mid.level, 1'b0, fs_hit ? fs_ppn : cur.pc.ppn,
+              mid_d.level = fs.hit ? fs.level : top_level(cur.pc.mode);
+              mid_d.glob  = fs.hit && fs.glob;
+              mid_d.gpa   = 64'(pte_addr(cur.pc.mode, mid_d.level, 1'b0, fs.hit ? fs.ppn : cur.pc.ppn,
                                        cur.req.iova[58:12]));
-              mid.why   = WhyFs;
-              go_gpa    = 1'b1;
+              mid_d.why     = WhyFs;
+              said_d.go_gpa = 1'b1;
             end
           end
         endcase
       end else if (!mem_i && (cur.look == LkMsi)) begin
-        mid.rd    = RdMsi;
-        mid.addr  = {cur.dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
-        mid.cause = CauseMsiAccess;
-        mid_state = WkReq;
-        fail      = (mid.addr & addr_high_i) != '0;
+        mid_d.rd     = RdMsi;
+        mid_d.addr   = {cur.dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
+        mid_d.cause  = CauseMsiAccess;
+        said_d.state = WkReq;
+        said_d.fail  = (mid_d.addr & addr_high_i) != '0;
       end else if (updated && !err && !poison && !amo_same_i) begin
-        mid_state = WkReq;  // read it again
+        said_d.state = WkReq;  // read it again
       end else begin
         unique case (cur.rd)
           RdDdt: begin
-            mid.addr  = ddt_addr;
-            mid.level = level_down;
-            mid.rd    = (cur.level == 3'd1) ? RdDc : RdDdt;
-            mid_state = WkReq;
-            fail      = 1'b1;
-            if (err) mid.cause = CauseDdtAccess;
-            else if (poison) mid.cause = CauseDdtCorrupt;
-            else if (!data[0]) mid.cause = CauseDdtInvalid;
-            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid.cause = CauseDdtMisconf;
-            else if ((ddt_addr & addr_high_i) != '0) mid.cause = CauseDdtAccess;
-            else fail = 1'b0;
+            mid_d.addr   = ddt_addr;
+            mid_d.level  = level_down;
+            mid_d.rd     = (cur.level == 3'd1) ? RdDc : RdDdt;
+            said_d.state = WkReq;
+            said_d.fail  = 1'b1;
+            if (err) mid_d.cause = CauseDdtAccess;
+            else if (poison) mid_d.cause = CauseDdtCorrupt;
+            else if (!data[0]) mid_d.cause = CauseDdtInvalid;
+            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid_d.cause = CauseDdtMisconf;
+            else if (high) mid_d.cause = CauseDdtAccess;
+            else said_d.fail = 1'b0;
           end
           RdDc: begin
-            mid.dc      = dc_next;
-            mid.verdict = dc_verdict;
-            mid_state   = WkWait;
+            mid_d.dc      = dc_next;
+            mid_d.verdict = dc_verdict;
+            said_d.state  = WkWait;
             if (rsp_i.last) begin
-              mid_state = WkCtx;
-              fail      = 1'b1;
-              if (err) mid.cause = CauseDdtAccess;
-              else if (poison) mid.cause = CauseDdtCorrupt;
-              else if (!dc_verdict.v) mid.cause = CauseDdtInvalid;
-              else if (dc_verdict.bad) mid.cause = CauseDdtMisconf;
+              said_d.state = WkCtx;
+              said_d.fail  = 1'b1;
+              if (err) mid_d.cause = CauseDdtAccess;
+              else if (poison) mid_d.cause = CauseDdtCorrupt;
+              else if (!dc_verdict.v) mid_d.cause = CauseDdtInvalid;
+              else if (dc_verdict.bad) mid_d.cause = CauseDdtMisconf;
               else begin
-                fail         = 1'b0;
-                mid.dc_valid = 1'b1;
+                said_d.fail    = 1'b0;
+                mid_d.dc_valid = 1'b1;
               end
             end
           end
           RdPdt: begin
-            mid.level = level_down;
-            mid.gpa   = pdt_addr(level_down, data[53:10], cur.req.process_id);
-            mid.why   = (cur.level == 3'd1) ? WhyPc : WhyPdt;
-            fail      = 1'b1;
-            if (err) mid.cause = CausePdtAccess;
-            else if (poison) mid.cause = CausePdtCorrupt;
-            else if (!data[0]) mid.cause = CausePdtInvalid;
-            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid.cause = CausePdtMisconf;
+            mid_d.level = level_down;
+            mid_d.gpa   = pdt_addr(level_down, data[53:10], cur.req.process_id);
+            mid_d.why   = (cur.level == 3'd1) ? WhyPc : WhyPdt;
+            said_d.fail = 1'b1;
+            if (err) mid_d.cause = CausePdtAccess;
+            else if (poison) mid_d.cause = CausePdtCorrupt;
+            else if (!data[0]) mid_d.cause = CausePdtInvalid;
+            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid_d.cause = CausePdtMisconf;
             else begin
-              fail   = 1'b0;
-              go_gpa = 1'b1;
+              said_d.fail   = 1'b0;
+              said_d.go_gpa = 1'b1;
             end
           end
           RdPc: begin
-            mid_state = WkWait;
+            said_d.state = WkWait;
             if (!rsp_i.last) begin
-              mid.pc.ens      = data[1];
-              mid.pc.sum      = data[2];
-              mid.pc.pscid    = data[31:12];
-              mid.verdict.v   = data[0];
-              mid.verdict.bad = (data[11:3] != '0) || (data[63:32] != '0);
+              mid_d.pc.ens      = data[1];
+              mid_d.pc.sum      = data[2];
+              mid_d.pc.pscid    = data[31:12];
+              mid_d.verdict.v   = data[0];
+              mid_d.verdict.bad = (data[11:3] != '0) || (data[63:32] != '0);
             end else begin
-              mid.pc.mode = decode_mode(data[63:60], cur.dc.sxl);
-              mid.pc.ppn  = data[PpnW-1:0];
-              if (mid.pc.mode == PtBare) mid.pc.pscid = '0;
-              mid_state   = WkCtx;
-              fail        = 1'b1;
-              if (err) mid.cause = CausePdtAccess;
-              else if (poison) mid.cause = CausePdtCorrupt;
-              else if (!cur.verdict.v) mid.cause = CausePdtInvalid;
+              mid_d.pc.mode = decode_mode(data[63:60], cur.dc.sxl);
+              mid_d.pc.ppn  = data[PpnW-1:0];
+              if (mid_d.pc.mode == PtBare) mid_d.pc.pscid = '0;
+              said_d.state = WkCtx;
+              said_d.fail  = 1'b1;
+              if (err) mid_d.cause = CausePdtAccess;
+              else if (poison) mid_d.cause = CausePdtCorrupt;
+              else if (!cur.verdict.v) mid_d.cause = CausePdtInvalid;
               else if (cur.verdict.bad || (data[59:44] != '0) ||
                        !mode_ok(data[63:60], cur.dc.sxl, cfg_i.caps.sv32,
                                 {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39})) begin
-                mid.cause = CausePdtMisconf;
+                mid_d.cause = CausePdtMisconf;
               end else begin
-                fail = 1'b0;
+                said_d.fail = 1'b0;
               end
             end
           end
           RdFs: begin
-            fail = 1'b1;
-            if (err) mid.cause = access;
-            else if (poison) mid.cause = CausePtCorrupt;
-            else if (pte_fault) mid.cause = page_cause(cur.req.exec, cur.req.write);
+            said_d.fail = 1'b1;
+            if (err) mid_d.cause = access;
+            else if (poison) mid_d.cause = CausePtCorrupt;
+            else if (pte.fault) mid_d.cause = page_cause(cur.req.exec, cur.req.write);
             else begin
-              fail = 1'b0;
-              if (!pte_leaf) begin
-                fs_fill   = 1'b1;
-                mid.level = level_down;
-                mid.glob  = cur.glob || pte_g;
-                mid.gpa   = 64'(pte_addr(cur.pc.mode, level_down, 1'b0, pte_ppn, cur.req.iova[58:12]));
-                mid.why   = WhyFs;
-                go_gpa    = 1'b1;
-              end else if (pte_update) begin
-                mid.fs_pte   = data;
-                mid.fs_set_d = pte_set_d;
-                mid.why      = WhyFsAd;  // of the entry that was just read
-                go_gpa       = 1'b1;
+              said_d.fail = 1'b0;
+              if (!pte.leaf) begin
+                said_d.fs_fill = 1'b1;
+                mid_d.level    = level_down;
+                mid_d.glob     = cur.glob || pte.g;
+                mid_d.gpa      = 64'(pte_addr(cur.pc.mode, level_down, 1'b0, pte.ppn, cur.req.iova[58:12]));
+                mid_d.why      = WhyFs;
+                said_d.go_gpa  = 1'b1;
+              end else if (pte.update) begin
+                mid_d.fs_pte   = data;
+                mid_d.fs_set_d = pte.set_d;
+                mid_d.why      = WhyFsAd;  // of the entry that was just read
+                said_d.go_gpa  = 1'b1;
               end else begin
-                mid.fs_size = pte_size;
-                mid.fs_pbmt = pte_pbmt;
-                mid.fs_perm = pte_perm;
-                mid.glob    = cur.glob || pte_g;
-                data_gpa    = 64'({pte_ppn, cur.req.iova[11:0]});
-                go_data     = 1'b1;
+                mid_d.fs_size  = pte.size;
+                mid_d.fs_pbmt  = pte.pbmt;
+                mid_d.fs_perm  = pte.perm;
+                mid_d.glob     = cur.glob || pte.g;
+                data_gpa       = 64'({pte.ppn, cur.req.iova[11:0]});
+                said_d.go_data = 1'b1;
               end
             end
           end
           RdGs: begin
-            fail = 1'b1;
+            said_d.fail = 1'b1;
             if (err) begin
-              mid.cause = gs_access;
+              mid_d.cause = gs_access;
             end else if (poison) begin
-              mid.cause = gs_corrupt;
-            end else if (pte_fault) begin
-              guest_fail = 1'b1;
+              mid_d.cause = gs_corrupt;
+            end else if (pte.fault) begin
+              said_d.guest_fail = 1'b1;
             end else begin
-              fail = 1'b0;
-              if (!pte_leaf) begin
-                gs_fill    = 1'b1;
-                mid.glevel = cur.glevel - 3'd1;
-                mid.addr   = pte_addr(cur.dc.gs_mode, mid.glevel, 1'b0, pte_ppn, cur.gpa[58:12]);
-                mid.cause  = gs_access;
-                mid_state  = WkReq;
-                fail       = (mid.addr & addr_high_i) != '0;
-              end else if (pte_update) begin
-                mid.pte   = data;
-                mid.set_d = pte_set_d;
-                mid.look  = LkAmo;
-                mid_state = WkAmo;
+              said_d.fail = 1'b0;
+              if (!pte.leaf) begin
+                said_d.gs_fill = 1'b1;
+                mid_d.glevel   = cur.glevel - 3'd1;
+                mid_d.addr     = pte_addr(cur.dc.gs_mode, mid_d.glevel, 1'b0, pte.ppn, cur.gpa[58:12]);
+                mid_d.cause    = gs_access;
+                said_d.state   = WkReq;
+                said_d.fail    = high;
+              end else if (pte.update) begin
+                mid_d.pte    = data;
+                mid_d.set_d  = pte.set_d;
+                mid_d.look   = LkAmo;
+                said_d.state = WkAmo;
               end else begin
-                at_page = 1'b1;
+                said_d.at_page = 1'b1;
               end
             end
           end
           default: begin  // RdMsi
-            mid_state = WkWait;
+            said_d.state = WkWait;
             if (!rsp_i.last) begin
-              mid.pte = data;
+              mid_d.pte = data;
             end else begin
-              fail = 1'b1;
-              if (err) mid.cause = CauseMsiAccess;
-              else if (poison) mid.cause = CauseMsiCorrupt;
-              else if (!cur.pte[0]) mid.cause = CauseMsiInvalid;
+              said_d.fail = 1'b1;
+              if (err) mid_d.cause = CauseMsiAccess;
+              else if (poison) mid_d.cause = CauseMsiCorrupt;
+              else if (!cur.pte[0]) mid_d.cause = CauseMsiInvalid;
               else if (cur.pte[63] || !cur.pte[1] || (!cur.pte[2] && !cfg_i.caps.msi_mrif) || msi_reserved) begin
-                mid.cause = CauseMsiMisconf;
+                mid_d.cause = CauseMsiMisconf;
               end else if (cur.req.exec && !any) begin
-                mid.cause = CauseExecAccess;
+                mid_d.cause = CauseExecAccess;
               end else if (!cur.pte[2] && (cur.req.kind == KdDebug)) begin
-                mid.cause = CauseTypeDisallow;
+                mid_d.cause = CauseTypeDisallow;
               end else begin
-                fail        = 1'b0;
-                finish      = 1'b1;
-                mid.msi     = 1'b1;
-                mid.mrif    = !cur.pte[2];
-                mid.nppn    = data[53:10];
-                mid.nid     = {data[60], data[9:0]};
-                mid.ppn     = cur.pte[2] ? (cur.pte[53:10] & ~addr_high_i[PaW-1:12]) : '0;
-                mid.gs_size = '0;
-                mid.gs_pbmt = '0;
-                mid.gs_perm = '{d: 1'b1, u: 1'b1, x: 1'b0, w: 1'b1, r: 1'b1};
+                said_d.fail   = 1'b0;
+                said_d.finish = 1'b1;
+                mid_d.msi     = 1'b1;
+                mid_d.mrif    = !cur.pte[2];
+                mid_d.nppn    = data[53:10];
+                mid_d.nid     = {data[60], data[9:0]};
+                mid_d.ppn     = cur.pte[2] ? (cur.pte[53:10] & ~addr_high_i[PaW-1:12]) : '0;
+                mid_d.gs_size = '0;
+                mid_d.gs_pbmt = '0;
+                mid_d.gs_perm = '{d: 1'b1, u: 1'b1, x: 1'b0, w: 1'b1, r: 1'b1};
               end
             end
           end
         endcase
       end
 
-      if (go_data) begin
-        mid.gpa = data_gpa;
-        mid.why = WhyData;
-        if (msi_match(cur.dc.msi_on, cur.dc.msi_pattern, cur.dc.msi_mask, data_gpa[63:12], '0)) begin
-          mid.look  = LkMsi;
-          mid_state = WkMsi;
-        end else begin
-          go_gpa = 1'b1;
-        end
+      if (said_d.go_data) begin
+        mid_d.gpa = data_gpa;
+        mid_d.why = WhyData;
       end
     end
   end
 
   // ---------------------------------------------------------------- second stage
-  logic              gs_on, gs_lookup, gs_hit, leaf_hit, leaf_ok, gs_glob;
-  logic [LevelW-1:0] gs_level;
-  logic [PpnW-1:0]   gs_ppn, leaf_ppn;
-  page_size_t        leaf_size;
-  logic [1:0]        leaf_pbmt;
-  pte_perm_t         leaf_perm;
+  typedef struct packed {
+    logic            hit;
+    logic [PpnW-1:0] ppn;
+    page_size_t      size;
+    logic [1:0]      pbmt;
+    pte_perm_t       perm;
+  } leaf_t;
+  pointer_t gs_d, gs;
+  leaf_t    leaf_d, leaf;
+  logic     gs_on, gs_lookup, leaf_ok_d, leaf_ok;
+  logic     msi_d, msi;        // mid.gpa is an interrupt file's
+  logic     gpa_wide_d, gpa_wide;  // beyond what the second stage translates
+  logic     go_gpa;            // translate mid.gpa
   assign gs_on     = cur.dc.gs_mode != PtBare;
+  assign msi_d     = said.go_data &&
+                     msi_match(cur.dc.msi_on, cur.dc.msi_pattern, cur.dc.msi_mask, mid.gpa[63:12], '0);
+  assign go_gpa    = said.go_gpa || (said.go_data && !msi);
   assign gs_lookup = go_gpa && gs_on;
+  assign second_o  = gs_on && (said.go_gpa || said.go_data);
 
   iommu_gs_tlb #(
-      .Entries(GsTlb)
+      .Entries   (GsTlb),
+      .TimingCuts(TimingCuts)
   ) u_gs_tlb (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
       .space_i    (space),
       .vpn_i      (mid.gpa[58:12]),
-      .lookup_i   (gs_lookup),
-      .hit_o      (leaf_hit),
-      .ppn_o      (leaf_ppn),
-      .size_o     (leaf_size),
-      .pbmt_o     (leaf_pbmt),
-      .perm_o     (leaf_perm),
-      .fill_i     (at_page && keep_i),
-      .fill_ppn_i (pte_ppn),
-      .fill_size_i(pte_size),
-      .fill_pbmt_i(pte_pbmt),
-      .fill_perm_i(pte_perm),
+      .lookup_i   (gs_lookup && phase_i[PhMatch]),
+      .hit_o      (leaf_d.hit),
+      .ppn_o      (leaf_d.ppn),
+      .size_o     (leaf_d.size),
+      .pbmt_o     (leaf_d.pbmt),
+      .perm_o     (leaf_d.perm),
+      .fill_i     (said.at_page && keep_i && phase_i[PhAddr]),
+      .fill_ppn_i (pte.ppn),
+      .fill_size_i(pte.size),
+      .fill_pbmt_i(pte.pbmt),
+      .fill_perm_i(pte.perm),
       .inv_i      (inv_leaf_i),
       .inv_reach_i(inv_leaf_reach_i)
   );
 
   iommu_walk_cache #(
-      .Entries(GsCache),
-      .Second (1'b1)
+      .Entries   (GsCache),
+      .Second    (1'b1),
+      .TimingCuts(TimingCuts)
   ) u_gs_cache (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),
       .space_i     (space),
       .vpn_i       (mid.gpa[58:12]),
-      .lookup_i    (gs_lookup && !leaf_ok),
-      .hit_o       (gs_hit),
-      .level_o     (gs_level),
-      .ppn_o       (gs_ppn),
-      .glob_o      (gs_glob),
-      .fill_i      (gs_fill && keep_i),
+      .lookup_i    (gs_lookup && phase_i[PhMatch] && (TimingCuts || !leaf_ok)),
+      .hit_o       (gs_d.hit),
+      .level_o     (gs_d.level),
+      .ppn_o       (gs_d.ppn),
+      .glob_o      (gs_d.glob),
+      .fill_i      (said.gs_fill && keep_i && phase_i[PhAddr]),
       .fill_level_i(cur.glevel - 3'd1),
-      .fill_ppn_i  (pte_ppn),
+      .fill_ppn_i  (pte.ppn),
       .fill_glob_i (1'b0),
       .inv_i       (inv_gs_i),
       .inv_reach_i (inv_gs_reach_i)
@@ -509,52 +534,58 @@ module iommu_walk_step
   logic want_exec, want_write;
   assign want_exec  = (mid.why == WhyData) && cur.req.exec;
   assign want_write = (mid.why == WhyData) ? cur.req.write : (mid.why == WhyFsAd);
-  assign leaf_ok    = leaf_hit && pte_permits(leaf_perm, want_exec, want_write, 1'b0, 1'b0) &&
+  assign leaf_ok_d  = leaf.hit && pte_permits(leaf.perm, want_exec, want_write, 1'b0, 1'b0) &&
                       !(any && (mid.why == WhyData));
 
-  logic gpa_wide;  // beyond what the second stage translates
   always_comb begin
     unique case (cur.dc.gs_mode)
-      Pt32:    gpa_wide = mid.gpa[63:34] != '0;
-      Pt39:    gpa_wide = mid.gpa[63:41] != '0;
-      Pt48:    gpa_wide = mid.gpa[63:50] != '0;
-      default: gpa_wide = mid.gpa[63:59] != '0;
+      Pt32:    gpa_wide_d = mid.gpa[63:34] != '0;
+      Pt39:    gpa_wide_d = mid.gpa[63:41] != '0;
+      Pt48:    gpa_wide_d = mid.gpa[63:50] != '0;
+      default: gpa_wide_d = mid.gpa[63:59] != '0;
     endcase
-    if (cur.dc.sxl && (mid.gpa[63:34] != '0)) gpa_wide = 1'b1;
+    if (cur.dc.sxl && (mid.gpa[63:34] != '0)) gpa_wide_d = 1'b1;
   end
 
   // ---------------------------------------------------------------- go on
   logic           resume;    // spa is the physical address of mid.gpa
-  logic [PaW-1:0] spa;
-  logic           begin_gs;  // a walk of the second stage begins
+  logic [PaW-1:0] spa_d, spa, gs_addr_d, gs_addr;
+  logic           begin_gs;  // a walk of the second stage begins, at gs_addr
+  logic [LevelW-1:0] gs_level;
   assign begin_gs = gs_lookup && !gpa_wide && !leaf_ok;
-  assign resume   = at_page || (go_gpa && (!gs_on || (!gpa_wide && leaf_ok)));
+  assign resume   = said.at_page || (go_gpa && (!gs_on || (!gpa_wide && leaf_ok)));
   always_comb begin
-    if (at_page) spa = {pte_ppn, mid.gpa[11:0]};
-    else if (gs_on) spa = {leaf_ppn, mid.gpa[11:0]};
-    else spa = mid.gpa[PaW-1:0];
+    if (said.at_page) spa_d = {pte.ppn, mid.gpa[11:0]};
+    else if (gs_on) spa_d = {leaf.ppn, mid.gpa[11:0]};
+    else spa_d = mid.gpa[PaW-1:0];
   end
+  assign gs_level  = gs.hit ? gs.level : top_level(cur.dc.gs_mode);
+  assign gs_addr_d = pte_addr(cur.dc.gs_mode, gs_level, !gs.hit, gs.hit ? gs.ppn : cur.dc.gs_ppn, mid.gpa[58:12]);
 
   logic beyond;  // a physical address that is needed next is at or above 2^PAS
   logic deny;
   always_comb begin
     nxt_o   = mid;
-    state_o = mid_state;
+    state_o = said.state;
     beyond  = 1'b0;
-    deny    = fail;
-    if (step_valid_i) begin
-      if (guest_fail || (gs_lookup && gpa_wide)) begin
+    deny    = said.fail;
+    if (msi) begin
+      nxt_o.look = LkMsi;
+      state_o    = WkMsi;
+    end
+    if (phase_i[PhEnd]) begin
+      if (said.guest_fail || (gs_lookup && gpa_wide)) begin
         deny          = 1'b1;
         nxt_o.cause   = guest_cause(cur.req.exec, cur.req.write);
         nxt_o.iotval2 = {mid.gpa[63:2], mid.why == WhyFsAd, mid.why != WhyData};
       end else if (begin_gs) begin
         nxt_o.rd     = RdGs;
-        nxt_o.glevel = gs_hit ? gs_level : top_level(cur.dc.gs_mode);
-        nxt_o.addr   = pte_addr(cur.dc.gs_mode, nxt_o.glevel, !gs_hit, gs_hit ? gs_ppn : cur.dc.gs_ppn, mid.gpa[58:12]);
+        nxt_o.glevel = gs_level;
+        nxt_o.addr   = gs_addr;
         nxt_o.cause  = (mid.why inside {WhyPdt, WhyPc}) ? CausePdtAccess : access;
         state_o      = WkReq;
-        beyond       = (nxt_o.addr & addr_high_i) != '0;
-      end else if (resume || finish) begin
+        beyond       = (gs_addr & addr_high_i) != '0;
+      end else if (resume || said.finish) begin
         beyond = resume && ((spa & addr_high_i) != '0);
         if (resume) nxt_o.addr = spa;
         unique case (mid.why)
@@ -586,9 +617,9 @@ module iommu_walk_step
             state_o     = WkDone;
             if (resume) begin
               nxt_o.ppn     = spa[PaW-1:12];
-              nxt_o.gs_size = at_page ? pte_size : gs_on ? leaf_size : '1;
-              nxt_o.gs_pbmt = at_page ? pte_pbmt : gs_on ? leaf_pbmt : '0;
-              nxt_o.gs_perm = at_page ? pte_perm : gs_on ? leaf_perm : '1;
+              nxt_o.gs_size = said.at_page ? pte.size : gs_on ? leaf.size : '1;
+              nxt_o.gs_pbmt = said.at_page ? pte.pbmt : gs_on ? leaf.pbmt : '0;
+              nxt_o.gs_perm = said.at_page ? pte.perm : gs_on ? leaf.perm : '1;
             end
           end
         endcase
@@ -602,7 +633,7 @@ module iommu_walk_step
 
   always_comb begin
     events_o = '0;
-    if (step_valid_i) begin
+    if (phase_i[PhEnd]) begin
       if (!mem_i && (cur.look == LkStart)) begin
         events_o[5] = cur.stage == SgDdt;
         events_o[6] = cur.stage == SgPdt;
@@ -612,12 +643,62 @@ module iommu_walk_step
     end
   end
 
-  `IOMMU_ASSERT(StepOneOutcome, $onehot0({fail, go_gpa, at_page, finish}))
+  // ---------------------------------------------------------------- registers between the parts
+  if (TimingCuts) begin : gen_cuts
+    always_ff @(posedge clk_i) begin
+      if (phase_i[PhData]) data <= data_d;
+      if (phase_i[PhCheck]) begin
+        dc_next      <= dc_next_d;
+        dc_verdict   <= dc_verdict_d;
+        pte          <= pte_d;
+        msi_reserved <= msi_reserved_d;
+        high         <= high_d;
+        fs           <= fs_d;
+      end
+      if (phase_i[PhThink]) begin
+        mid  <= mid_d;
+        said <= said_d;
+      end
+      if (phase_i[PhRoute]) begin
+        msi      <= msi_d;
+        gpa_wide <= gpa_wide_d;
+      end
+      if (phase_i[PhRead]) begin
+        leaf <= leaf_d;
+        gs   <= gs_d;
+      end
+      if (phase_i[PhAddr]) begin
+        leaf_ok <= leaf_ok_d;
+        spa     <= spa_d;
+        gs_addr <= gs_addr_d;
+      end
+    end
+  end else begin : gen_no_cuts
+    assign data         = data_d;
+    assign dc_next      = dc_next_d;
+    assign dc_verdict   = dc_verdict_d;
+    assign pte          = pte_d;
+    assign msi_reserved = msi_reserved_d;
+    assign high         = high_d;
+    assign fs           = fs_d;
+    assign mid          = mid_d;
+    assign said         = said_d;
+    assign msi          = msi_d;
+    assign gpa_wide     = gpa_wide_d;
+    assign leaf         = leaf_d;
+    assign gs           = gs_d;
+    assign leaf_ok      = leaf_ok_d;
+    assign spa          = spa_d;
+    assign gs_addr      = gs_addr_d;
+  end
+
+  `IOMMU_ASSERT(StepOnePhase, !TimingCuts || $onehot0(phase_i))
+  `IOMMU_ASSERT(StepOneOutcome, $onehot0({said.fail, said.go_gpa, said.go_data, said.at_page, said.finish}))
   `IOMMU_ASSERT(StepContextLength,
-                !(step_valid_i && mem_i && (cur.rd == RdDc)) ||
+                !(phase_i[PhEnd] && mem_i && (cur.rd == RdDc)) ||
                 (rsp_i.last == (cur.beat == (cfg_i.caps.msi_flat ? 3'd7 : 3'd3))))
-  `IOMMU_ASSERT(StepSingleBeat, !(step_valid_i && mem_i) || (cur.rd inside {RdDc, RdPc, RdMsi}) || rsp_i.last)
+  `IOMMU_ASSERT(StepSingleBeat, !(phase_i[PhEnd] && mem_i) || (cur.rd inside {RdDc, RdPc, RdMsi}) || rsp_i.last)
 
   logic unused;
-  assign unused = &{1'b0, cfg_i, gs_glob, rsp_i.id, TimingCuts};
+  assign unused = &{1'b0, cfg_i, gs.glob, fs_d, gs_d, rsp_i.id};
 endmodule

@@ -15,6 +15,10 @@
 // outstanding. mem_rreq depends on mem_rrsp and start of the same cycle. Read
 // data comes without back-pressure. Writes are A/D updates (AtomicCompare), held
 // until ready; read data with the slot's id and an answer follow, in any order.
+//
+// With TimingCuts a walk that begins is a slot that asks, read data waits in a
+// queue, one step at a time is under way for several cycles (StepPhases), and what
+// goes to memory or invalidates the walk caches passes a register.
 
 `include "iommu_macros.svh"
 
@@ -113,31 +117,21 @@ module iommu_walker
   endfunction
 
   // ---------------------------------------------------------------- step of this cycle
-  logic [SlotW-1:0] rsp_slot, look_slot, step_slot, look_turn_q;
-  logic             rsp_amo, step_mem, step_look, step_start, step_valid, began_q;
-  walk_t            start_walk, cur, nxt;
-  walk_state_e      state_next;
-  logic [8:5]       events;
+  logic [SlotW-1:0]      rsp_slot, look_slot, step_slot, look_turn_q;
+  logic                  rsp_amo;
+  mem_rrsp_t             rsp;         // beat of read data that is taken in this cycle
+  logic                  rsp_valid;
+  mem_rrsp_t             step_rsp;    // beat of the step
+  logic [StepPhases-1:0] step_phase;
+  logic                  step_mem, step_look, step_start, step_valid;  // the step ends in this cycle
+  logic                  step_second, keep;
+  walk_t                 start_walk, cur, nxt;
+  walk_state_e           state_next;
+  logic [8:5]            events;
 
-  assign rsp_slot   = mem_rrsp_i.id[SlotW-1:0];
-  assign rsp_amo    = mem_rrsp_valid_i && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
-  assign step_mem   = mem_rrsp_valid_i && !rsp_amo;
-  assign look_slot  = next_of(looks, look_turn_q);
-  assign step_look  = !step_mem && !began_q && (looks != '0);
-  assign step_start = !step_mem && !began_q && (looks == '0) && start_valid_i && !start_i.deny;
-  assign step_valid = step_mem || step_look || step_start;
-
-  // Walks begin at most every other cycle. In a bunch, their read data would come in
-  // one as well, with which no other walk could begin; so bunches come apart.
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      look_turn_q <= '0;
-      began_q     <= 1'b0;
-    end else begin
-      if (step_look) look_turn_q <= look_slot;
-      began_q <= (step_look || step_start) && (cur.look == LkStart);
-    end
-  end
+  assign rsp_slot  = rsp.id[SlotW-1:0];
+  assign rsp_amo   = rsp_valid && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
+  assign look_slot = next_of(looks, look_turn_q);
 
   always_comb begin
     start_walk          = '0;
@@ -157,20 +151,140 @@ module iommu_walker
     start_walk.fs_size  = '1;
   end
 
-  always_comb begin
-    step_slot = start_slot_i;
-    cur       = start_walk;
-    if (step_mem) begin
-      step_slot = rsp_slot;
-      cur       = walk_q[rsp_slot];
-    end else if (step_look) begin
-      step_slot = look_slot;
-      cur       = walk_q[look_slot];
+  if (TimingCuts) begin : gen_step_cut
+    // One step at a time: chosen, loaded from its slot, and through the phases. A
+    // slot waits (WkWait, WkLook) until its step writes it.
+    localparam int unsigned Beats = 8 * 2 ** SlotW;  // of read data that may wait: a context a slot
+    logic                  load_q, mem_q;
+    logic [SlotW-1:0]      slot_q;
+    logic [StepPhases-1:0] phase_q;
+    mem_rrsp_t             rsp_q;
+    walk_t                 cur_q;
+    logic                  idle, take, choose, room;
+
+    iommu_fifo #(
+        .Width($bits(mem_rrsp_t)),
+        .Depth(Beats)
+    ) u_beats (
+        .clk_i  (clk_i),
+        .rst_ni (rst_ni),
+        .valid_i(mem_rrsp_valid_i),
+        .ready_o(room),
+        .data_i (mem_rrsp_i),
+        .valid_o(rsp_valid),
+        .ready_i(rsp_amo || take),
+        .data_o (rsp)
+    );
+
+    assign idle   = !load_q && (phase_q == '0);
+    assign take   = idle && rsp_valid && !rsp_amo;
+    assign choose = take || (idle && (looks != '0));
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        load_q  <= 1'b0;
+        phase_q <= '0;
+      end else begin
+        load_q           <= choose;
+        phase_q          <= phase_q << 1;
+        phase_q[PhData]  <= load_q;
+        phase_q[PhMatch] <= phase_q[PhRoute] && step_second;
+        phase_q[PhAddr]  <= phase_q[PhRead] || (phase_q[PhRoute] && !step_second);
+      end
     end
+    always_ff @(posedge clk_i) begin
+      if (choose) begin
+        mem_q  <= take;
+        slot_q <= take ? rsp_slot : look_slot;
+        rsp_q  <= rsp;
+      end
+      if (load_q) cur_q <= walk_q[slot_q];
+    end
+
+    assign step_phase = phase_q;
+    assign step_valid = phase_q[PhEnd];
+    assign step_mem   = mem_q;
+    assign step_look  = step_valid && !mem_q;
+    assign step_start = 1'b0;
+    assign step_slot  = slot_q;
+    assign step_rsp   = rsp_q;
+    assign cur        = cur_q;
+    // An invalidation reaches what is filled in its cycle: it comes a cycle later.
+    assign keep       = !stale_q[slot_q];
+
+    `IOMMU_ASSERT(WalkRoomForReadData, !mem_rrsp_valid_i || room)
+    `IOMMU_ASSERT(WalkStepHasItsSlot,
+                  idle || (state_q[slot_q] == (mem_q ? WkWait : WkLook)))
+  end else begin : gen_step
+    logic began_q;
+    assign rsp        = mem_rrsp_i;
+    assign rsp_valid  = mem_rrsp_valid_i;
+    assign step_rsp   = mem_rrsp_i;
+    assign step_mem   = mem_rrsp_valid_i && !rsp_amo;
+    assign step_look  = !step_mem && !began_q && (looks != '0);
+    assign step_start = !step_mem && !began_q && (looks == '0) && start_valid_i && !start_i.deny;
+    assign step_valid = step_mem || step_look || step_start;
+    assign step_phase = {StepPhases{step_valid}};
+
+    // Walks begin at most every other cycle. In a bunch, their read data would come in
+    // one as well, with which no other walk could begin; so bunches come apart.
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) began_q <= 1'b0;
+      else began_q <= (step_look || step_start) && (cur.look == LkStart);
+    end
+
+    always_comb begin
+      step_slot = start_slot_i;
+      cur       = start_walk;
+      if (step_mem) begin
+        step_slot = rsp_slot;
+        cur       = walk_q[rsp_slot];
+      end else if (step_look) begin
+        step_slot = look_slot;
+        cur       = walk_q[look_slot];
+      end
+    end
+
+    assign keep = !stale_i && !(stale_q[step_slot] && (state_q[step_slot] != WkIdle));
+
+    logic unused_second;
+    assign unused_second = step_second;
   end
 
-  logic keep;
-  assign keep = !stale_i && !(stale_q[step_slot] && (state_q[step_slot] != WkIdle));
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) look_turn_q <= '0;
+    else if (step_look) look_turn_q <= step_slot;
+  end
+
+  // Invalidation of the walk caches. With TimingCuts a cycle later than that of the
+  // others: before any walk that begins after it looks into them.
+  logic   inv_fs, inv_gs, inv_leaf;
+  reach_t inv_fs_reach, inv_gs_reach, inv_leaf_reach;
+  if (TimingCuts) begin : gen_inv_cut
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        inv_fs   <= 1'b0;
+        inv_gs   <= 1'b0;
+        inv_leaf <= 1'b0;
+      end else begin
+        inv_fs   <= inv_fs_i;
+        inv_gs   <= inv_gs_i;
+        inv_leaf <= inv_leaf_i;
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      inv_fs_reach   <= inv_fs_reach_i;
+      inv_gs_reach   <= inv_gs_reach_i;
+      inv_leaf_reach <= inv_leaf_reach_i;
+    end
+  end else begin : gen_inv
+    assign inv_fs         = inv_fs_i;
+    assign inv_gs         = inv_gs_i;
+    assign inv_leaf       = inv_leaf_i;
+    assign inv_fs_reach   = inv_fs_reach_i;
+    assign inv_gs_reach   = inv_gs_reach_i;
+    assign inv_leaf_reach = inv_leaf_reach_i;
+  end
 
   logic [51:0]      msi_index_q;
   logic [Slots-1:0] amo_same_q, amo_err_q, amo_poison_q;
@@ -185,11 +299,11 @@ module iommu_walker
       .rst_ni          (rst_ni),
       .cfg_i           (cfg_i),
       .addr_high_i     (addr_high_i),
-      .step_valid_i    (step_valid),
+      .phase_i         (step_phase),
       .mem_i           (step_mem),
       .cur_i           (cur),
       .keep_i          (keep),
-      .rsp_i           (mem_rrsp_i),
+      .rsp_i           (step_rsp),
       .msi_index_i     (msi_index_q),
       .amo_same_i      (amo_same_q[step_slot]),
       .amo_err_i       (amo_err_q[step_slot] && !amo_poison_q[step_slot]),
@@ -197,20 +311,22 @@ module iommu_walker
       .nxt_o           (nxt),
       .state_o         (state_next),
       .events_o        (events),
-      .inv_fs_i        (inv_fs_i),
-      .inv_fs_reach_i  (inv_fs_reach_i),
-      .inv_gs_i        (inv_gs_i),
-      .inv_gs_reach_i  (inv_gs_reach_i),
-      .inv_leaf_i      (inv_leaf_i),
-      .inv_leaf_reach_i(inv_leaf_reach_i)
+      .second_o        (step_second),
+      .inv_fs_i        (inv_fs),
+      .inv_fs_reach_i  (inv_fs_reach),
+      .inv_gs_i        (inv_gs),
+      .inv_gs_reach_i  (inv_gs_reach),
+      .inv_leaf_i      (inv_leaf),
+      .inv_leaf_reach_i(inv_leaf_reach)
   );
 
   // ---------------------------------------------------------------- number of an interrupt file
-  // extract(A >> 12, msi_addr_mask), a quarter a cycle from the highest bit on,
-  // for one slot at a time.
-  localparam int unsigned Quarter = 13;
+  // extract(A >> 12, msi_addr_mask), some bits a cycle from the highest on, for one
+  // slot at a time.
+  localparam int unsigned MsiBits   = TimingCuts ? 4 : 13;
+  localparam int unsigned MsiRounds = 52 / MsiBits;
   logic             msi_busy_q;
-  logic [2:0]       msi_left_q;  // quarters
+  logic [3:0]       msi_left_q;  // rounds
   logic [SlotW-1:0] msi_slot_q;
   logic [51:0]      msi_page_q, msi_mask_q, msi_index_d;
   logic             msi_ready;
@@ -218,7 +334,7 @@ module iommu_walker
   always_comb begin
     msi_index_d = msi_index_q;
     if (msi_busy_q) begin
-      for (int unsigned i = 0; i < Quarter; i++) begin
+      for (int unsigned i = 0; i < MsiBits; i++) begin
         if (msi_mask_q[51-i]) msi_index_d = {msi_index_d[50:0], msi_page_q[51-i]};
       end
     end
@@ -234,18 +350,18 @@ module iommu_walker
     end else if (!msi_busy_q) begin
       if (msis != '0) begin
         msi_busy_q  <= 1'b1;
-        msi_left_q  <= 3'd4;
+        msi_left_q  <= 4'(MsiRounds);
         msi_slot_q  <= next_of(msis, msi_slot_q);
         msi_page_q  <= walk_q[next_of(msis, msi_slot_q)].gpa[63:12];
         msi_mask_q  <= walk_q[next_of(msis, msi_slot_q)].dc.msi_mask;
         msi_index_q <= '0;
       end
     end else if (msi_left_q != '0) begin
-      msi_left_q  <= msi_left_q - 3'd1;
+      msi_left_q  <= msi_left_q - 4'd1;
       msi_index_q <= msi_index_d;
-      msi_page_q  <= msi_page_q << Quarter;
-      msi_mask_q  <= msi_mask_q << Quarter;
-    end else if (step_look && (look_slot == msi_slot_q)) begin
+      msi_page_q  <= msi_page_q << MsiBits;
+      msi_mask_q  <= msi_mask_q << MsiBits;
+    end else if (step_look && (step_slot == msi_slot_q)) begin
       msi_busy_q <= 1'b0;
     end
   end
@@ -253,14 +369,15 @@ module iommu_walker
   // ---------------------------------------------------------------- read port
   // Round robin over the slots that have a read to issue; the choice stands
   // until it is taken. When none waits, a read goes out in the cycle in which it
-  // becomes known.
+  // becomes known. With TimingCuts it is taken by a register.
   logic [SlotW-1:0] turn_q, issue_slot, held_slot_q;
-  logic             held_q, early, taken;
+  logic             held_q, early, issue, taken;
+  mem_rreq_t        rreq;
   // What is issued: the fields of the slot, or of the step's result.
   read_e            issue_rd;
   logic [PaW-1:0]   issue_addr;
   mem_user_t        issue_user;
-  assign early = (want == '0) && step_valid && (state_next == WkReq);
+  assign early = !TimingCuts && (want == '0) && step_valid && (state_next == WkReq);
   always_comb begin
     issue_slot = step_slot;
     issue_rd   = nxt.rd;
@@ -274,19 +391,37 @@ module iommu_walker
     end
   end
 
-  assign mem_rreq_valid_o = (want != '0) || early;
-  assign taken            = mem_rreq_valid_o && mem_rreq_ready_i;
+  assign issue = (want != '0) || early;
   always_comb begin
-    mem_rreq_o.id   = MemIdWide'(issue_slot);
-    mem_rreq_o.addr = {issue_addr[PaW-1:3], 3'd0};
+    rreq.id   = MemIdWide'(issue_slot);
+    rreq.addr = {issue_addr[PaW-1:3], 3'd0};
     unique case (issue_rd)
-      RdDc:        mem_rreq_o.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
-      RdPc, RdMsi: mem_rreq_o.len = 8'd1;
-      default:     mem_rreq_o.len = 8'd0;
+      RdDc:        rreq.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
+      RdPc, RdMsi: rreq.len = 8'd1;
+      default:     rreq.len = 8'd0;
     endcase
     // The device directory is read with iommu_qosid, all else as its context says.
-    if (issue_rd inside {RdDdt, RdDc}) mem_rreq_o.user = qosid_i;
-    else mem_rreq_o.user = issue_user;
+    if (issue_rd inside {RdDdt, RdDc}) rreq.user = qosid_i;
+    else rreq.user = issue_user;
+  end
+
+  if (TimingCuts) begin : gen_rreq_cut
+    logic      valid_q;
+    mem_rreq_t rreq_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= 1'b0;
+      else valid_q <= valid_q ? !mem_rreq_ready_i : issue;
+    end
+    always_ff @(posedge clk_i) begin
+      if (taken) rreq_q <= rreq;
+    end
+    assign taken            = issue && !valid_q;
+    assign mem_rreq_valid_o = valid_q;
+    assign mem_rreq_o       = rreq_q;
+  end else begin : gen_rreq
+    assign taken            = issue && mem_rreq_ready_i;
+    assign mem_rreq_valid_o = issue;
+    assign mem_rreq_o       = rreq;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -295,7 +430,7 @@ module iommu_walker
       held_slot_q <= '0;
       turn_q      <= '0;
     end else begin
-      held_q      <= mem_rreq_valid_o && !mem_rreq_ready_i;
+      held_q      <= issue && !taken;
       held_slot_q <= issue_slot;
       if (taken) turn_q <= issue_slot;
     end
@@ -326,22 +461,40 @@ module iommu_walker
   assign amo_old    = to_memory(amo_old_le, amo_be, amo_32);
   assign amo_new    = to_memory(amo_new_le, amo_be, amo_32);
 
-  assign mem_wreq_valid_o = amo_busy_q;
+  mem_wreq_t wreq;
+  logic      amo_taken;
+  assign amo_taken = mem_wreq_valid_o && mem_wreq_ready_i;
+  if (TimingCuts) begin : gen_wreq_cut
+    logic      valid_q;
+    mem_wreq_t wreq_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= 1'b0;
+      else valid_q <= valid_q ? !mem_wreq_ready_i : amo_busy_q;
+    end
+    always_ff @(posedge clk_i) begin
+      if (!valid_q) wreq_q <= wreq;
+    end
+    assign mem_wreq_valid_o = valid_q;
+    assign mem_wreq_o       = wreq_q;
+  end else begin : gen_wreq
+    assign mem_wreq_valid_o = amo_busy_q;
+    assign mem_wreq_o       = wreq;
+  end
   always_comb begin
-    mem_wreq_o        = '0;
-    mem_wreq_o.id     = MemIdWide'(amo_slot_q);
-    mem_wreq_o.atop   = AtopCompare;
-    mem_wreq_o.wrap   = amo_32 ? amo_addr[2] : amo_addr[3];
-    mem_wreq_o.addr   = amo_addr;
-    mem_wreq_o.len    = amo_32 ? 2'd0 : 2'd1;
-    mem_wreq_o.size   = 3'd3;
-    mem_wreq_o.strb   = 8'hFF;
-    mem_wreq_o.user   = '{mcid: walk_q[amo_slot_q].dc.mcid, rcid: walk_q[amo_slot_q].dc.rcid};
+    wreq      = '0;
+    wreq.id     = MemIdWide'(amo_slot_q);
+    wreq.atop   = AtopCompare;
+    wreq.wrap   = amo_32 ? amo_addr[2] : amo_addr[3];
+    wreq.addr   = amo_addr;
+    wreq.len    = amo_32 ? 2'd0 : 2'd1;
+    wreq.size   = 3'd3;
+    wreq.strb   = 8'hFF;
+    wreq.user   = '{mcid: walk_q[amo_slot_q].dc.mcid, rcid: walk_q[amo_slot_q].dc.rcid};
     if (amo_32) begin
-      mem_wreq_o.data[0] = amo_addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
+      wreq.data[0] = amo_addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
     end else begin
-      mem_wreq_o.data[0] = amo_old;
-      mem_wreq_o.data[1] = amo_new;
+      wreq.data[0] = amo_old;
+      wreq.data[1] = amo_new;
     end
   end
 
@@ -359,8 +512,8 @@ module iommu_walker
       found_32  = (found_fs ? walk_q[rsp_slot].pc.mode : walk_q[rsp_slot].dc.gs_mode) == Pt32;
       found_be  = found_fs ? walk_q[rsp_slot].dc.sbe : cfg_i.be;
       found_old = to_memory(walk_q[rsp_slot].pte, found_be, found_32);
-      if (!found_32) found_same = mem_rrsp_i.data == found_old;
-      else found_same = (walk_q[rsp_slot].addr[2] ? mem_rrsp_i.data[63:32] : mem_rrsp_i.data[31:0]) == found_old[31:0];
+      if (!found_32) found_same = rsp.data == found_old;
+      else found_same = (walk_q[rsp_slot].addr[2] ? rsp.data[63:32] : rsp.data[31:0]) == found_old[31:0];
     end
   end
 
@@ -384,7 +537,7 @@ module iommu_walker
           amo_busy_q <= 1'b1;
           amo_slot_q <= next_of(amos, amo_slot_q);
         end
-      end else if (mem_wreq_ready_i) begin
+      end else if (amo_taken) begin
         amo_busy_q <= 1'b0;
       end
       if (step_valid && (state_next == WkAmo)) begin
@@ -396,8 +549,8 @@ module iommu_walker
       if (rsp_amo) begin
         amo_r_q[rsp_slot]      <= 1'b1;
         amo_same_q[rsp_slot]   <= found_same;
-        amo_poison_q[rsp_slot] <= mem_rrsp_i.poison && !mem_rrsp_i.err;
-        if (mem_rrsp_i.err) amo_err_q[rsp_slot] <= 1'b1;
+        amo_poison_q[rsp_slot] <= rsp.poison && !rsp.err;
+        if (rsp.err) amo_err_q[rsp_slot] <= 1'b1;
       end
       if (wrsp) begin
         amo_b_q[wrsp_slot] <= 1'b1;
@@ -423,7 +576,7 @@ module iommu_walker
         state_d[i] = state_next;
       end else if (msi_ready && (msi_slot_q == SlotW'(i))) begin
         state_d[i] = WkLook;
-      end else if (amo_busy_q && mem_wreq_ready_i && (amo_slot_q == SlotW'(i))) begin
+      end else if (amo_taken && (amo_slot_q == SlotW'(i))) begin
         state_d[i] = WkAmoB;
       end else if ((state_q[i] == WkAmoB) && amo_r_q[i] && amo_b_q[i]) begin
         state_d[i] = WkLook;
@@ -499,8 +652,8 @@ module iommu_walker
 
   // ---------------------------------------------------------------- assertions
   `IOMMU_ASSERT(WalkDataForOutstandingRead,
-                !mem_rrsp_valid_i || ((32'(mem_rrsp_i.id) < Slots) &&
-                                      (state_q[rsp_slot] inside {WkWait, WkAmo, WkAmoB})))
+                !rsp_valid || ((32'(rsp.id) < Slots) &&
+                               (state_q[rsp_slot] inside {WkWait, WkAmo, WkAmoB})))
   `IOMMU_ASSERT(WalkAnswerForOutstandingUpdate,
                 !wrsp || (state_q[wrsp_slot] inside {WkAmo, WkAmoB}))
   `IOMMU_ASSERT(WalkStartsInOwnSlot,
@@ -514,10 +667,10 @@ module iommu_walker
   `IOMMU_ASSERT(WalkGrantOnlyPage,
                 !(done_o[sel_i] && !walk_o.deny) || (walk_o.stage == SgPage))
   `IOMMU_ASSERT(WalkMsiIndexForItsSlot,
-                !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (look_slot == msi_slot_q)))
+                !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])

@@ -323,6 +323,17 @@ package iommu_xlate_pkg;
     LkAmo     // an A/D update has been answered
   } look_e;
 
+  // Phases of a step with TimingCuts, a cycle each, as bits of a one-hot register.
+  parameter int unsigned PhData     = 0;  // put the read data in order; match first-stage pointers
+  parameter int unsigned PhCheck    = 1;  // check the entry or the doubleword; read the pointer
+  parameter int unsigned PhThink    = 2;  // what follows
+  parameter int unsigned PhRoute    = 3;  // an interrupt file's page, or one of the second stage
+  parameter int unsigned PhMatch    = 4;  // match the second stage's leaves and pointers
+  parameter int unsigned PhRead     = 5;  // read them
+  parameter int unsigned PhAddr     = 6;  // the next physical address
+  parameter int unsigned PhEnd      = 7;  // is it in range; back into the slot
+  parameter int unsigned StepPhases = 8;
+
   // State of a walk's slot.
   typedef enum logic [3:0] {
     WkIdle,
