@@ -189,6 +189,21 @@ module iommu_walk_step
   assign pdt_top    = LevelW'(cur.dc.fs_mode[1:0]) - 3'd1;
   assign level_down = cur.level - 3'd1;
 
+  // What the step has made of it.
+  typedef struct packed {
+    walk_state_e state;
+    logic        fail;       // stop with mid.cause
+    logic        guest_fail; // a guest-page fault
+    logic        go_gpa;     // translate mid.gpa for mid.why
+    logic        go_data;    // the same, or mid.gpa is an interrupt file's
+    logic        at_page;    // the second stage has led to the page at pte.ppn
+    logic        finish;     // the access's page is in mid.ppn
+    logic        fs_fill;    // a pointer of the first stage was read
+    logic        gs_fill;    // of the second stage
+  } said_t;
+  walk_t       mid_d, mid;
+  said_t       said_d, said;
+
   // What an entry points to is at or above 2^PAS. Offsets stay inside the page.
   logic high_d, high;
   assign high_d = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
@@ -225,19 +240,6 @@ module iommu_walk_step
   );
 
   // ---------------------------------------------------------------- interpret what was read
-  typedef struct packed {
-    walk_state_e state;
-    logic        fail;       // stop with mid.cause
-    logic        guest_fail; // a guest-page fault
-    logic        go_gpa;     // translate mid.gpa for mid.why
-    logic        go_data;    // the same, or mid.gpa is an interrupt file's
-    logic        at_page;    // the second stage has led to the page at pte.ppn
-    logic        finish;     // the access's page is in mid.ppn
-    logic        fs_fill;    // a pointer of the first stage was read
-    logic        gs_fill;    // of the second stage
-  } said_t;
-  walk_t       mid_d, mid;
-  said_t       said_d, said;
   logic [63:0] data_gpa;
 
   // MSI PTE
