@@ -221,7 +221,7 @@ pub fn describe(caps: Capabilities, label: &Label, words: &[u64]) -> [Option<Ent
             range_log2,
             global,
         } => {
-            let leaf = pte.kind(caps, level) != Kind::Pointer;
+            let leaf = is_leaf(pte, caps, level);
             let range = Range::around(iova, size(pte, leaf, level, range_log2));
             [
                 Some(Entry::FirstStage {
@@ -242,7 +242,7 @@ pub fn describe(caps: Capabilities, label: &Label, words: &[u64]) -> [Option<Ent
             holder,
             ..
         } => {
-            let leaf = pte.kind(caps, level) != Kind::Pointer;
+            let leaf = is_leaf(pte, caps, level);
             let range = Range::around(gpa, size(pte, leaf, level, range_log2));
             [
                 Some(Entry::SecondStage { gscid, leaf, range }),
@@ -264,6 +264,22 @@ pub fn describe(caps: Capabilities, label: &Label, words: &[u64]) -> [Option<Ent
         | Label::PageRequestQueue
         | Label::Msi => [None, None],
     }
+}
+
+/// Whether a valid page-table entry, of which this is the first doubleword, is kept as a leaf; false
+/// for a pointer. None for an entry with V=0, and for all other structures.
+#[must_use]
+pub const fn leaf(caps: Capabilities, label: &Label, first: u64) -> Option<bool> {
+    match *label {
+        Label::FirstStage { level, .. } | Label::SecondStage { level, .. } if first & 1 == 1 => {
+            Some(is_leaf(Pte(first), caps, level))
+        }
+        _ => None,
+    }
+}
+
+const fn is_leaf(pte: Pte, caps: Capabilities, level: u8) -> bool {
+    !matches!(pte.kind(caps, level), Kind::Pointer)
 }
 
 fn size(pte: Pte, leaf: bool, level: u8, range_log2: u8) -> u8 {

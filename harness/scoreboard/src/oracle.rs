@@ -212,7 +212,7 @@ impl Legal {
     pub(crate) fn ask_again(&mut self) {
         self.verdicts.clear();
         self.updates.clear();
-        self.looked = Looked::default();
+        self.looked.clear();
     }
 
     /// Adds an outcome if it is new.
@@ -577,8 +577,7 @@ impl Oracle {
         let first = out.loads.is_empty() && out.verdicts.is_empty();
         let all = self.legal(iommu, mem, query, now, out);
         if all && first && self.script.is_single() {
-            let looked = self.held.looked;
-            self.memos.remember(mem, query, now, looked, out);
+            self.memos.remember(mem, query, now, out);
         }
         all
     }
@@ -617,10 +616,9 @@ impl Oracle {
             ordered: true,
             ..*query
         };
-        self.held.looked = Looked::default();
         let all = self.each(iommu, mem, query, now, out, BOUND_FREE, add)
             || self.each(iommu, mem, &ordered, now, out, BOUND, add);
-        out.looked.join(&self.held.looked);
+        out.looked.join(&self.held.looked());
         all
     }
 
@@ -634,7 +632,6 @@ impl Oracle {
         mut add: impl FnMut([T; N]),
     ) -> bool {
         self.begin(mem);
-        self.held.looked = Looked::default();
         let source = Cell::default();
         let mut all = false;
         for _ in 0..BOUND {
@@ -658,7 +655,7 @@ impl Oracle {
                 break;
             }
         }
-        out.looked.join(&self.held.looked);
+        out.looked.join(&self.held.looked());
         all
     }
 
@@ -692,6 +689,7 @@ impl Oracle {
                 fits
             },
         );
+        self.held.looked();
         found
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use iommu_bus::mem::{FaultAccess, MemFault, SparseMemory};
-use iommu_golden::invalidate::{Entry, describe};
+use iommu_golden::invalidate::{self, Entry, describe};
 use iommu_golden::{
     Capabilities, DeviceContext, Iommu, Label, MemError, Memory, Request, RequestKind, Spa,
 };
@@ -43,6 +43,10 @@ pub(crate) struct Query {
 pub(crate) struct Script {
     choices: Vec<(u16, u16)>,
     at: usize,
+    /// What the walk at hand found at its loads: the next one finds the same up to where it chooses
+    /// otherwise.
+    steps: Vec<Step>,
+    step: usize,
     /// States of walks that have been gone on from.
     visited: HashSet<u64, BuildHasherDefault<WordHasher>>,
 }
@@ -68,8 +72,15 @@ impl Script {
 
     pub(crate) fn clear(&mut self) {
         self.choices.clear();
-        self.at = 0;
+        self.steps.clear();
         self.visited.clear();
+        self.rewind();
+    }
+
+    /// To the first load of a walk.
+    fn rewind(&mut self) {
+        self.at = 0;
+        self.step = 0;
     }
 
     /// A walk has come to a state of this hash by choices of which the last was made anew: false if
@@ -84,15 +95,42 @@ impl Script {
 
     /// The next combination, if there is one.
     pub(crate) fn advance(&mut self) -> bool {
-        self.at = 0;
+        self.rewind();
         while let Some((chosen, of)) = self.choices.last_mut() {
             if *chosen + 1 < *of {
                 *chosen += 1;
+                let kept = self.choices.len();
+                self.steps
+                    .truncate(self.steps.partition_point(|s| s.at < kept));
                 return true;
             }
             self.choices.pop();
         }
         false
+    }
+}
+
+/// The choices that a load left.
+#[derive(Debug)]
+struct Step {
+    /// What memory holds now, and all others.
+    first: Option<Choice>,
+    more: Vec<Choice>,
+    /// Choices made before.
+    at: usize,
+}
+
+impl Step {
+    fn total(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    fn choice(&self, n: usize) -> &Choice {
+        match &self.first {
+            Some(c) if n == 0 => c,
+            Some(_) => &self.more[n - 1],
+            None => &self.more[n],
+        }
     }
 }
 
@@ -134,7 +172,7 @@ enum From {
     SkipStage,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Choice {
     words: EntryWords,
     error: Option<MemError>,
@@ -144,7 +182,8 @@ struct Choice {
     no_grant: bool,
     /// Memory holds it and the block may hold it too, or only the block.
     known: bool,
-    stale: Option<Stale>,
+    /// For stories only.
+    stale: Option<Box<Stale>>,
 }
 
 /// The address of the next entry is not known: it has to come from a cache.
@@ -187,10 +226,10 @@ pub(crate) struct View<'a> {
     seen: Vec<(Label, u64, u64)>,
     /// Address of the leaf that a cache gave while its address was not known.
     leaf: Option<(u64, u64)>,
-    /// Hash of the contexts, and of what else of the past decides how the walk goes on: the last
-    /// entry that was none of a second stage, and the updates.
+    /// What of the past decides how the walk goes on: a hash of the contexts, the last entry that was
+    /// none of a second stage, and a hash of the updates.
     contexts: u64,
-    outer: u64,
+    outer: Option<(Label, EntryWords)>,
     swaps: u64,
     /// This combination leads nowhere.
     pub(crate) dead: bool,
@@ -226,7 +265,7 @@ impl<'a> View<'a> {
         now: u64,
         source: &'a Cell<Source>,
     ) -> Self {
-        parts.script.at = 0;
+        parts.script.rewind();
         let regs = iommu.registers();
         Self {
             mem,
@@ -253,7 +292,7 @@ impl<'a> View<'a> {
             seen: Vec::new(),
             leaf: None,
             contexts: 0,
-            outer: 0,
+            outer: None,
             swaps: 0,
             dead: false,
             no_grant: false,
@@ -322,17 +361,48 @@ impl<'a> View<'a> {
             self.source.set(Source::default());
             return Ok(self.value(LEAF, label));
         }
+        let blind = self.blind != Blind::No;
+        let known = self.way == 0 && self.script.step < self.script.steps.len();
+        if known {
+            self.again.take_if(|(of, _)| *of == *label);
+        } else if let Some(step) = self.gather(addr, (count, size), label) {
+            self.script.steps.push(step);
+        } else {
+            self.dead = true;
+            self.source.set(Source::default());
+            return Err(MemError::Access);
+        }
+        self.blind = Blind::No;
+        let script = &mut *self.script;
+        // The steps kept are those of the first way.
+        let step = match self.way {
+            0 => script.step,
+            _ => script.steps.len() - 1,
+        };
+        let total = script.steps[step].total();
+        let n = script.choose(total);
+        let choice = script.steps[step].choice(n).clone();
+        match self.way {
+            0 => script.step += 1,
+            _ => script.steps.truncate(step),
+        }
+        if self.query.ordered && total > 1 {
+            self.seen.push((*label, addr, choice.seen));
+        }
+        self.take(addr, blind, count, label, &choice);
+        choice.error.map_or(Ok(choice.words), Err)
+    }
+
+    /// What the entry may be. None if nothing, or if another walk has come this way.
+    fn gather(&mut self, addr: u64, (count, size): (usize, u8), label: &Label) -> Option<Step> {
         if !self.query.ordered && !self.query.lax {
-            let (flags, tags) = (self.flags(), (self.contexts, self.outer, self.swaps));
+            let (flags, tags) = (self.flags(), (self.contexts, self.outer_tag(), self.swaps));
             let state = || hash(&(label, addr, flags, tags, self.leaf, self.again, self.way));
             if !self.script.arrives(state) {
-                self.dead = true;
-                self.source.set(Source::default());
-                return Err(MemError::Access);
+                return None;
             }
         }
         let blind = self.blind != Blind::No;
-        self.blind = Blind::No;
         let mut first = None;
         let mut more: Vec<Choice> = Vec::new();
         if !blind {
@@ -360,23 +430,9 @@ impl<'a> View<'a> {
         {
             more.retain(|c| c.seen >= oldest);
         }
-        let total = usize::from(first.is_some()) + more.len();
-        if total == 0 {
-            self.dead = true;
-            self.source.set(Source::default());
-            return Err(MemError::Access);
-        }
-        let n = self.script.choose(total);
-        let choice = match first {
-            Some(c) if n == 0 => c,
-            Some(_) => more[n - 1],
-            None => more[n],
-        };
-        if self.query.ordered && total > 1 {
-            self.seen.push((*label, addr, choice.seen));
-        }
-        self.take(addr, blind, count, label, &choice);
-        choice.error.map_or(Ok(choice.words), Err)
+        let at = self.script.at;
+        let step = Step { first, more, at };
+        (step.total() > 0).then_some(step)
     }
 
     fn flags(&self) -> [bool; 5] {
@@ -419,6 +475,7 @@ impl<'a> View<'a> {
                 blind.push(Choice {
                     words: resolved(words, big, false),
                     from: From::SkipStage,
+                    stale: c.stale.clone(),
                     ..*c
                 });
             }
@@ -441,11 +498,7 @@ impl<'a> View<'a> {
             addr: None,
         });
         self.no_grant |= choice.no_grant;
-        if let Some(stale) = choice.stale
-            && self.query.lax
-        {
-            self.stale.push(stale);
-        }
+        self.stale.extend(choice.stale.as_deref());
         match choice.from {
             From::SkipLevel if matches!(label, Label::SecondStage { .. }) => {
                 self.blind = Blind::SecondStage;
@@ -457,15 +510,11 @@ impl<'a> View<'a> {
         if choice.error.is_some() {
             return;
         }
-        match label {
-            // Where it leads is in the next label, or the next address.
-            Label::SecondStage { .. } => {}
-            Label::Dc { .. } | Label::Pc { .. } => {
-                self.contexts = hash(&(self.contexts, choice.words));
-                self.outer = hash(label);
-            }
-            _ if self.goes_on(label, choice) => self.outer = hash(label),
-            _ => self.outer = hash(&(label, choice.words)),
+        if !matches!(label, Label::SecondStage { .. }) {
+            self.outer = Some((*label, choice.words));
+        }
+        if label_has_root(label) {
+            self.contexts = hash(&(self.contexts, choice.words));
         }
         match label {
             Label::Dc { .. } => {
@@ -479,13 +528,27 @@ impl<'a> View<'a> {
             }
             // What it serves is asked for second-stage walks only.
             Label::FirstStage { .. } if self.nested => {
-                self.in_first = matches!(
-                    self.describe(label, &choice.words, 1)[0],
-                    Some(Entry::FirstStage { leaf: false, .. })
-                );
+                self.in_first = self.leaf(label, &choice.words) == Some(false);
             }
             _ => {}
         }
+    }
+
+    /// Of the last entry that was none of a second stage, what decides how the walk goes on: where
+    /// it leads is in the next label, or the next address.
+    fn outer_tag(&self) -> u64 {
+        match &self.outer {
+            None => 0,
+            Some((label, words)) if label_has_root(label) || self.goes_on(label, words) => {
+                hash(label)
+            }
+            Some(outer) => hash(outer),
+        }
+    }
+
+    fn leaf(&self, label: &Label, words: &EntryWords) -> Option<bool> {
+        let pte = resolved(*words, self.big(label), self.half(label))[0];
+        invalidate::leaf(self.caps, label, pte)
     }
 
     /// What memory holds, and held in the window. The first one by value: mostly the only one.
@@ -599,7 +662,7 @@ impl<'a> View<'a> {
                 seen: until,
                 no_grant: killer.is_some() && !self.query.lax,
                 known: false,
-                stale: killer.is_some().then_some(Stale {
+                stale: self.story(killer.is_some(), || Stale {
                     label: *label,
                     addr,
                     word: words[0],
@@ -611,6 +674,11 @@ impl<'a> View<'a> {
             });
         }
         Some(now)
+    }
+
+    /// A choice that only history justifies, where somebody asks for stories.
+    fn story(&self, stale: bool, of: impl FnOnce() -> Stale) -> Option<Box<Stale>> {
+        (stale && self.query.lax).then(|| Box::new(of()))
     }
 
     /// Entries that the block may hold for this load.
@@ -665,14 +733,16 @@ impl<'a> View<'a> {
                 seen: h.sampled,
                 no_grant,
                 known: true,
-                stale: Some(Stale {
-                    label: *label,
-                    addr: h.addr,
-                    word: h.words[0],
-                    what: Some(h.what),
-                    seen: h.sampled,
-                    held: true,
-                    killer: h.killer(log, label),
+                stale: query.lax.then(|| {
+                    Box::new(Stale {
+                        label: *label,
+                        addr: h.addr,
+                        word: h.words[0],
+                        what: Some(h.what),
+                        seen: h.sampled,
+                        held: true,
+                        killer: h.killer(log, label),
+                    })
                 }),
             });
         };
@@ -720,7 +790,7 @@ impl<'a> View<'a> {
                     seen,
                     no_grant,
                     known: true,
-                    stale: Some(Stale {
+                    stale: self.story(true, || Stale {
                         label: *label,
                         addr,
                         word: words[0],
@@ -768,7 +838,7 @@ impl<'a> View<'a> {
         if level == 0 && !implicit {
             return;
         }
-        let goes_on = all().any(|c| self.goes_on(label, c));
+        let goes_on = all().any(|c| c.error.is_none() && self.goes_on(label, &c.words));
         let skip_stage = implicit && !goes_on && !all().any(|c| self.translates_reads(label, c));
         let skip_stage = skip_stage.then(|| skip(LEAF, From::SkipStage));
         let skip_level = (level > 0 && !goes_on).then(|| skip(POINTER, From::SkipLevel));
@@ -781,26 +851,20 @@ impl<'a> View<'a> {
     }
 
     /// Whether the walk can go on below this entry.
-    fn goes_on(&self, label: &Label, c: &Choice) -> bool {
-        if c.error.is_some() {
-            return false;
-        }
-        let pte = resolved(c.words, self.big(label), self.half(label))[0];
+    fn goes_on(&self, label: &Label, words: &EntryWords) -> bool {
+        let pte = resolved(*words, self.big(label), self.half(label))[0];
         let page = pte >> 10 & ((1 << 44) - 1);
         let pas = self.caps.pas();
         let reachable = pas >= 56 || page << 12 >> pas == 0;
         // Where a guest page is, only its second stage tells; a low one is in every scheme.
         let low = page < 1 << 22;
+        let points = || invalidate::leaf(self.caps, label, pte) == Some(false);
         match label {
             Label::DdtNonLeaf { .. } => pte & RESERVED == 0 && pte & 1 == 1 && reachable,
             Label::PdtNonLeaf { .. } => pte & RESERVED == 0 && pte & 1 == 1 && reachable && low,
-            _ => match self.describe(label, &c.words, 1)[0] {
-                Some(Entry::FirstStage { leaf, gscid, .. }) => {
-                    !leaf && reachable && (gscid.is_none() || low)
-                }
-                Some(Entry::SecondStage { leaf, .. }) => !leaf && reachable,
-                _ => false,
-            },
+            Label::FirstStage { gscid, .. } => points() && reachable && (gscid.is_none() || low),
+            Label::SecondStage { .. } => points() && reachable,
+            _ => false,
         }
     }
 
@@ -980,7 +1044,7 @@ mod tests {
         let mut script = Script::default();
         let mut seen = Vec::new();
         loop {
-            script.at = 0;
+            script.rewind();
             // The second choice is there only after some of the first ones.
             let a = script.choose(3);
             let b = if a == 1 { script.choose(2) } else { 9 };

@@ -170,27 +170,23 @@ impl Key {
     }
 }
 
-/// What the walks of a request have looked up, and reading from where: by a hash of the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Looked([u32; LOOKED]);
+/// What the walks of a request have looked up, and reading from where: hashes of the keys, in order,
+/// and of the addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Looked(Vec<(u16, u32)>);
 
+/// Hashes of keys.
 const LOOKED: usize = 1024;
 /// Nothing with this hash was looked up.
 const NOTHING: u32 = 0;
 /// Something was looked up whose address is not known, or several things.
 const SEVERAL: u32 = 1;
 
-impl Default for Looked {
-    fn default() -> Self {
-        Self([NOTHING; LOOKED])
-    }
-}
-
 impl Looked {
-    fn slot(key: Key) -> usize {
+    fn slot(key: Key) -> u16 {
         let mut hasher = WordHasher::default();
         key.hash(&mut hasher);
-        hasher.finish() as usize % LOOKED
+        (hasher.finish() as usize % LOOKED) as u16
     }
 
     fn place(addr: Option<u64>) -> u32 {
@@ -208,14 +204,65 @@ impl Looked {
         };
     }
 
-    fn add(&mut self, key: Key, addr: Option<u64>) {
-        Self::put(&mut self.0[Self::slot(key)], Self::place(addr));
+    /// Empties it, keeping its room.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     pub(crate) fn join(&mut self, other: &Looked) {
-        for (a, b) in self.0.iter_mut().zip(other.0) {
-            Self::put(a, b);
+        if self.0.is_empty() {
+            self.0.extend_from_slice(&other.0);
+            return;
         }
+        for &(slot, place) in &other.0 {
+            match self.0.binary_search_by_key(&slot, |s| s.0) {
+                Ok(n) => Self::put(&mut self.0[n].1, place),
+                Err(n) => self.0.insert(n, (slot, place)),
+            }
+        }
+    }
+
+    fn get(&self, key: Key) -> u32 {
+        let slot = Self::slot(key);
+        let found = self.0.binary_search_by_key(&slot, |s| s.0);
+        found.map_or(NOTHING, |n| self.0[n].1)
+    }
+}
+
+/// A [`Looked`] that is being made: by hash of the key, and which of these are taken.
+#[derive(Debug)]
+struct Looking {
+    places: [u32; LOOKED],
+    slots: Vec<u16>,
+}
+
+impl Default for Looking {
+    fn default() -> Self {
+        Self {
+            places: [NOTHING; LOOKED],
+            slots: Vec::new(),
+        }
+    }
+}
+
+impl Looking {
+    fn add(&mut self, key: Key, addr: Option<u64>) {
+        let slot = Looked::slot(key);
+        let place = &mut self.places[usize::from(slot)];
+        if *place == NOTHING {
+            self.slots.push(slot);
+        }
+        Looked::put(place, Looked::place(addr));
+    }
+
+    /// Everything since the last time.
+    fn take(&mut self) -> Looked {
+        self.slots.sort_unstable();
+        let take = |slot| {
+            let place = &mut self.places[usize::from(slot)];
+            (slot, std::mem::take(place))
+        };
+        Looked(self.slots.drain(..).map(take).collect())
     }
 }
 
@@ -230,14 +277,9 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// Whether walks that have looked this up would find it.
-    pub(crate) fn is_in(&self, looked: &Looked) -> bool {
-        looked.0[Looked::slot(self.key)] != NOTHING
-    }
-
     /// Whether it adds a choice to these walks: not where all of them read it from memory.
     pub(crate) fn concerns(&self, looked: &Looked) -> bool {
-        match looked.0[Looked::slot(self.key)] {
+        match looked.get(self.key) {
             NOTHING => false,
             place => self.choice || place != Looked::place(Some(self.addr)),
         }
@@ -333,8 +375,7 @@ pub(crate) struct MayHold {
     parts: HashMap<Key, (EntryWords, u8, u64), BuildHasherDefault<WordHasher>>,
     /// Values of SBE in the device contexts that were read: bits 0 and 1.
     orders: u8,
-    /// The keys that were looked up since this was emptied.
-    pub(crate) looked: Looked,
+    looking: Looking,
     /// What came in since this was emptied.
     pub(crate) news: Vec<News>,
 }
@@ -349,7 +390,7 @@ impl MayHold {
             sets: HashMap::default(),
             parts: HashMap::default(),
             orders: 0,
-            looked: Looked::default(),
+            looking: Looking::default(),
             news: Vec::new(),
         }
     }
@@ -385,9 +426,14 @@ impl MayHold {
         }
     }
 
+    /// The keys that were looked up since the last time.
+    pub(crate) fn looked(&mut self) -> Looked {
+        self.looking.take()
+    }
+
     /// The set of a key, looked up for a walk that reads the entry here, if it knows where.
     pub(crate) fn set(&mut self, key: Key, addr: Option<u64>) -> &mut [Held] {
-        self.looked.add(key, addr);
+        self.looking.add(key, addr);
         self.sets
             .get_mut(&key)
             .map_or(&mut [][..], Vec::as_mut_slice)
@@ -540,20 +586,24 @@ mod tests {
             addr: a,
             choice,
         };
-        let mut looked = Looked::default();
-        looked.add(key(0x8000), Some(a));
-        assert!(!came(false).is_in(&looked) && !came(true).concerns(&looked));
-        looked.add(key(0x7000), Some(a));
-        assert!(came(false).is_in(&looked));
-        assert!(!came(false).concerns(&looked), "it is what they read");
-        assert!(came(true).concerns(&looked), "memory has changed since");
+        let mut looking = Looking::default();
+        let mut looked = |all: &[(u64, Option<u64>)]| {
+            all.iter().for_each(|&(k, at)| looking.add(key(k), at));
+            looking.take()
+        };
+        assert!(!came(true).concerns(&looked(&[(0x8000, Some(a))])));
+        let both = looked(&[(0x8000, Some(a)), (0x7000, Some(a))]);
+        assert!(!came(false).concerns(&both), "it is what they read");
+        assert!(came(true).concerns(&both), "memory has changed since");
         for other in [Some(b), None] {
-            let mut looked = Looked::default();
-            looked.add(key(0x7000), other);
-            assert!(came(false).concerns(&looked), "read at {other:?}");
-            looked.add(key(0x7000), Some(a));
-            assert!(came(false).concerns(&looked), "read at {other:?} too");
+            let mut all = looked(&[(0x7000, other)]);
+            assert!(came(false).concerns(&all), "read at {other:?}");
+            assert!(came(false).concerns(&looked(&[(0x7000, other), (0x7000, Some(a))])));
+            all.join(&both);
+            assert!(came(false).concerns(&all), "read at {other:?} too");
+            assert_eq!(all.0.len(), 2);
         }
+        assert_eq!(looked(&[]), Looked::default());
     }
 
     #[test]

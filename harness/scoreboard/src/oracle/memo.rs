@@ -2,8 +2,8 @@
 //!
 //! Most requests go where others have gone shortly before. Where the walk of such a one left no
 //! choice, and granted, the next one's does the same as long as every word that it read is what it
-//! was, and nothing has come into the may-hold sets that it looked up. (Invalidations only take
-//! choices away.)
+//! was, and nothing has come into the may-hold sets that it looked up, but for copies of these very
+//! words. (Invalidations only take choices away.)
 
 use iommu_bus::mem::SparseMemory;
 use iommu_golden::{Iova, Request};
@@ -14,7 +14,7 @@ use super::versions::{Content, Words};
 use super::{Legal, Load, Verdict};
 
 /// Pages remembered at most; a power of two.
-const PAGES: usize = 64;
+const PAGES: usize = 256;
 const OFFSET: u64 = 0xfff;
 
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Memos {
         for memo in &mut self.pages {
             if memo
                 .as_ref()
-                .is_some_and(|m| held.news.iter().any(|n| n.is_in(&m.looked)))
+                .is_some_and(|m| held.news.iter().any(|n| n.concerns(&m.looked)))
             {
                 *memo = None;
             }
@@ -103,14 +103,7 @@ impl Memos {
     }
 
     /// Remembers an answer; `out` holds nothing else, and there was no choice.
-    pub(crate) fn remember(
-        &mut self,
-        mem: &SparseMemory,
-        query: &Query,
-        now: u64,
-        looked: Looked,
-        out: &Legal,
-    ) {
+    pub(crate) fn remember(&mut self, mem: &SparseMemory, query: &Query, now: u64, out: &Legal) {
         let &[
             mut verdict @ Verdict::Grant {
                 after_update: false,
@@ -146,7 +139,7 @@ impl Memos {
             request,
             verdict,
             loads,
-            looked,
+            looked: out.looked.clone(),
             words,
             at: now,
             accepted: query.accepted,

@@ -129,7 +129,7 @@ impl Bench {
                 .oracle
                 .legal_now(iommu, mem, &query, self.now, &mut known);
             assert!(all);
-            assert_eq!(known.verdicts, legal.verdicts);
+            assert_eq!(unproven(&known), unproven(&legal));
             assert_eq!(known.loads, legal.loads);
         }
         legal
@@ -202,6 +202,28 @@ fn first_stage(mem: &mut SparseMemory, at: impl Fn(u64) -> u64, root: u64, data:
     mem.write_u64(at(0), pte(root + PAGE, PTR));
     mem.write_u64(at(1), pte(root + 2 * PAGE, PTR));
     mem.write_u64(at(2), pte(data, RWU));
+}
+
+/// The outcomes without the evidence for them: memory has returned what a remembered answer rests on,
+/// so that there is some, whether or not the block still holds it.
+fn unproven(legal: &Legal) -> Vec<Verdict> {
+    let unproven = |v: &Verdict| match *v {
+        Verdict::Grant {
+            spa,
+            user,
+            bare,
+            after_update,
+            ..
+        } => Verdict::Grant {
+            spa,
+            user,
+            bare,
+            after_update,
+            evidence: None,
+        },
+        other => other,
+    };
+    legal.verdicts.iter().map(unproven).collect()
 }
 
 fn outcomes(legal: &Legal) -> (Vec<u64>, bool) {
@@ -983,10 +1005,8 @@ fn an_answer_is_remembered_until_what_it_rests_on_changes() {
     let (first, _) = b.ask(&at(0));
     assert_eq!(first.len(), 1);
     assert_eq!(known(&mut b, 8), Some(vec![first[0] + 8]));
-    // The block reads the entries: they may be held from now on.
+    // The block reads the entries: it may hold from now on what memory says too.
     b.walk(&at(0));
-    assert_eq!(known(&mut b, 0), None);
-    b.ask(&at(0));
     assert!(known(&mut b, 16).is_some());
     // A store to an entry, and the same value again: the window has both.
     let leaf = b.ask_at(&at(0), b.now).loads.last().unwrap().addr;
