@@ -41,6 +41,8 @@ fn page(request: &Request) -> (Request, u64) {
     let at = request.iova.0;
     let request = Request {
         iova: Iova(at & !OFFSET),
+        // Only an interrupt file in memory minds, which is no grant.
+        len: 0,
         ..*request
     };
     (request, at & OFFSET)
@@ -49,7 +51,8 @@ fn page(request: &Request) -> (Request, u64) {
 fn slot(page: &Request) -> usize {
     let mixed = (page.iova.0 >> 12) ^ u64::from(page.device_id) << 3;
     let process = u64::from(page.process_id.unwrap_or(0));
-    (mixed ^ process << 1 ^ mixed >> 9) as usize & (PAGES - 1)
+    let access = page.access as u64;
+    (mixed ^ process << 1 ^ mixed >> 9 ^ access << 6) as usize & (PAGES - 1)
 }
 
 impl Memos {

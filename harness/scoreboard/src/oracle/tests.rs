@@ -989,8 +989,12 @@ fn an_answer_is_remembered_until_what_it_rests_on_changes() {
     let mut b = Bench::new();
     let at = |offset| Request::read(1, Iova(IOVA + offset));
     let known = |b: &mut Bench, offset| {
+        // Of any length.
         let query = Query {
-            request: at(offset),
+            request: Request {
+                len: 64,
+                ..at(offset)
+            },
             accepted: b.now,
             write: false,
             lax: false,
