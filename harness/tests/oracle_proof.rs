@@ -62,10 +62,14 @@ fn what_is_wrong_is_caught() {
         Bug::WrongEventCounted,
         Bug::DebugPageWrong,
         Bug::NoticeEarly,
+        Bug::GvmaNlIgnored,
+        Bug::GvmaRangeIgnored,
+        Bug::GscidBitIgnored,
     ];
     let all = prover(&[
         "invalidation-races",
         "invalidation-guests",
+        "invalidation-exact",
         "resets",
         "ats",
         "msi",

@@ -199,17 +199,20 @@ impl Bug {
             | Bug::GvmaGuestKept
             | Bug::GvmaAllKept
             | Bug::GvmaNonLeafKept
-            | Bug::GvmaNlIgnored
-            | Bug::GvmaRangeIgnored
             | Bug::GvmaDropsFirst
             | Bug::CombinedKept
             | Bug::MsiKept
             | Bug::InvalDdtKeepsPdt
             | Bug::InvalDdtKeepsPointer
             | Bug::InvalPdtKept
-            | Bug::GscidBitIgnored
             | Bug::ProcessIdBitIgnored
             | Bug::HostTakenForGuest => "invalidation-guests",
+            Bug::GvmaNlIgnored
+            | Bug::GvmaRangeIgnored
+            | Bug::GscidBitIgnored
+            | Bug::NapotFirstPage
+            | Bug::StaleWalkFills
+            | Bug::CompareIgnored => "invalidation-exact",
             Bug::KeptOverReset => "resets",
             Bug::AtsGrantsWrite
             | Bug::AtsRangeDoubled

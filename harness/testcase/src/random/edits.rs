@@ -43,7 +43,7 @@ impl World {
         let p = self.profile.clone();
         let count = p.amount(Amount::Edits, &mut self.r.edits);
         for _ in 0..count {
-            let stale = self.edit();
+            let stale = self.edit(ids);
             if self.racing {
                 self.focus = Some(stale);
                 self.focus_page = None;
@@ -82,7 +82,64 @@ impl World {
         self.leaves(which).get(n).map(|&l| (n, l))
     }
 
-    fn edit(&mut self) -> Stale {
+    /// What is about to be edited is in use, in some cases; `ids` for the accesses, if there may be any.
+    fn warm(&mut self, stale: Stale, ids: Option<u64>) {
+        let p = self.profile.clone();
+        let warm = p.chance(Chance::Warm, &mut self.r.warm);
+        let Some(ids) = ids.filter(|_| warm && self.racing) else {
+            return;
+        };
+        let before = self.focus.replace(stale);
+        for _ in 0..self.r.warm.range(2, 6) {
+            if self.room() > 2 {
+                self.access(ids);
+            }
+        }
+        self.focus = before;
+        // The walks are under way then, or over.
+        let gap = match self.r.warm.below(4) {
+            0 => 0,
+            1 | 2 => self.r.warm.range(1, 80),
+            _ => self.r.warm.range(100, 400),
+        };
+        if gap > 0 {
+            self.push("in use", Op::Cycles(gap as u32));
+        }
+    }
+
+    /// The same of a leaf that is about to change, whose A and D may be cleared before.
+    fn warm_leaf(&mut self, which: Which, n: usize, leaf: Leaf, ids: Option<u64>) {
+        let p = self.profile.clone();
+        let unset = p.chance(Chance::Unset, &mut self.r.warm);
+        let stale = self.stale_leaf(which, leaf);
+        let entry = self.leaf_entry(which, &leaf);
+        if unset
+            && self.racing
+            && ids.is_some()
+            && !leaf.napot()
+            && let Some(at) = entry
+            && let Some(scheme) = self.tree(which).map(|t| t.scheme)
+        {
+            let lost = if self.r.warm.percent(50) {
+                pte::A | pte::D
+            } else {
+                pte::D
+            };
+            let flags = leaf.flags & !lost;
+            let new = Leaf { flags, ..leaf };
+            self.store_entry(scheme, at, leaf_value(&new));
+            if let Some(t) = self.tree_mut(which) {
+                t.leaves[n] = new;
+            }
+            self.collect("A and D are clear");
+            self.tell(stale);
+            self.draw_fence();
+        }
+        self.warm(stale, ids);
+    }
+
+    fn edit(&mut self, ids: u64) -> Stale {
+        let ids = Some(ids);
         let p = self.profile.clone();
         let domain = one_of(&mut self.r.edits, &self.cast.domains, self.domains.len());
         let which = Which::Domain(domain);
@@ -109,11 +166,14 @@ impl World {
                 self.map_something(which);
                 Stale::Nothing
             }
-            Some(EditKind::Unmap) => self.unmap(which),
-            Some(EditKind::Change) => self.change(which),
+            Some(EditKind::Unmap) => self.unmap(which, ids),
+            Some(EditKind::Change) => self.change(which, ids),
             Some(EditKind::Resize) => self.resize(domain),
-            Some(EditKind::Pointer) => self.cut_pointer(which),
-            Some(EditKind::Context) => self.change_context(device),
+            Some(EditKind::Pointer) => self.cut_pointer(which, ids),
+            Some(EditKind::Context) => {
+                self.warm(Stale::Context(self.devices[device].id), ids);
+                self.change_context(device)
+            }
             Some(EditKind::Ats) => self.change_ats(device),
             Some(EditKind::Process) => self.change_process(device),
             Some(EditKind::Directory) => self.change_directory(device),
@@ -123,15 +183,17 @@ impl World {
                     return Stale::Nothing;
                 };
                 let file = self.r.edits.below(t.count);
+                let stale = Stale::Message(m, message_page(t.mask, t.pattern, file));
+                self.warm(stale, ids);
                 self.write_message_entry(m, file);
-                Stale::Message(m, message_page(t.mask, t.pattern, file))
+                stale
             }
             Some(EditKind::Guest) => {
                 let m = self.r.edits.below(machines as u64) as usize;
                 match self.r.edits.below(8) {
-                    0 | 1 => self.hide_table(m),
-                    2 | 3 => self.cut_pointer(Which::Machine(m)),
-                    _ => self.edit_of(Which::Machine(m)),
+                    0 | 1 => self.hide_table(m, ids),
+                    2 | 3 => self.cut_pointer(Which::Machine(m), ids),
+                    _ => self.edit_of(Which::Machine(m), ids),
                 }
             }
             Some(EditKind::Acknowledge) => {
@@ -144,7 +206,7 @@ impl World {
     }
 
     /// The page of a guest's own table is no longer mapped, or is again.
-    fn hide_table(&mut self, m: usize) -> Stale {
+    fn hide_table(&mut self, m: usize, ids: Option<u64>) -> Stale {
         // Pages that contexts point to, half the time: what they lead to may be kept with them.
         let mut roots: Vec<u64> = self
             .domains
@@ -170,6 +232,7 @@ impl World {
         let Some(at) = self.leaf_entry(Which::Machine(m), &leaf) else {
             return Stale::Nothing;
         };
+        self.warm(Stale::GuestLeaf(m, leaf), ids);
         let old = self.entry_value(scheme, at);
         self.store_entry(scheme, at, old ^ pte::V);
         self.collect("a guest's table is hidden, or back");
@@ -177,11 +240,11 @@ impl World {
     }
 
     /// An edit of a leaf of this tree.
-    pub(super) fn edit_of(&mut self, which: Which) -> Stale {
+    pub(super) fn edit_of(&mut self, which: Which, ids: Option<u64>) -> Stale {
         if self.r.edits.percent(50) {
-            self.unmap(which)
+            self.unmap(which, ids)
         } else {
-            self.change(which)
+            self.change(which, ids)
         }
     }
 
@@ -193,7 +256,7 @@ impl World {
         }
     }
 
-    fn unmap(&mut self, which: Which) -> Stale {
+    fn unmap(&mut self, which: Which, ids: Option<u64>) -> Stale {
         let Some((n, leaf)) = self.random_leaf(which) else {
             return Stale::Nothing;
         };
@@ -211,6 +274,7 @@ impl World {
                 8
             },
         );
+        self.warm(self.stale_leaf(which, leaf), ids);
         // All of it, or V alone: what is left may be anything.
         let keep = self.r.edits.percent(30);
         for n in 0..entries {
@@ -230,7 +294,7 @@ impl World {
         self.stale_leaf(which, leaf)
     }
 
-    fn change(&mut self, which: Which) -> Stale {
+    fn change(&mut self, which: Which, ids: Option<u64>) -> Stale {
         let Some((n, leaf)) = self.random_leaf(which) else {
             return Stale::Nothing;
         };
@@ -240,11 +304,12 @@ impl World {
         let (scheme, guest) = (tree.scheme, tree.guest);
         if leaf.napot() {
             // Its entries would differ for a moment.
-            return self.unmap(which);
+            return self.unmap(which, ids);
         }
         let Some(at) = self.leaf_entry(which, &leaf) else {
             return Stale::Nothing;
         };
+        self.warm_leaf(which, n, leaf, ids);
         let flags = self.draw_flags(scheme, guest);
         let new = if self.r.edits.percent(50) {
             Leaf { flags, ..leaf }
@@ -310,7 +375,7 @@ impl World {
     }
 
     /// A pointer to a table loses V, or has it again.
-    fn cut_pointer(&mut self, which: Which) -> Stale {
+    fn cut_pointer(&mut self, which: Which, ids: Option<u64>) -> Stale {
         let Some((_, leaf)) = self.random_leaf(which) else {
             return Stale::Nothing;
         };
@@ -332,6 +397,15 @@ impl World {
         if old & (pte::R | pte::W | pte::X) != 0 {
             return Stale::Nothing;
         }
+        let shift = scheme.shift(level);
+        let low = leaf.at >> shift << shift;
+        let table = Leaf {
+            at: low,
+            shift,
+            level,
+            ..leaf
+        };
+        self.warm(self.stale_table(which, table), ids);
         // A new table that is empty, or a copy of the old one: `entry` made it as it had to.
         self.store_entry(scheme, at, old & !pte::V);
         let keep = self.r.edits.percent(25);
@@ -339,8 +413,6 @@ impl World {
             self.push("a pointer is gone for a moment", Op::Cycles(20));
             self.store_entry(scheme, at, old);
         }
-        let shift = scheme.shift(level);
-        let low = leaf.at >> shift << shift;
         if !keep && let Some(t) = self.tree_mut(which) {
             let below = |l: &Leaf| l.at.wrapping_sub(low) < 1u64 << shift;
             let gone: Vec<Leaf> = t.leaves.iter().filter(|l| below(l)).copied().collect();
@@ -350,12 +422,6 @@ impl World {
             }
         }
         self.collect("cut a pointer");
-        let table = Leaf {
-            at: low,
-            shift,
-            level,
-            ..leaf
-        };
         self.stale_table(which, table)
     }
 

@@ -632,7 +632,7 @@ impl World {
 
     /// An edit that nobody tells.
     fn silent_change(&mut self, which: Which) {
-        let stale = self.edit_of(which);
+        let stale = self.edit_of(which, None);
         // The traffic that follows finds it.
         self.focus = Some(stale);
         self.collect("tables change in reset");

@@ -193,6 +193,10 @@ chances! {
 
     /// racing, of each edit: its commands reach less than they had to, so that the old stays legal
     Insufficient = "edits.insufficient": 0,
+    /// racing, of each edit: what it edits is in use at that moment (accesses to it go before, and the edit often comes among their walks)
+    Warm = "edits.warm": 0,
+    /// of those, where a leaf changes: its A and D are clear at that moment, so that the walks want to set them
+    Unset = "edits.unset": 0,
     /// of each edit: its commands reach more than they had to
     Generous = "edits.generous": 20,
     /// of each invalidation by address, where there are S and NL: a range, or with NL

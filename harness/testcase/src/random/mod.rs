@@ -417,7 +417,12 @@ mod tests {
                 skipped,
                 matches!(
                     p.name.as_str(),
-                    "nested" | "process" | "msi" | "ats" | "invalidation-guests"
+                    "nested"
+                        | "process"
+                        | "msi"
+                        | "ats"
+                        | "invalidation-guests"
+                        | "invalidation-exact"
                 ),
                 "{}",
                 p.name

@@ -70,6 +70,8 @@ pub(super) struct Streams {
     pub ats: Random,
     /// Byte order, QoS ids, how registers are reached: what came after the others.
     pub ways: Random,
+    /// What is in use when it is edited.
+    pub warm: Random,
 }
 
 impl Streams {
@@ -89,6 +91,7 @@ impl Streams {
             resets: of("resets"),
             ats: of("ats"),
             ways: of("ways"),
+            warm: of("warm"),
         }
     }
 }
