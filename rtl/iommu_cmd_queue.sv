@@ -17,7 +17,8 @@
 module iommu_cmd_queue
   import iommu_pkg::*;
 #(
-    parameter int unsigned PrefetchDepth = 8  // commands read in a burst at most: a power of 2, up to 32
+    parameter int unsigned PrefetchDepth = 8,  // commands read in a burst at most: a power of 2, up to 32
+    parameter bit TimingCuts = 1'b0  // registers in front of what starts a burst and of a command's decoding
 ) (
     input  logic        clk_i,             // clock
     input  logic        rst_ni,            // asynchronous reset, active low
@@ -176,37 +177,39 @@ module iommu_cmd_queue
   logic [7:0]       req_len_q;
 
   // ---------------------------------------------------------------- fetch
-  logic [31:0]     mask, avail, to_end, slot;
+  logic [31:0]     mask, avail_d, avail, to_end_d, to_end, slot;
   logic [8:0]      to_page;
-  logic [CntW-1:0] burst;       // commands of the next burst
-  logic [PaW-1:0]  fetch_addr;
+  logic [CntW-1:0] burst_d, burst;  // commands of the next burst
+  logic [PaW-1:0]  fetch_addr_d, fetch_addr;
+  logic [7:0]      in_page;     // commands of the page before it
+  logic            settled;     // these count: head_q has not just moved
   logic            start;       // make a burst
   logic            flush;       // forget what was prefetched
-  logic            empty;       // no command to execute
+  logic            empty_d, empty;  // no command to execute
   logic            beat_err;
   logic [63:0]     data;        // of the beat, in order of bits
-  logic            push, pop;
+  logic            push, pop, done;  // done: the command has completed
 
-  assign mask       = queue_mask(cfg_i.log2sz_1);
-  assign avail      = (cfg_i.index - head_q) & mask;  // commands in the queue
-  assign to_end     = ~head_q & mask;                 // to the end of the ring, minus one
-  assign slot       = head_q & mask;                  // masked again: cqb may be rewritten at any time
-  assign fetch_addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 4);
-  assign to_page    = 9'd256 - 9'(fetch_addr[11:4]);
+  assign mask         = queue_mask(cfg_i.log2sz_1);
+  assign avail_d      = (cfg_i.index - head_q) & mask;  // commands in the queue
+  assign to_end_d     = ~head_q & mask;                 // to the end of the ring, minus one
+  assign slot         = head_q & mask;                  // masked again: cqb may be rewritten at any time
+  assign fetch_addr_d = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 4);
+  assign to_page      = 9'd256 - 9'(in_page);
 
   always_comb begin
-    burst = CntW'(PrefetchDepth);
-    if (avail < 32'(burst)) burst = CntW'(avail);
-    if (to_end < 32'(burst)) burst = CntW'(to_end + 32'd1);
-    if (32'(to_page) < 32'(burst)) burst = CntW'(to_page);
+    burst_d = CntW'(PrefetchDepth);
+    if (avail < 32'(burst_d)) burst_d = CntW'(avail);
+    if (to_end < 32'(burst_d)) burst_d = CntW'(to_end + 32'd1);
+    if (32'(to_page) < 32'(burst_d)) burst_d = CntW'(to_page);
   end
 
-  assign empty    = avail == '0;
+  assign empty_d  = avail == '0;
   assign data     = endian64(csr_cfg_i.be, mem_rrsp_i.data);
   assign beat_err = mem_rrsp_i.err || mem_rrsp_i.poison;
   assign push     = mem_rrsp_valid_i && half_q && !drop_q && !flush;
 
-  assign start = on_q && cfg_i.en && !cfg_i.error && state_q == StFetch && !fetching_q &&
+  assign start = on_q && cfg_i.en && !cfg_i.error && state_q == StFetch && settled && !fetching_q &&
                  count_q == '0 && !empty;
 
   assign mem_rreq_valid_o = req_q;
@@ -270,15 +273,13 @@ module iommu_cmd_queue
 
   // ---------------------------------------------------------------- decode
   logic [127:0] next_cmd;
-  logic         next_err;
+  logic         next_err, have_next;
   cmd_inval_t   nx_inval;
   cmd_fence_t   nx_fence;
   cmd_dir_t     nx_dir;
   cmd_ats_t     nx_ats;
-  logic         nx_legal;
+  logic         nx_legal_d, nx_legal;
 
-  assign next_cmd = buf_q[rd_q];
-  assign next_err = buf_err_q[rd_q];
   assign nx_inval = cmd_inval_t'(next_cmd);
   assign nx_fence = cmd_fence_t'(next_cmd);
   assign nx_dir   = cmd_dir_t'(next_cmd);
@@ -306,31 +307,86 @@ module iommu_cmd_queue
   end
 
   always_comb begin
-    nx_legal = 1'b0;
+    nx_legal_d = 1'b0;
     unique case (nx_inval.opcode)
       OpIotinval: begin
-        nx_legal = nx_inval.func3 <= 3'd1 &&
+        nx_legal_d = nx_inval.func3 <= 3'd1 &&
                    !(nx_inval.func3 == 3'd1 && nx_inval.pscv) &&
                    (caps.nl || !nx_inval.nl) && (caps.s || !nx_inval.s) &&
                    {nx_inval.rsvd1, nx_inval.rsvd2, nx_inval.rsvd3, nx_inval.rsvd4,
                     nx_inval.rsvd5} == '0;
       end
       OpIofence: begin
-        nx_legal = nx_fence.func3 == 3'd0 && (csr_cfg_i.wsi || !nx_fence.wsi) &&
+        nx_legal_d = nx_fence.func3 == 3'd0 && (csr_cfg_i.wsi || !nx_fence.wsi) &&
                    {nx_fence.rsvd1, nx_fence.rsvd2} == '0;
       end
       OpIodir: begin
-        nx_legal = {nx_dir.rsvd1, nx_dir.rsvd2, nx_dir.rsvd3, nx_dir.rsvd4} == '0 &&
+        nx_legal_d = {nx_dir.rsvd1, nx_dir.rsvd2, nx_dir.rsvd3, nx_dir.rsvd4} == '0 &&
                    !(nx_dir.dv && (nx_dir.did & did_over) != '0);
         unique case (nx_dir.func3)
-          3'd0:    nx_legal = nx_legal && nx_dir.pid == '0;
-          3'd1:    nx_legal = nx_legal && nx_dir.dv && (nx_dir.pid & pid_over) == '0;
-          default: nx_legal = 1'b0;
+          3'd0:    nx_legal_d = nx_legal_d && nx_dir.pid == '0;
+          3'd1:    nx_legal_d = nx_legal_d && nx_dir.dv && (nx_dir.pid & pid_over) == '0;
+          default: nx_legal_d = 1'b0;
         endcase
       end
-      OpAts:   nx_legal = caps.ats && nx_ats.func3 <= 3'd1 && {nx_ats.rsvd1, nx_ats.rsvd2} == '0;
-      default: nx_legal = 1'b0;  // reserved, custom
+      OpAts:   nx_legal_d = caps.ats && nx_ats.func3 <= 3'd1 && {nx_ats.rsvd1, nx_ats.rsvd2} == '0;
+      default: nx_legal_d = 1'b0;  // reserved, custom
     endcase
+  end
+
+  if (TimingCuts) begin : gen_cuts
+    // What starts a burst is two cycles behind head_q and the queue's registers, the
+    // next command two behind the buffer.
+    logic [31:0]     avail_q, to_end_q;
+    logic [PaW-1:0]  fetch_addr_q, start_addr_q;
+    logic [CntW-1:0] burst_q;
+    logic            empty_q, next_err_q, nx_legal_q;
+    logic [1:0]      moved_q, have_q;
+    logic [127:0]    next_cmd_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        empty_q <= 1'b1;
+        moved_q <= '0;
+        have_q  <= '0;
+      end else begin
+        empty_q <= empty_d;
+        moved_q <= {moved_q[0], done || clear_i};
+        have_q  <= (pop || flush) ? '0 : {have_q[0], count_q != '0};
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      avail_q      <= avail_d;
+      to_end_q     <= to_end_d;
+      fetch_addr_q <= fetch_addr_d;
+      start_addr_q <= fetch_addr_q;
+      burst_q      <= burst_d;
+      next_cmd_q   <= buf_q[rd_q];
+      next_err_q   <= buf_err_q[rd_q];
+      nx_legal_q   <= nx_legal_d;
+    end
+    assign avail        = avail_q;
+    assign to_end       = to_end_q;
+    assign in_page      = fetch_addr_q[11:4];
+    assign fetch_addr   = start_addr_q;
+    assign burst        = burst_q;
+    assign empty        = empty_q;
+    assign settled      = moved_q == '0;
+    assign next_cmd     = next_cmd_q;
+    assign next_err     = next_err_q;
+    assign nx_legal     = nx_legal_q;
+    assign have_next    = have_q[1];
+  end else begin : gen_no_cuts
+    assign avail        = avail_d;
+    assign to_end       = to_end_d;
+    assign in_page      = fetch_addr_d[11:4];
+    assign fetch_addr   = fetch_addr_d;
+    assign burst        = burst_d;
+    assign empty        = empty_d;
+    assign settled      = 1'b1;
+    assign next_cmd     = buf_q[rd_q];
+    assign next_err     = buf_err_q[rd_q];
+    assign nx_legal     = nx_legal_d;
+    assign have_next    = count_q != '0;
   end
 
   // ---------------------------------------------------------------- execute
@@ -338,7 +394,6 @@ module iommu_cmd_queue
   cmd_fence_t cmd_fence;
   cmd_dir_t   cmd_dir;
   cmd_ats_t   cmd_ats;
-  logic       done;        // the command has completed
   logic       fault;       // its memory access failed
   logic       av_range_ok; // IOFENCE.C's address has no bit above the bus
 
@@ -362,7 +417,7 @@ module iommu_cmd_queue
     set_to_o  = 1'b0;
     unique case (state_q)
       StFetch: begin
-        if (on_q && cfg_i.en && !cfg_i.error && count_q != '0 && !empty) begin
+        if (on_q && cfg_i.en && !cfg_i.error && have_next && settled && !empty) begin
           pop = 1'b1;
           if (next_err) begin
             fault   = 1'b1;
@@ -446,7 +501,7 @@ module iommu_cmd_queue
   logic turn_off;
   assign turn_off = on_q && !cfg_i.en && !fetching_q &&
                     (state_q == StFetch || state_q == StStopped);
-  assign flush = (state_q == StStopped) || !on_q || !cfg_i.en || (empty && state_q == StFetch);
+  assign flush = (state_q == StStopped) || !on_q || !cfg_i.en || (empty && settled && state_q == StFetch);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

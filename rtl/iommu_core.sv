@@ -222,7 +222,8 @@ module iommu_core
 
   iommu_regs #(
       .NumVec(NumVec),
-      .NumHpm(NumHpm)
+      .NumHpm(NumHpm),
+      .TimingCuts(TimingCuts)
   ) u_regs (
       .clk_i, .rst_ni, .cfg_caps_i,
       .s_reg_awvalid_i, .s_reg_awready_o, .s_reg_awaddr_i, .s_reg_awprot_i, .s_reg_wvalid_i,
@@ -323,7 +324,8 @@ module iommu_core
   );
 
   iommu_cmd_queue #(
-      .PrefetchDepth(CmdPrefetch)
+      .PrefetchDepth(CmdPrefetch),
+      .TimingCuts(TimingCuts)
   ) u_cmd_queue (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),
@@ -463,7 +465,8 @@ module iommu_core
   );
 
   iommu_mem_arb #(
-      .MemIdW(MemIdW)
+      .MemIdW(MemIdW),
+      .TimingCuts(TimingCuts)
   ) u_mem_arb (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),

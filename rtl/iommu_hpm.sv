@@ -4,15 +4,16 @@
 // The hardware performance monitor: iocountovf, iocountinh, iohpmcycles,
 // iohpmctr and iohpmevt (sections of those names). Events come on several
 // ports, one transaction a port and cycle; a counter takes those of its
-// eventID that pass its filter, one cycle later. A write by software wins over
-// counting in the same cycle; an overflow then comes after it.
+// eventID that pass its filter, one cycle later (two with TimingCuts). A write by
+// software wins over counting in the same cycle; an overflow then comes after it.
 
 `include "iommu_macros.svh"
 
 module iommu_hpm
   import iommu_pkg::*;
 #(
-    parameter int unsigned NumCtr = 7  // event counters, 1 to 31
+    parameter int unsigned NumCtr = 7,  // event counters, 1 to 31
+    parameter bit TimingCuts = 1'b0     // a register between filter and counter
 ) (
     input  logic        clk_i,       // clock
     input  logic        rst_ni,      // asynchronous reset, active low
@@ -64,12 +65,17 @@ module iommu_hpm
     return id == 4'd4 || id == 4'd7 || id == 4'd8;
   endfunction
 
-  function automatic logic counts(input hpm_event_t ev, input evt_t evt);
+  // With DMASK, bits of the device_id or GSCID that are not compared: up to the first 0.
+  function automatic logic [23:0] low_bits(input logic [23:0] id);
+    return id ^ (id + 24'd1);
+  endfunction
+
+  function automatic logic counts(input hpm_event_t ev, input evt_t evt, input logic [23:0] low);
     logic [23:0] masked;
     logic        ids, pid_ok, did_ok;
     logic [8:0]  ev_by_id;
     ev_by_id = {ev.ev, 1'b0};
-    masked   = evt.dmask ? (evt.did_gscid ^ (evt.did_gscid + 24'd1)) : '0;
+    masked   = evt.dmask ? low : '0;
     if (evt.idt) begin
       ids    = idt_ok(evt.id);
       pid_ok = ev.pscv && ev.pscid == evt.pid_pscid;
@@ -82,9 +88,10 @@ module iommu_hpm
     return ids && evt.id <= 4'(LastEvent) && ev_by_id[evt.id] && (pid_ok || !evt.pv_pscv) && (did_ok || !evt.dv_gscv);
   endfunction
 
+  logic [NumCtr:1][23:0] low;
   localparam int unsigned IncW = $clog2(HpmPorts + 1);
-  logic [NumCtr:1][IncW-1:0] inc;
-  logic                      any_event;
+  logic [NumCtr:1][IncW-1:0] inc_d, inc;
+  logic                      any_event, any_inc;
 
   always_comb begin
     any_event = 1'b0;
@@ -92,13 +99,40 @@ module iommu_hpm
   end
 
   always_comb begin
-    inc = '0;
+    inc_d = '0;
     if (any_event) begin
       for (int unsigned c = 1; c <= NumCtr; c++) begin
         if (!inh_q[c] && evt_q[c].id != '0) begin
-          for (int unsigned p = 0; p < HpmPorts; p++) inc[c] = inc[c] + IncW'(counts(ev_q[p], evt_q[c]));
+          for (int unsigned p = 0; p < HpmPorts; p++) inc_d[c] = inc_d[c] + IncW'(counts(ev_q[p], evt_q[c], low[c]));
         end
       end
+    end
+  end
+
+  if (TimingCuts) begin : gen_cut
+    logic [NumCtr:1][IncW-1:0] inc_q;
+    logic                      any_q;
+    logic [NumCtr:1][23:0]     low_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        inc_q    <= '0;
+        any_q    <= 1'b0;
+        low_q <= '0;
+      end else begin
+        inc_q <= inc_d;
+        any_q <= any_event;
+        for (int unsigned c = 1; c <= NumCtr; c++) low_q[c] <= low_bits(evt_q[c].did_gscid);
+      end
+    end
+    assign inc     = inc_q;
+    assign any_inc = any_q;
+    assign low     = low_q;
+  end else begin : gen_no_cut
+    assign inc     = inc_d;
+    assign any_inc = any_event;
+    always_comb begin
+      low = '0;
+      if (any_event) for (int unsigned c = 1; c <= NumCtr; c++) low[c] = low_bits(evt_q[c].did_gscid);
     end
   end
 
@@ -155,7 +189,7 @@ module iommu_hpm
         of_q       <= of_written | ovf;
         overflow_q <= (ovf & ~of_written) != '0;
       end
-      if (any_event) begin
+      if (any_inc) begin
         for (int unsigned c = 1; c <= NumCtr; c++) ctr_q[c] <= ctr_next[c][63:0];
       end
       if (present_i && wr_en_i != '0) begin

@@ -19,7 +19,8 @@
 module iommu_mem_arb
   import iommu_pkg::*;
 #(
-    parameter int unsigned MemIdW = 6  // m_mem transaction id, bits: 5 at least
+    parameter int unsigned MemIdW = 6,  // m_mem transaction id, bits: 5 at least
+    parameter bit TimingCuts = 1'b0     // a write is chosen, fetched and checked, a cycle each
 ) (
     input  logic      clk_i,               // clock
     input  logic      rst_ni,              // asynchronous reset, active low
@@ -239,8 +240,9 @@ module iommu_mem_arb
   } wr_state_e;
 
   wr_state_e  wr_state_q;
-  logic [WrW-1:0] sel_q, sel;  // client on the port, client to take next
-  mem_wreq_t  next;            // what it wants
+  logic [WrW-1:0] sel_q, sel_d, sel;  // client on the port, client to take next
+  mem_wreq_t  next_d, next;    // what it wants
+  logic       take;            // it is taken in this cycle, or answered
   logic [MemIdW-1:0] aw_id_q;
   logic [5:0] aw_atop_q;
   logic       aw_wrap_q, aw_device_q;
@@ -260,18 +262,45 @@ module iommu_mem_arb
   assign wr_after = wreq_valid_i & (~NumWr'(1) << sel_q);
   assign wr_from  = (wr_after != '0) ? wr_after : wreq_valid_i;
   always_comb begin
-    sel = '0;
-    for (int unsigned c = NumWr; c > 0; c--) if (wr_from[c-1]) sel = WrW'(c - 1);
+    sel_d = '0;
+    for (int unsigned c = NumWr; c > 0; c--) if (wr_from[c-1]) sel_d = WrW'(c - 1);
   end
 
-  assign next        = wreq_i[sel];
-  assign next_beyond = (next.addr & beyond_q) != '0;
+  assign next_d = wreq_i[sel];
+  if (TimingCuts) begin : gen_take_cut
+    logic [2:0]     phase_q;  // chosen, fetched, checked
+    logic [WrW-1:0] choice_q;
+    mem_wreq_t      next_q;
+    logic           next_beyond_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) phase_q <= '0;
+      else if (take) phase_q <= (next_beyond && err_b_q) ? phase_q : '0;
+      else phase_q <= {phase_q[1:0], wr_state_q == WrIdle && wreq_valid_i != '0 && phase_q == '0};
+    end
+    always_ff @(posedge clk_i) begin
+      if (phase_q == '0) choice_q <= sel_d;
+      next_q        <= next_d;
+      next_beyond_q <= (next_q.addr & beyond_q) != '0;
+    end
+    assign sel         = choice_q;
+    assign next        = next_q;
+    assign next_beyond = next_beyond_q;
+    assign take        = phase_q[2];
+
+    logic unused_data;
+    assign unused_data = ^{next_q.data, next_q.strb};
+  end else begin : gen_take
+    assign sel         = sel_d;
+    assign next        = next_d;
+    assign next_beyond = (next.addr & beyond_q) != '0;
+    assign take        = wr_state_q == WrIdle && wreq_valid_i != '0;
+  end
   assign aw_done     = !aw_valid_q || m_mem_awready_i;
   assign w_done      = !w_valid_q || (m_mem_wready_i && m_mem_wlast_o);
 
   always_comb begin
     wreq_ready_o = '0;
-    if (wr_state_q == WrIdle) wreq_ready_o[sel] = wreq_valid_i[sel] && next_beyond && !err_b_q;
+    if (wr_state_q == WrIdle) wreq_ready_o[sel] = take && next_beyond && !err_b_q;
     else wreq_ready_o[sel_q] = aw_done && w_done;
   end
 
@@ -296,7 +325,7 @@ module iommu_mem_arb
       // An error waits for a cycle in which memory answers nothing.
       if (!m_mem_bvalid_i) err_b_q <= 1'b0;
       if (wr_state_q == WrIdle) begin
-        if (wreq_valid_i != '0) begin
+        if (take) begin
           sel_q     <= sel;
           beat_q    <= '0;
           aw_id_q     <= MemIdW'(next.id);

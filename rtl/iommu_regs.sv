@@ -18,7 +18,8 @@ module iommu_regs
   import iommu_pkg::*;
 #(
     parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
-    parameter int unsigned NumHpm = 7    // HPM event counters, 1 to 31
+    parameter int unsigned NumHpm = 7,   // HPM event counters, 1 to 31
+    parameter bit TimingCuts = 1'b0      // an access is decoded a cycle before it is done
 ) (
     input  logic        clk_i,            // clock
     input  logic        rst_ni,           // asynchronous reset, active low
@@ -207,7 +208,8 @@ module iommu_regs
   logic [7:0]  wstrb_q;
   logic [1:0]  bresp_q;
 
-  logic       wr;       // a write takes effect in this cycle (if legal)
+  logic       wr_due;   // a write is there
+  logic       wr;       // it takes effect in this cycle (if legal)
   logic [8:0] wr_word;
   logic       wr_lo, wr_hi, wr_legal, wr_pair, wr_is_msi;
   logic [1:0] wr_en;    // legal write of {high, low} half
@@ -218,7 +220,7 @@ module iommu_regs
   assign s_reg_bvalid_o  = b_valid_q;
   assign s_reg_bresp_o   = bresp_q;
 
-  assign wr         = aw_full_q && w_full_q && !b_wait_q && !b_valid_q;
+  assign wr_due     = aw_full_q && w_full_q && !b_wait_q && !b_valid_q;
   assign wr_word    = awaddr_q[11:3];
   assign wr_data_lo = wdata_q[31:0];
   assign wr_data_hi = wdata_q[63:32];
@@ -261,7 +263,24 @@ module iommu_regs
     end
   end
 
-  assign wr_en = {wr_hi, wr_lo} & {2{wr && wr_legal}};
+  if (TimingCuts) begin : gen_wr_cut
+    logic       wr_q;
+    logic [1:0] wr_en_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        wr_q    <= 1'b0;
+        wr_en_q <= '0;
+      end else begin
+        wr_q    <= wr_due && !wr_q;
+        wr_en_q <= {wr_hi, wr_lo} & {2{wr_due && !wr_q && wr_legal}};
+      end
+    end
+    assign wr    = wr_q;
+    assign wr_en = wr_en_q;
+  end else begin : gen_wr
+    assign wr    = wr_due;
+    assign wr_en = {wr_hi, wr_lo} & {2{wr && wr_legal}};
+  end
 
   // B of a write to the MSI table waits until no message is under way, so that
   // after it no message of before can still appear.
@@ -494,13 +513,16 @@ module iommu_regs
   );
 
   // ---------------------------------------------------------------- HPM, debug interface
-  logic        rd;  // a register is read in this cycle
+  logic        rd_due;   // a read is there
+  logic        rd_look;  // the words of many registers are looked up in this cycle
+  logic        rd;       // a register is read in this cycle
   logic [8:0]  rd_word;
   logic [63:0] hpm_rdata, dbg_rdata;
   logic        hpm_overflow, overflow_q;
 
   iommu_hpm #(
-      .NumCtr(NumHpm)
+      .NumCtr(NumHpm),
+      .TimingCuts(TimingCuts)
   ) u_hpm (
       .clk_i, .rst_ni,
       .present_i(caps_q.hpm),
@@ -508,7 +530,7 @@ module iommu_regs
       .wr_en_i(wr_en),
       .wr_word_i(wr_word),
       .wr_data_i(wdata_q),
-      .rd_en_i(rd),
+      .rd_en_i(rd_look),
       .rd_word_i(rd_word),
       .rd_data_o(hpm_rdata),
       .overflow_o(hpm_overflow)
@@ -520,7 +542,7 @@ module iommu_regs
       .wr_en_i(wr_en),
       .wr_word_i(wr_word),
       .wr_data_i(wdata_q),
-      .rd_en_i(rd),
+      .rd_en_i(rd_look),
       .rd_word_i(rd_word),
       .rd_data_o(dbg_rdata),
       .req_valid_o(dbg_req_valid_o),
@@ -617,7 +639,39 @@ module iommu_regs
   assign s_reg_rdata_o   = rdata_q;
   assign s_reg_rresp_o   = rresp_q;
   assign rd_word         = araddr_q[11:3];
-  assign rd              = ar_full_q && !r_valid_q;
+  assign rd_due          = ar_full_q && !r_valid_q;
+
+  logic [63:0] other_d, other;  // words of msi_cfg_tbl, HPM and debug interface
+  always_comb begin
+    other_d = '0;
+    if (rd_look) begin
+      if (araddr_q[11:8] == MsiPage) begin
+        for (int unsigned v = 0; v < NumVec; v++) begin
+          if (araddr_q[7:4] == 4'(v)) begin
+            other_d = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]} : {8'd0, msi_addr_q[v], 2'b00};
+          end
+        end
+      end else begin
+        other_d = hpm_rdata | dbg_rdata;
+      end
+    end
+  end
+  if (TimingCuts) begin : gen_rd_cut
+    logic        rd_q;
+    logic [63:0] other_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) rd_q <= 1'b0;
+      else rd_q <= rd_look;
+    end
+    always_ff @(posedge clk_i) other_q <= other_d;
+    assign rd_look = rd_due && !rd_q;
+    assign rd      = rd_q;
+    assign other   = other_q;
+  end else begin : gen_rd
+    assign rd_look = rd_due;
+    assign rd      = rd_due;
+    assign other   = other_d;
+  end
 
   // Nothing moves here unless a register is read: simulation time.
   always_comb begin
@@ -654,18 +708,7 @@ module iommu_regs
         WordIpsr:  rd_data = {28'd0, ipsr_q, pqcsr};
         WordQos:   rd_data[31:0] = {4'd0, qosid_q.mcid, 4'd0, qosid_q.rcid};
         WordIcvec: rd_data[15:0] = icvec_q;
-        default: begin
-          if (araddr_q[11:8] == MsiPage) begin
-            for (int unsigned v = 0; v < NumVec; v++) begin
-              if (araddr_q[7:4] == 4'(v)) begin
-                rd_data = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]}
-                                      : {8'd0, msi_addr_q[v], 2'b00};
-              end
-            end
-          end else begin
-            rd_data = hpm_rdata | dbg_rdata;
-          end
-        end
+        default:   rd_data = other;
       endcase
     end
   end
