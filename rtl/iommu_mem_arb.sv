@@ -20,7 +20,7 @@ module iommu_mem_arb
   import iommu_pkg::*;
 #(
     parameter int unsigned MemIdW = 6,  // m_mem transaction id, bits: 5 at least
-    parameter bit TimingCuts = 1'b0     // a write is chosen, fetched and checked, a cycle each
+    parameter bit TimingCuts = 1'b0     // an access is chosen, fetched and checked, a cycle each
 ) (
     input  logic      clk_i,               // clock
     input  logic      rst_ni,              // asynchronous reset, active low
@@ -136,8 +136,9 @@ module iommu_mem_arb
   logic [7:0]         ar_len_q;
   mem_user_t          ar_user_q;
   logic               turn_cq_q;   // both clients want in: the command queue is next
-  logic               sel_cq;
-  mem_rreq_t          rreq;
+  logic               choose_cq;   // client that is chosen
+  logic               sel_cq;      // client of rreq
+  mem_rreq_t          rreq_d, rreq;
   logic               rreq_valid, rreq_ready, rreq_beyond;
 
   // The one burst that is answered here.
@@ -146,14 +147,36 @@ module iommu_mem_arb
   logic [MemIdWide-1:0] err_id_q;
   logic [7:0]         err_left_q;
 
-  assign sel_cq      = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
-  assign rreq        = sel_cq ? cq_rreq_i : xl_rreq_i;
-  assign rreq_valid  = cq_rreq_valid_i || xl_rreq_valid_i;
+  assign choose_cq   = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
+  assign rreq_d      = choose_cq ? cq_rreq_i : xl_rreq_i;
   assign rreq_beyond = (rreq.addr & beyond_q) != '0;
   assign rreq_ready  = rreq_beyond ? !err_q : (!ar_valid_q || m_mem_arready_i);
 
-  assign cq_rreq_ready_o = sel_cq && rreq_ready;
-  assign xl_rreq_ready_o = !sel_cq && rreq_ready;
+  if (TimingCuts) begin : gen_rreq_cut
+    logic      valid_q, cq_q;
+    mem_rreq_t rreq_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= 1'b0;
+      else valid_q <= valid_q ? !rreq_ready : (cq_rreq_valid_i || xl_rreq_valid_i);
+    end
+    always_ff @(posedge clk_i) begin
+      if (!valid_q) begin
+        cq_q   <= choose_cq;
+        rreq_q <= rreq_d;
+      end
+    end
+    assign sel_cq          = cq_q;
+    assign rreq            = rreq_q;
+    assign rreq_valid      = valid_q;
+    assign cq_rreq_ready_o = choose_cq && !valid_q;
+    assign xl_rreq_ready_o = !choose_cq && !valid_q;
+  end else begin : gen_rreq
+    assign sel_cq          = choose_cq;
+    assign rreq            = rreq_d;
+    assign rreq_valid      = cq_rreq_valid_i || xl_rreq_valid_i;
+    assign cq_rreq_ready_o = choose_cq && rreq_ready;
+    assign xl_rreq_ready_o = !choose_cq && rreq_ready;
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

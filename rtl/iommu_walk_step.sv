@@ -204,9 +204,19 @@ module iommu_walk_step
   walk_t       mid_d, mid;
   said_t       said_d, said;
 
-  // What an entry points to is at or above 2^PAS. Offsets stay inside the page.
-  logic high_d, high;
-  assign high_d = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
+  // Of the entry that was read.
+  typedef struct packed {
+    logic high;     // what it points to is at or above 2^PAS; offsets stay inside the page
+    logic ddt_bad;  // reserved bits of a non-leaf DDT entry
+    logic pdt_bad;  // the same of the PDT
+    logic pc_bad;   // second half of a process context
+  } entry_t;
+  entry_t entry_d, entry;
+  assign entry_d.high    = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
+  assign entry_d.ddt_bad = (data[9:1] != '0) || (data[63:54] != '0);
+  assign entry_d.pdt_bad = (data[9:1] != '0) || (data[63:54] != '0);
+  assign entry_d.pc_bad  = (data[59:44] != '0) || !mode_ok(data[63:60], cur.dc.sxl, cfg_i.caps.sv32,
+                                                           {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39});
 
   // ---------------------------------------------------------------- first-stage walk cache
   typedef struct packed {
@@ -309,8 +319,8 @@ module iommu_walk_step
             if (err) mid_d.cause = CauseDdtAccess;
             else if (poison) mid_d.cause = CauseDdtCorrupt;
             else if (!data[0]) mid_d.cause = CauseDdtInvalid;
-            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid_d.cause = CauseDdtMisconf;
-            else if (high) mid_d.cause = CauseDdtAccess;
+            else if (entry.ddt_bad) mid_d.cause = CauseDdtMisconf;
+            else if (entry.high) mid_d.cause = CauseDdtAccess;
             else said_d.fail = 1'b0;
           end
           RdDc: begin
@@ -338,7 +348,7 @@ module iommu_walk_step
             if (err) mid_d.cause = CausePdtAccess;
             else if (poison) mid_d.cause = CausePdtCorrupt;
             else if (!data[0]) mid_d.cause = CausePdtInvalid;
-            else if ((data[9:1] != '0) || (data[63:54] != '0)) mid_d.cause = CausePdtMisconf;
+            else if (entry.pdt_bad) mid_d.cause = CausePdtMisconf;
             else begin
               said_d.fail   = 1'b0;
               said_d.go_gpa = 1'b1;
@@ -361,11 +371,8 @@ module iommu_walk_step
               if (err) mid_d.cause = CausePdtAccess;
               else if (poison) mid_d.cause = CausePdtCorrupt;
               else if (!cur.verdict.v) mid_d.cause = CausePdtInvalid;
-              else if (cur.verdict.bad || (data[59:44] != '0) ||
-                       !mode_ok(data[63:60], cur.dc.sxl, cfg_i.caps.sv32,
-                                {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39})) begin
-                mid_d.cause = CausePdtMisconf;
-              end else begin
+              else if (cur.verdict.bad || entry.pc_bad) mid_d.cause = CausePdtMisconf;
+              else begin
                 said_d.fail = 1'b0;
               end
             end
@@ -415,7 +422,7 @@ module iommu_walk_step
                 mid_d.addr     = pte_addr(cur.dc.gs_mode, mid_d.glevel, 1'b0, pte.ppn, cur.gpa[58:12]);
                 mid_d.cause    = gs_access;
                 said_d.state   = WkReq;
-                said_d.fail    = high;
+                said_d.fail    = entry.high;
               end else if (pte.update) begin
                 mid_d.pte    = data;
                 mid_d.set_d  = pte.set_d;
@@ -654,7 +661,7 @@ module iommu_walk_step
         dc_verdict   <= dc_verdict_d;
         pte          <= pte_d;
         msi_reserved <= msi_reserved_d;
-        high         <= high_d;
+        entry        <= entry_d;
         fs           <= fs_d;
       end
       if (phase_i[PhThink]) begin
@@ -681,7 +688,7 @@ module iommu_walk_step
     assign dc_verdict   = dc_verdict_d;
     assign pte          = pte_d;
     assign msi_reserved = msi_reserved_d;
-    assign high         = high_d;
+    assign entry        = entry_d;
     assign fs           = fs_d;
     assign mid          = mid_d;
     assign said         = said_d;
@@ -695,7 +702,8 @@ module iommu_walk_step
   end
 
   `IOMMU_ASSERT(StepOnePhase, !TimingCuts || $onehot0(phase_i))
-  `IOMMU_ASSERT(StepOneOutcome, $onehot0({said.fail, said.go_gpa, said.go_data, said.at_page, said.finish}))
+  `IOMMU_ASSERT(StepOneOutcome,
+                !phase_i[PhEnd] || $onehot0({said.fail, said.go_gpa, said.go_data, said.at_page, said.finish}))
   `IOMMU_ASSERT(StepContextLength,
                 !(phase_i[PhEnd] && mem_i && (cur.rd == RdDc)) ||
                 (rsp_i.last == (cur.beat == (cfg_i.caps.msi_flat ? 3'd7 : 3'd3))))
