@@ -581,7 +581,9 @@ impl World {
         if self.mode != Directory::Bare && self.r.queues.percent(50) {
             self.driver.set_mode(Directory::Bare);
             self.collect("mode Bare");
+            self.bare = true;
             self.some_accesses(ids);
+            self.bare = false;
             // From Bare a directory may be reached at once.
             if self.r.queues.percent(50) {
                 self.driver.set_mode(Directory::Off);

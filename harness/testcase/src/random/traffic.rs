@@ -2,6 +2,7 @@
 
 use iommu_bus::event::Burst;
 
+use crate::driver::PAGE;
 use crate::op::{Dma, Op, Shape};
 use crate::rng::Random;
 
@@ -135,9 +136,8 @@ impl World {
         };
         if again && let Some(l) = &last {
             iova = l.iova;
-            // Tables are read only: who writes them may cut off whom a fence waits for.
-            table |= through && (TABLES..TABLES + (1 << 16)).contains(&iova);
         }
+        table |= (through || self.bare) && may_be_table(iova);
         if address == Some(Address::Message) && !again {
             // What an interrupt file takes, mostly: 4 bytes, aligned, at its start.
             iova &= !3;
@@ -158,7 +158,8 @@ impl World {
         dma.id = r.below(ids) as u8;
         dma.process_id = process;
         dma.privileged = p.chance(Chance::Privileged, r);
-        dma.translated = p.chance(Chance::Translated, r) && !(write && through);
+        let direct = through || may_be_table(dma.iova);
+        dma.translated = p.chance(Chance::Translated, r) && !(write && direct);
         dma.attributes = [
             match r.below(16) as u8 {
                 0 => 0,
@@ -253,6 +254,12 @@ impl World {
         }
         dma
     }
+}
+
+/// Whether an access that is not translated may reach tables there. They are read only: who writes
+/// them may cut off a device whose answer a fence waits for.
+pub(super) fn may_be_table(address: u64) -> bool {
+    (TABLES - PAGE..DATA).contains(&address)
 }
 
 /// The shape that a kind of burst has; moves the address where it has to.

@@ -227,6 +227,8 @@ pub(super) struct World {
     pub pages_unread: u64,
     /// Devices whose context a spoilt directory does not reach.
     pub cut_off: Vec<u32>,
+    /// The IOMMU passes everything through for a while, though there is a directory.
+    pub bare: bool,
     /// The access before.
     pub last: Option<crate::op::Dma>,
     /// What was edited last: traffic aims at it until its fence is behind.
@@ -340,6 +342,7 @@ impl World {
             ats_budget: super::ats::Budget::default(),
             pages_unread: 0,
             cut_off: Vec::new(),
+            bare: false,
             last: None,
             focus: None,
             focus_page: None,
