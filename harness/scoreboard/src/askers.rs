@@ -33,6 +33,8 @@ pub(crate) struct Asker {
     pub(crate) awaits_record: bool,
     /// Its record has come: there is no second one, whatever is learnt later.
     pub(crate) recorded: bool,
+    /// A record was written that is taken to be its.
+    pub(crate) told: bool,
     pub(crate) ask_again: bool,
 }
 
@@ -56,6 +58,7 @@ impl Askers {
             open: true,
             awaits_record: false,
             recorded: false,
+            told: false,
             ask_again: false,
         });
         serial

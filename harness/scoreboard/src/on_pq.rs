@@ -443,10 +443,15 @@ impl Scoreboard {
     fn forget_message(&mut self, asker: u64) {
         let found = self.messages.iter().find(|m| m.asker == asker);
         if let Some(m) = found.filter(|m| matches!(m.kind, MessageKind::Done(_))) {
-            // Its record tells that it was refused.
-            let recorded = self.askers.get(asker).is_some_and(|a| a.recorded);
+            // Its record tells that it was refused, unless it can be that of another one.
+            let mut others = self.messages.iter().filter(|o| o.asker != asker);
+            let alone = !others.any(|o| match (&o.kind, &m.kind) {
+                (MessageKind::Done(a), MessageKind::Done(b)) => a.device_id == b.device_id,
+                _ => false,
+            });
+            let told = alone && self.askers.get(asker).is_some_and(|a| a.told);
             let refused = m.options.iter().any(MessageVerdict::refused);
-            let taken = !recorded && m.options.iter().any(|o| !o.refused());
+            let taken = !told && m.options.iter().any(|o| !o.refused());
             self.ats.answer_is(asker, false, taken, refused);
             self.advance_commands();
         }

@@ -152,6 +152,9 @@ impl Scoreboard {
                 self.irq.failed(PMIP);
             }
         }
+        if let Some(a) = f.asker.and_then(|s| self.askers.get_mut(s)) {
+            a.told = true;
+        }
         self.asker_recorded(f.asker);
         if let Some(r) = f.of {
             if let Some(q) = self.dev.get_mut(r) {

@@ -452,7 +452,18 @@ fn a_completion_that_may_be_refused_may_or_may_not_complete_the_fence() {
     rig.store4(FLAG, 0xabcd);
     rig.end();
     rig.fine();
-    // It was not; a time-out ends the fence.
+    // It could be refused, but there is no record of it, long after.
+    let mut rig = wide_directory();
+    spoil(&mut rig);
+    rig.fetch(entry, 1);
+    let now = rig.mem.read_u64(entry);
+    rig.edit(entry, now & !2);
+    rig.fetch(entry, 1);
+    rig.idle(40_000);
+    rig.store4(FLAG, 0xabcd);
+    rig.end();
+    rig.fine();
+    // It was refused; a time-out ends the fence.
     let mut rig = wide_directory();
     spoil(&mut rig);
     rig.fetch(entry, 1);
