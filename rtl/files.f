@@ -33,6 +33,7 @@ iommu_pdtc.sv
 iommu_pick.sv
 iommu_pte_check.sv
 iommu_queue_csr.sv
+iommu_queue_tail.sv
 iommu_regs.sv
 iommu_replace.sv
 iommu_resolve.sv

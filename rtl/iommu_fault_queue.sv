@@ -93,14 +93,20 @@ module iommu_fault_queue
   } state_e;
 
   state_e      state_q, state_d;
-  logic        on_q;
-  logic [31:0] tail_q;
-  logic [31:0] mask, tail_next;
   logic        q_full;
+  logic [31:0] slot;  // of the record
 
-  assign mask      = queue_mask(cfg_i.log2sz_1);
-  assign tail_next = (tail_q + 32'd1) & mask;
-  assign q_full    = tail_next == (cfg_i.index & mask);
+  iommu_queue_tail u_tail (
+      .clk_i, .rst_ni,
+      .cfg_i   (cfg_i),
+      .clear_i (clear_i),
+      .rest_i  (empty && (state_q == StIdle)),
+      .record_i(record_o),
+      .on_o    (on_o),
+      .tail_o  (tail_o),
+      .slot_o  (slot),
+      .full_o  (q_full)
+  );
 
   always_comb begin
     state_d  = state_q;
@@ -110,7 +116,7 @@ module iommu_fault_queue
     record_o = 1'b0;
     unique case (state_q)
       StIdle: begin
-        if (on_q && !empty) begin
+        if (on_o && !empty) begin
           if (cfg_i.error) begin
             pop = 1'b1;
           end else if (q_full) begin
@@ -134,29 +140,17 @@ module iommu_fault_queue
     endcase
   end
 
-  // Turned off, the queue first stores what it has already taken.
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q <= StIdle;
-      on_q    <= 1'b0;
-      tail_q  <= '0;
     end else begin
       state_q <= state_d;
-      if (cfg_i.en && !on_q) on_q <= 1'b1;
-      if (!cfg_i.en && on_q && empty && state_q == StIdle) on_q <= 1'b0;
-      if (record_o) tail_q <= tail_next;
-      if (clear_i) tail_q <= '0;
     end
   end
 
-  assign on_o   = on_q;
-  assign tail_o = tail_q;
-
   // ---------------------------------------------------------------- the record
-  logic [31:0]      slot;  // masked again: fqb may be rewritten at any time
   logic [3:0][63:0] record;
 
-  assign slot             = tail_q & mask;
   assign mem_wreq_valid_o = state_q == StWrite;
 
   always_comb begin
@@ -187,7 +181,7 @@ module iommu_fault_queue
   `IOMMU_ASSERT(PlacesNotUnderrun, !(pop && empty))
   `IOMMU_ASSERT(OneSourceAtATime, !(take_tr && take_msi))
   `IOMMU_ASSERT(NoRecordWhileError, !mem_wreq_valid_o || !cfg_i.error)
-  `IOMMU_ASSERT(NoWriteWhileOff, state_q == StIdle || on_q)
+  `IOMMU_ASSERT(NoWriteWhileOff, state_q == StIdle || on_o)
 
   `IOMMU_FSM(state_e, state_q)
   `IOMMU_ARC(StIdle, StWrite)

@@ -71,10 +71,9 @@ module iommu_page_queue
   } state_e;
 
   state_e      state_q, state_d;
-  logic        on_q, up_q;
-  logic [31:0] tail_q;
-  logic [31:0] mask, tail_next;
+  logic        up_q;
   logic        q_full;
+  logic [31:0] slot;                  // of the record
   logic        msg_valid, room, pop;
   ats_pr_t     msg;
   logic        prpr_q;                // of the device context
@@ -100,9 +99,17 @@ module iommu_page_queue
   assign marker         = msg.payload[2:0] == 3'b100;
   assign wants_response = last && !marker;
 
-  assign mask      = queue_mask(cfg_i.log2sz_1);
-  assign tail_next = (tail_q + 32'd1) & mask;
-  assign q_full    = tail_next == (cfg_i.index & mask);
+  iommu_queue_tail u_tail (
+      .clk_i, .rst_ni,
+      .cfg_i   (cfg_i),
+      .clear_i (clear_i),
+      .rest_i  (!(state_q inside {StWrite, StWriteB})),
+      .record_i(record_o),
+      .on_o    (on_o),
+      .tail_o  (tail_o),
+      .slot_o  (slot),
+      .full_o  (q_full)
+  );
 
   always_comb begin
     state_d    = state_q;
@@ -127,7 +134,7 @@ module iommu_page_queue
       end
       StQueue: begin
         state_d = StRespond;
-        if (!on_q || !cfg_i.en || cfg_i.mf) begin
+        if (!on_o || !cfg_i.en || cfg_i.mf) begin
           response_d = ResponseFailure;
         end else if (cfg_i.error || q_full) begin
           response_d = ResponseSuccess;
@@ -156,13 +163,10 @@ module iommu_page_queue
     endcase
   end
 
-  // Turned off, the queue first stores the record that is under way.
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q    <= StIdle;
       up_q       <= 1'b0;
-      on_q       <= 1'b0;
-      tail_q     <= '0;
       prpr_q     <= 1'b0;
       response_q <= '0;
     end else begin
@@ -170,15 +174,8 @@ module iommu_page_queue
       up_q       <= 1'b1;
       response_q <= response_d;
       if (rsp_valid_i) prpr_q <= rsp_i.dc_valid && rsp_i.prpr;
-      if (cfg_i.en && !on_q) on_q <= 1'b1;
-      if (!cfg_i.en && on_q && state_q != StWrite && state_q != StWriteB) on_q <= 1'b0;
-      if (record_o) tail_q <= tail_next;
-      if (clear_i) tail_q <= '0;
     end
   end
-
-  assign on_o   = on_q;
-  assign tail_o = tail_q;
 
   // ---------------------------------------------------------------- outputs
   assign req_valid_o = state_q == StAsk;
@@ -209,10 +206,8 @@ module iommu_page_queue
     end
   end
 
-  logic [31:0]      slot;  // masked again: pqb may be rewritten at any time
   logic [1:0][63:0] record;
 
-  assign slot             = tail_q & mask;
   assign mem_wreq_valid_o = state_q == StWrite;
 
   always_comb begin
@@ -234,7 +229,7 @@ module iommu_page_queue
   logic unused;
   assign unused = ^rsp_i;
 
-  `IOMMU_ASSERT(PageRecordOnlyWhileOn, !mem_wreq_valid_o || (on_q && !cfg_i.error))
+  `IOMMU_ASSERT(PageRecordOnlyWhileOn, !mem_wreq_valid_o || (on_o && !cfg_i.error))
   `IOMMU_ASSERT(MessageHeld, state_q == StIdle || msg_valid)
   `IOMMU_ASSERT(NoResponseToAMarker, !(prgr_valid_o && marker))
 
