@@ -10,6 +10,7 @@ iommu_aux_arb.sv
 iommu_bridge_read.sv
 iommu_bridge_write.sv
 iommu_burst_check.sv
+iommu_choose.sv
 iommu_cmd_queue.sv
 iommu_core.sv
 iommu_dc_check.sv

@@ -15,7 +15,8 @@ module iommu_bridge_read
     parameter int unsigned IdW     = 8,   // transaction id, bits
     parameter int unsigned DataW   = 64,  // data, bits
     parameter int unsigned Slots   = 32,  // bursts in flight, a power of two, at most 64
-    parameter int unsigned TrQueue = 2    // translation requests that wait for the core, a power of two
+    parameter int unsigned TrQueue = 2,   // translation requests that wait for the core, a power of two
+    parameter bit          TimingCuts = 1'b0  // registers before a translation request and behind choices of slots
 ) (
     input  logic             clk_i,   // clock
     input  logic             rst_ni,  // asynchronous reset, active low
@@ -62,7 +63,7 @@ module iommu_bridge_read
     input  logic [DataW-1:0] m_dev_rdata_i,
     input  logic [1:0]       m_dev_rresp_i,
     input  logic             m_dev_rlast_i,
-    // translation; the request depends on s_dev_ar* of the same cycle
+    // translation; the request depends on s_dev_ar* of the same cycle (not with TimingCuts)
     output logic             tr_req_valid_o,
     input  logic             tr_req_ready_i,
     output tr_req_t          tr_req_o,
@@ -163,7 +164,7 @@ module iommu_bridge_read
   iommu_fifo #(
       .Width      ($bits(tr_req_t)),
       .Depth      (TrQueue),
-      .FallThrough(1'b1)
+      .FallThrough(!TimingCuts)
   ) u_trq (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
@@ -190,18 +191,25 @@ module iommu_bridge_read
   assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
   assign stored     = granted_q & may_fwd;
 
-  iommu_pick #(.N(Slots)) u_fwd (
+  iommu_choose #(
+      .N  (Slots),
+      .Cut(TimingCuts)
+  ) u_fwd (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
       .req_i  (stored),
       .start_i(fwd_last_q + 1'b1),
+      .take_i (fwd),
       .valid_o(any_stored),
       .idx_o  (stored_slot)
   );
 
-  // An answer is forwarded as it comes, unless an earlier one waits.
+  // An answer is forwarded as it comes, unless an earlier one waits; with
+  // TimingCuts it is stored first.
   assign fwd = (!out_valid_q || m_dev_arready_i) &&
-               (any_stored || (rsp_grant && may_fwd[rsp_slot]));
-  assign fwd_slot = any_stored ? stored_slot : rsp_slot;
-  assign fwd_target = any_stored ? target_q[stored_slot] : rsp_target;
+               (any_stored || (!TimingCuts && rsp_grant && may_fwd[rsp_slot]));
+  assign fwd_slot = (TimingCuts || any_stored) ? stored_slot : rsp_slot;
+  assign fwd_target = (TimingCuts || any_stored) ? target_q[stored_slot] : rsp_target;
   assign fwd_oh = Slots'(fwd) << fwd_slot;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -265,9 +273,16 @@ module iommu_bridge_read
   logic [IdW-1:0]   err_id_q;
   logic [7:0]       err_left_q;  // beats after this one
 
-  iommu_pick #(.N(Slots)) u_refuse (
-      .req_i  (may_refuse),
+  // Chosen while none is being answered.
+  iommu_choose #(
+      .N  (Slots),
+      .Cut(TimingCuts)
+  ) u_refuse (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .req_i  (may_refuse & ~{Slots{TimingCuts && err_valid_q && !err_atomic_q}}),
       .start_i(err_slot_q + 1'b1),
+      .take_i (err_start && !err_atomic_d),
       .valid_o(any_refuse),
       .idx_o  (err_slot_d)
   );
@@ -351,7 +366,8 @@ module iommu_bridge_read
 
   iommu_id_order #(
       .Slots(Slots),
-      .IdW  (IdW)
+      .IdW  (IdW),
+      .TimingCuts(TimingCuts)
   ) u_order (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),

@@ -23,7 +23,8 @@ module iommu_bridge_write
     parameter int unsigned DataW    = 64,  // data, bits
     parameter int unsigned Slots    = 32,  // bursts in flight, a power of two, at most 64
     parameter int unsigned BufBeats = 64,  // write buffer, beats, a power of two, at most 4096
-    parameter int unsigned TrQueue  = 2    // translation requests that wait for the core, a power of two
+    parameter int unsigned TrQueue  = 2,   // translation requests that wait for the core, a power of two
+    parameter bit          TimingCuts = 1'b0  // registers before a translation request and behind choices of slots
 ) (
     input  logic               clk_i,   // clock
     input  logic               rst_ni,  // asynchronous reset, active low
@@ -78,7 +79,7 @@ module iommu_bridge_write
     output logic               m_dev_bready_o,
     input  logic [IdW-1:0]     m_dev_bid_i,
     input  logic [1:0]         m_dev_bresp_i,
-    // translation; the request depends on s_dev_aw* of the same cycle
+    // translation; the request depends on s_dev_aw* of the same cycle (not with TimingCuts)
     output logic               tr_req_valid_o,
     input  logic               tr_req_ready_i,
     output tr_req_t            tr_req_o,
@@ -224,7 +225,7 @@ module iommu_bridge_write
   iommu_fifo #(
       .Width      ($bits(tr_req_t)),
       .Depth      (TrQueue),
-      .FallThrough(1'b1)
+      .FallThrough(!TimingCuts)
   ) u_trq (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
@@ -295,9 +296,15 @@ module iommu_bridge_write
   logic             msi_any, msi_busy_q, msi_sent_q, msi_discard;
   logic [SlotW-1:0] msi_pick, msi_slot_q, msi_slot;
   logic [31:0]      msi_data;
-  iommu_pick #(.N(Slots)) u_msi (
-      .req_i  (may_refuse & is_sink_q & msi_come_q & ~msi_end_q),
+  iommu_choose #(
+      .N  (Slots),
+      .Cut(TimingCuts)
+  ) u_msi (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .req_i  (may_refuse & is_sink_q & msi_come_q & ~msi_end_q & ~{Slots{TimingCuts && msi_busy_q}}),
       .start_i(msi_slot_q + 1'b1),
+      .take_i (!msi_busy_q && msi_any),
       .valid_o(msi_any),
       .idx_o  (msi_pick)
   );
@@ -371,7 +378,7 @@ module iommu_bridge_write
   end
 
   // ---------------------------------------------------------------- forwarding
-  logic [Slots-1:0] granted_q, ready_fwd, stored, rsp_oh, fwd_oh;
+  logic [Slots-1:0] granted_q, ready_fwd, stored, rsp_oh, fwd_oh, oldest_oh_d, oldest_oh;
   logic [SlotW-1:0] stored_slot, fwd_slot, oldest_slot;
   logic             rsp_grant, rsp_refuse, any_stored, any_waiting, fwd;
   target_t          rsp_target, fwd_target, out_target_q;
@@ -393,21 +400,31 @@ module iommu_bridge_write
       .idx_o  (oldest_slot)
   );
 
+  // Once the oldest that waits, always that until it waits no longer.
+  assign oldest_oh_d = Slots'(any_waiting) << oldest_slot;
+  iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_oldest (.clk_i, .d_i(oldest_oh_d), .q_o(oldest_oh));
+
   // Overtaking with data that is still to come could wait for data behind it.
-  assign ready_fwd = may_fwd & (filled_q | (Slots'(any_waiting) << oldest_slot));
+  assign ready_fwd = may_fwd & (filled_q | oldest_oh);
   assign stored    = granted_q & ready_fwd;
 
-  iommu_pick #(.N(Slots)) u_fwd (
+  iommu_choose #(
+      .N  (Slots),
+      .Cut(TimingCuts)
+  ) u_fwd (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
       .req_i  (stored),
       .start_i(head_slot),
+      .take_i (fwd),
       .valid_o(any_stored),
       .idx_o  (stored_slot)
   );
 
   assign fwd = (!out_valid_q || m_dev_awready_i) &&
-               (any_stored || (rsp_grant && ready_fwd[rsp_slot]));
-  assign fwd_slot = any_stored ? stored_slot : rsp_slot;
-  assign fwd_target = any_stored ? target_q[stored_slot] : rsp_target;
+               (any_stored || (!TimingCuts && rsp_grant && ready_fwd[rsp_slot]));
+  assign fwd_slot = (TimingCuts || any_stored) ? stored_slot : rsp_slot;
+  assign fwd_target = (TimingCuts || any_stored) ? target_q[stored_slot] : rsp_target;
   assign fwd_oh = Slots'(fwd) << fwd_slot;
 
   assign m_dev_awvalid_o  = out_valid_q;
@@ -547,7 +564,13 @@ module iommu_bridge_write
   logic [SlotW-1:0] err_slot, m_slot;
   rsp_t             bq_in, bq_out;
 
-  iommu_pick #(.N(Slots)) u_refuse (
+  iommu_choose #(
+      .N  (Slots),
+      .Cut(TimingCuts)
+  ) u_refuse (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .take_i (err_push),
       .req_i  (may_refuse & ((is_sink_q & msi_end_q) | (~is_sink_q & filled_q))),
       .start_i(head_slot),
       .valid_o(any_refuse),
@@ -589,7 +612,8 @@ module iommu_bridge_write
   // ---------------------------------------------------------------- order
   iommu_id_order #(
       .Slots(Slots),
-      .IdW  (IdW)
+      .IdW  (IdW),
+      .TimingCuts(TimingCuts)
   ) u_order (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),

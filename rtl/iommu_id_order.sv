@@ -13,6 +13,7 @@
 module iommu_id_order #(
     parameter int unsigned Slots = 32,  // bursts in flight, a power of two
     parameter int unsigned IdW   = 8,   // AXI id, bits
+    parameter bit          TimingCuts = 1'b0,  // a burst that enters learns of this cycle's events a cycle later
     localparam int unsigned SlotW = $clog2(Slots)
 ) (
     input  logic             clk_i,            // clock
@@ -61,6 +62,36 @@ module iommu_id_order #(
   // Everything about a slot that is compared with all others: flip-flops, not a memory.
   logic [Slots-1:0] pred_fwd, pred_done;  // its pred_q is forwarded or done now
 
+  // What happened in the cycle before, for the burst that entered in it.
+  logic             late_fwd, late_done;
+  logic [SlotW-1:0] late_fwd_slot, late_done_slot;
+  if (TimingCuts) begin : g_late
+    logic             fwd_late_q, done_late_q;
+    logic [SlotW-1:0] fwd_slot_q, done_slot_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        fwd_late_q  <= 1'b0;
+        done_late_q <= 1'b0;
+        fwd_slot_q  <= '0;
+        done_slot_q <= '0;
+      end else begin
+        fwd_late_q  <= fwd_i;
+        done_late_q <= done_i;
+        fwd_slot_q  <= fwd_slot_i;
+        done_slot_q <= done_slot_i;
+      end
+    end
+    assign late_fwd       = fwd_late_q;
+    assign late_done      = done_late_q;
+    assign late_fwd_slot  = fwd_slot_q;
+    assign late_done_slot = done_slot_q;
+  end else begin : g_in_time
+    assign late_fwd       = 1'b0;
+    assign late_done      = 1'b0;
+    assign late_fwd_slot  = '0;
+    assign late_done_slot = '0;
+  end
+
   for (genvar s = 0; s < Slots; s++) begin : g_slot
     logic [IdW-1:0]   id_q;
     logic [SlotW-1:0] pred_q;  // next older burst of the id, while a wait bit is set
@@ -74,13 +105,13 @@ module iommu_id_order #(
 
     assign same_tail[s] = tail_q[s] && id_q == alloc_id_i;
     assign lookup_oh[s] = live_q[s] && fwd_q[s] && !rsp_wait_q[s] && id_q == lookup_id_i;
-    assign pred_fwd[s]  = fwd_i && pred_q == fwd_slot_i;
-    assign pred_done[s] = done_i && pred_q == done_slot_i;
+    assign pred_fwd[s]  = (fwd_i && pred_q == fwd_slot_i) || (late_fwd && pred_q == late_fwd_slot);
+    assign pred_done[s] = (done_i && pred_q == done_slot_i) || (late_done && pred_q == late_done_slot);
   end
 
-  assign older_oh  = same_tail & ~done_oh;
+  assign older_oh  = same_tail & (TimingCuts ? '1 : ~done_oh);
   assign older     = |older_oh;
-  assign older_fwd = |(older_oh & (fwd_q | fwd_oh));
+  assign older_fwd = |(older_oh & (fwd_q | (TimingCuts ? '0 : fwd_oh)));
 
   always_comb begin
     older_slot    = '0;

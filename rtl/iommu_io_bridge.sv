@@ -7,7 +7,8 @@
 // SLVERR. Reads and writes are independent but for the request port, which they
 // share in turns.
 // Handshake: valid/ready; s_dev and m_dev outputs come from flops only.
-// tr_req_* depends on s_dev of the same cycle, so that a hit costs two cycles;
+// tr_req_* depends on s_dev of the same cycle, so that a hit costs two cycles
+// (not with TimingCuts: a request waits a cycle, an answer two);
 // tr_rsp has no ready, each request sent has its slot waiting.
 
 `include "iommu_macros.svh"
@@ -184,7 +185,8 @@ module iommu_io_bridge
       .IdW     (DevIdW),
       .DataW   (DevDataW),
       .Slots   (RdSlots),
-      .TrQueue (TrQueue)
+      .TrQueue (TrQueue),
+      .TimingCuts(TimingCuts)
   ) u_read (
       .clk_i               (clk_i),
       .rst_ni              (rst_ni),
@@ -247,7 +249,8 @@ module iommu_io_bridge
       .DataW   (DevDataW),
       .Slots   (WrSlots),
       .BufBeats(WrBufBeats),
-      .TrQueue (TrQueue)
+      .TrQueue (TrQueue),
+      .TimingCuts(TimingCuts)
   ) u_write (
       .clk_i               (clk_i),
       .rst_ni              (rst_ni),
@@ -320,7 +323,4 @@ module iommu_io_bridge
 
   `IOMMU_ASSERT(RequestHeld, !hold_q || tr_req_valid_o)
   `IOMMU_ASSERT(FenceNotBusy, !fence_valid_i || fence_done_o)
-
-  logic unused;
-  assign unused = TimingCuts;
 endmodule

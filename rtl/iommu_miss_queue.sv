@@ -17,6 +17,7 @@ module iommu_miss_queue
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Slots = 8,  // walk slots
+    parameter bit          TimingCuts = 1'b0,  // registers behind what is read of the head: it stands for some cycles before it is removed
     localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1
 ) (
     input  logic             clk_i,          // clock
@@ -62,6 +63,12 @@ module iommu_miss_queue
   assign head_o          = req_q[head_tag];
   assign head_waited_o   = waited_q[head_tag];
   assign head_stage_o    = stage_q[head_tag];
+
+  // Of the head, for the lists.
+  logic head_waited;
+  tag_t head_next;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_waited (.clk_i, .d_i(head_waited_o), .q_o(head_waited));
+  iommu_cut #(.T(tag_t), .Cut(TimingCuts)) u_cut_next (.clk_i, .d_i(next_q[head_tag]), .q_o(head_next));
   assign empty_o         = !woken_valid_q && !blocked_valid_q && (wait_valid_q == '0);
 
   logic pop_woken, pop_blocked, push_blocked;
@@ -107,11 +114,11 @@ module iommu_miss_queue
       end
     end else begin
       if (pop_woken) begin
-        woken_head_q <= next_q[woken_head_q];
+        woken_head_q <= head_next;
         if (woken_head_q == woken_tail_q) woken_valid_q <= 1'b0;
       end
       if (pop_blocked) begin
-        blocked_head_q <= next_q[blocked_head_q];
+        blocked_head_q <= head_next;
         if (blocked_head_q == blocked_tail_q) blocked_valid_q <= 1'b0;
       end
       if (push_blocked) begin
@@ -121,7 +128,7 @@ module iommu_miss_queue
       end
       if (push_i) begin
         // A request that has waited in vain for something walks for it itself.
-        waited_q[push_tag] <= push_wait_i || (pop_i && head_waited_o);
+        waited_q[push_tag] <= push_wait_i || (pop_i && head_waited);
         if (push_wait_i) begin
           if (!wait_valid_q[push_slot_i]) wait_head_q[push_slot_i] <= push_tag;
           wait_tail_q[push_slot_i]  <= push_tag;

@@ -4,12 +4,15 @@
 // The process to translate an IOVA, up to the tables (section of that name):
 // from the request, ddtp and the contexts that are known to what comes next:
 // denied, passed with its own address, looked up in the IOTLB, or a walk of the
-// device or process directory. Combinational.
+// device or process directory. Combinational, but for TimingCuts.
 
 module iommu_resolve
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // a register between the contexts and the outcome; inputs stand for that cycle too
+) (
+    input  logic            clk_i,         // clock
     input  logic            msi_flat_i,    // capabilities.MSI_FLAT: device contexts have 64 bytes
     input  logic [63:0]     addr_high_i,   // address bits at or above 2^PAS
     input  ddtp_t           ddtp_i,
@@ -35,26 +38,42 @@ module iommu_resolve
   assign ddi1 = msi_flat_i ? req_i.device_id[14:6] : req_i.device_id[15:7];
   assign ddi2 = msi_flat_i ? req_i.device_id[23:15] : {1'b0, req_i.device_id[23:16]};
 
+  // What follows from the contexts and the address one by one.
+  typedef struct packed {
+    logic wide;
+    logic pd_wide;
+    logic out_of_range;
+    logic ddt_out_of_range;
+    logic needs_pc;
+    pc_t  fs;
+  } found_t;
+  found_t found_d, found;
+  iommu_cut #(.T(found_t), .Cut(TimingCuts)) u_cut (.clk_i, .d_i(found_d), .q_o(found));
+
   logic wide;  // device_id is wider than the mode supports
-  assign wide = ((ddtp_i.mode == Ddtp2Lvl) && (ddi2 != '0)) ||
-                ((ddtp_i.mode == Ddtp1Lvl) && ((ddi2 != '0) || (ddi1 != '0)));
+  assign wide = found.wide;
+  assign found_d.wide = ((ddtp_i.mode == Ddtp2Lvl) && (ddi2 != '0)) ||
+                        ((ddtp_i.mode == Ddtp1Lvl) && ((ddi2 != '0) || (ddi1 != '0)));
 
   // pdtp.MODE: 1 PD8, 2 PD17, 3 PD20
   logic pd_bare, pd_wide;  // process_id is wider than the mode supports
   assign pd_bare = dc_i.fs_mode[1:0] == 2'd0;
-  assign pd_wide = ((dc_i.fs_mode[1:0] == 2'd1) && (req_i.process_id[19:8] != '0)) ||
-                   ((dc_i.fs_mode[1:0] == 2'd2) && (req_i.process_id[19:17] != '0));
+  assign pd_wide = found.pd_wide;
+  assign found_d.pd_wide = ((dc_i.fs_mode[1:0] == 2'd1) && (req_i.process_id[19:8] != '0)) ||
+                           ((dc_i.fs_mode[1:0] == 2'd2) && (req_i.process_id[19:17] != '0));
 
+  read_e             ddt_rd;
+  logic [LevelW-1:0] ddt_level;
+  logic [PaW-1:0]    ddt_addr;
   logic out_of_range;  // the IOVA, taken as a physical address
-  assign out_of_range = (req_i.iova & addr_high_i) != '0;
+  assign out_of_range = found.out_of_range;
+  assign found_d.out_of_range     = (req_i.iova & addr_high_i) != '0;
+  assign found_d.ddt_out_of_range = (ddt_addr & addr_high_i[PaW-1:0]) != '0;
 
   logic ats;  // uses ATS, whatever it wants
   assign ats = req_i.translated || (req_i.kind inside {KdAts, KdContext});
 
   // Root of the device directory.
-  read_e             ddt_rd;
-  logic [LevelW-1:0] ddt_level;
-  logic [PaW-1:0]    ddt_addr;
   always_comb begin
     ddt_rd = RdDdt;
     unique case (ddtp_i.mode)
@@ -77,15 +96,17 @@ module iommu_resolve
   // First stage: of the process, of the device, or none.
   logic needs_pc, own_address;
   assign own_address = req_i.translated && !dc_i.t2gpa;
-  assign needs_pc    = dc_i.pdtv && (req_i.pv || dc_i.dpe) && !pd_bare && !req_i.translated;
+  assign needs_pc    = found.needs_pc;
+  assign fs_o        = found.fs;
+  assign found_d.needs_pc = dc_i.pdtv && (req_i.pv || dc_i.dpe) && !pd_bare && !req_i.translated;
   always_comb begin
-    fs_o = '0;
-    if (needs_pc) begin
-      fs_o = pc_i;
+    found_d.fs = '0;
+    if (found_d.needs_pc) begin
+      found_d.fs = pc_i;
     end else if (!dc_i.pdtv && !req_i.translated) begin
-      fs_o.mode  = decode_mode(dc_i.fs_mode, dc_i.sxl);
-      fs_o.ppn   = dc_i.fs_ppn;
-      fs_o.pscid = (fs_o.mode == PtBare) ? '0 : dc_i.pscid;
+      found_d.fs.mode  = decode_mode(dc_i.fs_mode, dc_i.sxl);
+      found_d.fs.ppn   = dc_i.fs_ppn;
+      found_d.fs.pscid = (found_d.fs.mode == PtBare) ? '0 : dc_i.pscid;
     end
   end
   assign priv_o  = req_i.priv && needs_pc;
@@ -130,7 +151,7 @@ module iommu_resolve
       start_o.deny  = 1'b1;
       start_o.cause = CauseTypeDisallow;
     end else if (!dc_valid_i) begin
-      if ((ddt_addr & addr_high_i[PaW-1:0]) != '0) begin
+      if (found.ddt_out_of_range) begin
         start_o.deny  = 1'b1;
         start_o.cause = CauseDdtAccess;
       end

@@ -137,7 +137,7 @@ module iommu_xlate
   assign retry_ready  = woken_valid || (blocked_valid && (walk_idle != '0));
   assign lookup_first = turn_lookup_q || ((done_ready == '0) && (walk_ctx == '0));
   assign yields       = turn_lookup_q && (retry_ready || in_valid || in_aux_valid);
-  assign new_ready    = !busy && !inv_valid_i && !retry_ready && lookup_first && !ddtp_valid_i;
+  assign new_ready    = !busy && !inv_valid_i && !retry_ready && lookup_first && !(ddtp_valid_i && !TimingCuts);
   always_comb begin
     pick.inv   = !busy && inv_valid_i;
     pick.retry = !busy && !inv_valid_i && retry_ready && lookup_first;
@@ -145,7 +145,7 @@ module iommu_xlate
     pick.ctx   = !busy && !inv_valid_i && !yields && (done_ready == '0) && (walk_ctx != '0);
     pick.aux   = new_ready && in_aux_valid && aux_turn_q;
     pick.fresh = new_ready && ((in_aux_valid && aux_turn_q) || in_valid);
-    pick.ddtp  = !busy && !inv_valid_i && ddtp_valid_i && empty;
+    pick.ddtp  = !busy && !inv_valid_i && ddtp_valid_i && empty && !(TimingCuts && (in_valid || in_aux_valid));
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -159,7 +159,7 @@ module iommu_xlate
   end
 
   // Cycles from the choice of an operation to its last: registers on its longest way.
-  localparam int unsigned LookupCycles = 10;
+  localparam int unsigned LookupCycles = 11;
   if (TimingCuts) begin : g_cut
     op_t                     op_q;
     logic [LookupCycles-1:0] phase_q;
@@ -178,8 +178,8 @@ module iommu_xlate
         if (pick != '0) busy_q <= 1'b1;
         else if (commit) busy_q <= 1'b0;
         if (!busy_q) op_q <= pick;
-        req_valid_q <= req_valid_q ? !(pick.fresh && !pick.aux) : req_valid_i;
-        aux_valid_q <= aux_valid_q ? !pick.aux : aux_req_valid_i;
+        req_valid_q <= req_valid_q ? !(pick.fresh && !pick.aux) : (req_valid_i && req_ready_o);
+        aux_valid_q <= aux_valid_q ? !pick.aux : (aux_req_valid_i && aux_req_ready_o);
       end
     end
     always_ff @(posedge clk_i) begin
@@ -191,10 +191,11 @@ module iommu_xlate
     assign is              = op_q;
     assign in_valid        = req_valid_q;
     assign in_req          = req_q;
-    assign req_ready_o     = !req_valid_q;
+    // What is here when a new ddtp comes is looked up with the old one.
+    assign req_ready_o     = !req_valid_q && !ddtp_valid_i;
     assign in_aux_valid    = aux_valid_q;
     assign in_aux          = aux_q;
-    assign aux_req_ready_o = !aux_valid_q;
+    assign aux_req_ready_o = !aux_valid_q && !ddtp_valid_i;
     assign inv_ready_o     = op.inv;
     `IOMMU_ASSERT(XlateOneUnderWay, $onehot0(phase_q) && ((phase_q != '0) == busy_q))
   end else begin : g_no_cut
@@ -324,7 +325,10 @@ module iommu_xlate
   logic [VpnW-1:0] vpn;
   walk_start_t     start;
   resolved_t       resolved_d, resolved;
-  iommu_resolve u_resolve (
+  iommu_resolve #(
+      .TimingCuts(TimingCuts)
+  ) u_resolve (
+      .clk_i      (clk_i),
       .msi_flat_i (csr_cfg_i.caps.msi_flat),
       .addr_high_i(addr_high_q),
       .ddtp_i     (ddtp_q),
@@ -796,7 +800,8 @@ module iommu_xlate
   );
 
   iommu_miss_queue #(
-      .Slots(NumWalkers)
+      .Slots     (NumWalkers),
+      .TimingCuts(TimingCuts)
   ) u_miss_queue (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
