@@ -897,9 +897,10 @@ impl Scoreboard {
             seen.iter_mut().for_each(|w| *w = w.swap_bytes());
         }
         let seen = architected(seen);
-        // One that has waited since before a record was written may still claim that record.
+        // One that has waited since before a record was written may still claim that record; and an
+        // older one by a chain of others, for which a large queue's records are kept twice over.
         let oldest = self.fq.faults.front().map_or(self.now, |f| f.born);
-        while self.fq.taken.len() >= 256 && self.fq.taken.front().is_some_and(|t| t.at < oldest) {
+        while self.fq.taken.len() >= 1024 && self.fq.taken.front().is_some_and(|t| t.at < oldest) {
             self.fq.taken.pop_front();
         }
         if self.fq.recent.len() >= 16 {
@@ -1061,7 +1062,7 @@ impl Scoreboard {
     /// The request has been refused: what its record may be is known now.
     pub(crate) fn settle_taken(&mut self, r: Ref) {
         let optional = !self.surely_recorded(r);
-        let Some(t) = self.fq.taken.iter_mut().find(|t| t.of == Some(r)) else {
+        let Some(t) = self.fq.taken.iter_mut().rev().find(|t| t.of == Some(r)) else {
             return;
         };
         t.optional = optional;
@@ -1073,7 +1074,7 @@ impl Scoreboard {
     /// The request has been forwarded: a record that was taken to be its is another's, if there
     /// is one.
     pub(crate) fn give_record_back(&mut self, r: Ref) -> bool {
-        let Some(n) = self.fq.taken.iter().position(|t| t.of == Some(r)) else {
+        let Some(n) = self.fq.taken.iter().rposition(|t| t.of == Some(r)) else {
             return false;
         };
         let words = self.fq.taken.remove(n).map(|t| t.words);

@@ -295,6 +295,20 @@ impl Cache {
         }
     }
 
+    /// Whether a piece of an entry serves this load.
+    fn is_piece_of(&self, range: &Range, held: &Held, label: &Label, bytes: u8) -> bool {
+        let same_space = match (held.entry, *label) {
+            (Entry::FirstStage { gscid, .. }, Label::FirstStage { gscid: want, .. }) => {
+                self.guest(gscid) == self.guest(want)
+            }
+            (Entry::SecondStage { gscid, .. }, Label::SecondStage { gscid: want, .. }) => {
+                self.guest(Some(gscid)) == self.guest(Some(want))
+            }
+            _ => false,
+        };
+        same_space && inside(range, label) && self.serves(held, label, bytes)
+    }
+
     fn find(&self, key: Option<Key>, label: &Label, bytes: u8, to: &mut Vec<Held>, leaves: bool) {
         let Some(all) = key.and_then(|k| self.map.get(&k)) else {
             return;
@@ -310,7 +324,7 @@ impl Cache {
         let (log2, level) = (range_of(label), level_of(label));
         self.at_level(label, bytes, level, log2, to, false);
         for (range, held) in &self.pieces {
-            if held.level == level && inside(range, label) && self.serves(held, label, bytes) {
+            if held.level == level && self.is_piece_of(range, held, label, bytes) {
                 to.push(*held);
             }
         }
@@ -352,8 +366,7 @@ impl Cache {
                     self.at_level(label, bytes, lower, 12 + bits * lower, to, true);
                 }
                 for (range, held) in &self.pieces {
-                    if held.level < level && inside(range, label) && self.serves(held, label, bytes)
-                    {
+                    if held.level < level && self.is_piece_of(range, held, label, bytes) {
                         to.push(*held);
                     }
                 }
@@ -416,10 +429,15 @@ impl Cache {
     pub(crate) fn invalidate(&mut self, command: &Command) {
         let (bug, napot) = (self.bug, self.napot_pieces);
         let mut pieces = Vec::new();
-        for all in self.map.values_mut() {
+        for (key, all) in &mut self.map {
+            // What an entry with a reserved encoding of N serves has no pieces.
+            let whole = |h: &Held| h.level == 0 && key.log2 == 12;
             all.retain(|h| {
                 let gone = crate::bug::reaches(bug, command, h);
-                if gone && let Some(piece) = crate::bug::piece(bug, napot, command, h) {
+                if gone
+                    && !whole(h)
+                    && let Some(piece) = crate::bug::piece(bug, napot, command, h)
+                {
                     pieces.push((piece, *h));
                 }
                 !gone

@@ -385,7 +385,12 @@ fn a_record_belongs_to_whoever_must_have_one() {
         let words = Rig::record(Cause::MsiPteNotValid, true, PAGE);
         rig.record_at(index, words, Resp::Okay);
     };
-    for (words, others, fine) in [(1, 0, true), (2, 0, false), (1, 300, true), (2, 300, false)] {
+    for (words, others, fine) in [
+        (1, 0, true),
+        (2, 0, false),
+        (1, 1100, true),
+        (2, 1100, false),
+    ] {
         let mut rig = rig(true);
         rig.clock(&[Event::DevAw(burst(3, PAGE, 1), DEVICE)]);
         rig.clock(&[Event::DevW(w(1, 0xff, false))]);
@@ -406,7 +411,7 @@ fn a_record_belongs_to_whoever_must_have_one() {
         rig.answer(Resp::SlvErr);
         // However many records come while the word waits.
         for n in 1..=others {
-            let (head, addr) = (n & 3, PAGE + 16 + 4 * n);
+            let (head, addr) = (n & 3, PAGE + 16 + 4 * (n % 1000));
             rig.write(offset::FQH, head);
             let strb = if addr & 4 == 0 { 0x0f } else { 0xf0 };
             let words = Rig::record(Cause::MsiPteNotValid, true, addr);
