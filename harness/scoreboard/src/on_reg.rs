@@ -203,7 +203,8 @@ impl Scoreboard {
                 .cq
                 .cmds
                 .front()
-                .is_some_and(|c| c.noted || c.may_have_met)
+                // A fence in doubt may have completed instead: those behind it are not fetched again then.
+                .is_some_and(|c| c.noted || (c.may_have_met && !c.doubtful))
         {
             // The command at cqh, and those behind it, are fetched again.
             self.cq.cmds.clear();

@@ -528,3 +528,31 @@ fn commands_behind_a_fence_in_doubt_show_that_it_has_completed() {
         rig.fine();
     }
 }
+
+#[test]
+fn clearing_a_time_out_that_was_none_fetches_nothing_again() {
+    let mut rig = wide_directory();
+    rig.ats_inval();
+    rig.send(SENT);
+    // In the clock after the message, so that it may not count; then cmd_to is cleared without a look.
+    rig.clock(&[Event::AtsTimeout]);
+    rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+    look_up(&mut rig);
+    rig.write(offset::CQCSR, 0x203);
+    rig.store4(FLAG, 0xabcd);
+    rig.read(offset::CQH, 2);
+    rig.fine();
+    // It was one: the fence is fetched again.
+    let mut rig = wide_directory();
+    rig.ats_inval();
+    rig.send(SENT);
+    rig.clock(&[Event::AtsTimeout]);
+    rig.clock(&[Event::Wsi(1)]);
+    rig.idle(LONG);
+    rig.write(offset::CQCSR, 0x203);
+    rig.clock(&[Event::Wsi(0)]);
+    rig.fetch(CQ + 16, 2);
+    rig.store4(FLAG, 0xabcd);
+    rig.read(offset::CQH, 2);
+    rig.fine();
+}
