@@ -98,15 +98,21 @@ module iommu_resolve
   assign own_address = req_i.translated && !dc_i.t2gpa;
   assign needs_pc    = found.needs_pc;
   assign fs_o        = found.fs;
-  assign found_d.needs_pc = dc_i.pdtv && (req_i.pv || dc_i.dpe) && !pd_bare && !req_i.translated;
+  // Variables of their own: a block that reads one field of a structure and writes
+  // another is not always evaluated again by Verilator when the first changes.
+  logic needs_pc_d;
+  pc_t  fs_d;
+  assign needs_pc_d       = dc_i.pdtv && (req_i.pv || dc_i.dpe) && !pd_bare && !req_i.translated;
+  assign found_d.needs_pc = needs_pc_d;
+  assign found_d.fs       = fs_d;
   always_comb begin
-    found_d.fs = '0;
-    if (found_d.needs_pc) begin
-      found_d.fs = pc_i;
+    fs_d = '0;
+    if (needs_pc_d) begin
+      fs_d = pc_i;
     end else if (!dc_i.pdtv && !req_i.translated) begin
-      found_d.fs.mode  = decode_mode(dc_i.fs_mode, dc_i.sxl);
-      found_d.fs.ppn   = dc_i.fs_ppn;
-      found_d.fs.pscid = (found_d.fs.mode == PtBare) ? '0 : dc_i.pscid;
+      fs_d.mode  = decode_mode(dc_i.fs_mode, dc_i.sxl);
+      fs_d.ppn   = dc_i.fs_ppn;
+      fs_d.pscid = (fs_d.mode == PtBare) ? '0 : dc_i.pscid;
     end
   end
   assign priv_o  = req_i.priv && needs_pc;
