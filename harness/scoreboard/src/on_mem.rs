@@ -571,6 +571,13 @@ impl Scoreboard {
         if let Some(n) = self.notice_for(addr, None) {
             return self.notice_write(n, small.map(|s| s.1), w);
         }
+        if let Some((addr, data)) = small
+            && self.leaving_fence(addr, data)
+        {
+            // Of an epoch that is over: nothing follows from it.
+            let (count, epoch) = (0, self.mem.epoch.wrapping_sub(1));
+            return WriteFor::Fence { count, epoch };
+        }
         let story = self.open_requests();
         self.fail(
             Check::UnexplainedWrite,
@@ -641,6 +648,56 @@ impl Scoreboard {
         self.fence_for(addr, data)
     }
 
+    /// What a fence that is next has to wait for before it stores.
+    fn fence_waits_for(
+        &self,
+        f: &iommu_golden::command::Iofence,
+        forwards: u64,
+        fetched: u64,
+    ) -> Option<String> {
+        let mut why = None;
+        for (asked, write) in [(f.pr, false), (f.pw, true)] {
+            if asked && let Some(q) = self.dev.unfinished(write, forwards) {
+                why = Some(format!("the end on m_dev of\n{}", q.line()));
+            }
+        }
+        if f.pw
+            && let Some(j) = self.mrif.unfinished(fetched)
+        {
+            why = Some(format!("the MRIF update of\n{}", j.line));
+        }
+        if self.ats.blocks_fence() {
+            why = Some("every ATS.INVAL before it has completed or timed out".to_string());
+        }
+        why
+    }
+
+    /// The store of a fence that was under way when the queue was turned off, and is not yet seen to
+    /// be off: "When cqon reads 0, ... no implicit memory accesses to the command queue are in
+    /// progress" does not ask that a command that has begun be dropped.
+    fn leaving_fence(&mut self, addr: u64, data: u32) -> bool {
+        let be = self.iommu.registers().be;
+        let leaving = &self.cq.leaving;
+        let first = leaving
+            .iter()
+            .position(|c| matches!(c.kind, Kind::Fence(_)));
+        let Some((n, c)) = first.map(|n| (n, leaving[n])) else {
+            return false;
+        };
+        let Kind::Fence(f) = c.kind else {
+            return false;
+        };
+        let fits = f.av && f.addr.0 == addr && in_order(f.data, be) == data;
+        let may = fits
+            && c.store == Store::No
+            && self.cq.control.on_hi
+            && self.fence_waits_for(&f, c.forwards, c.fetched).is_none();
+        if may {
+            self.cq.leaving.drain(..=n);
+        }
+        may
+    }
+
     fn fence_write(&mut self, n: usize, addr: u64, data: Option<u32>, w: &MemWrite) -> WriteFor {
         let count = self.cq.head.hi + n as u64;
         let be = self.iommu.registers().be;
@@ -675,23 +732,10 @@ impl Scoreboard {
                 story.clone(),
             );
         }
-        let mut why = None;
-        if n > 0 {
-            why = Some("all commands before it have completed".to_string());
-        }
-        for (asked, write) in [(f.pr, false), (f.pw, true)] {
-            if asked && let Some(q) = self.dev.unfinished(write, forwards) {
-                why = Some(format!("the end on m_dev of\n{}", q.line()));
-            }
-        }
-        if f.pw
-            && let Some(j) = self.mrif.unfinished(fetched)
-        {
-            why = Some(format!("the MRIF update of\n{}", j.line));
-        }
-        if self.ats.blocks_fence() {
-            why = Some("every ATS.INVAL before it has completed or timed out".to_string());
-        }
+        let why = match n {
+            0 => self.fence_waits_for(&f, forwards, fetched),
+            _ => Some("all commands before it have completed".to_string()),
+        };
         if let Some(why) = why {
             let mut lines = why.lines();
             let want = lines.next().unwrap_or_default().to_string();

@@ -174,6 +174,11 @@ impl Scoreboard {
             self.oracle.log.restart();
             self.ats.queue_off();
             self.mem.epoch += 1;
+            match enable {
+                true => self.cq.leaving.clear(),
+                false if self.cq.cmds.is_empty() => {}
+                false => self.cq.leaving = std::mem::take(&mut self.cq.cmds),
+            }
             self.cq.cmds.clear();
         }
         self.cq.progress = now;

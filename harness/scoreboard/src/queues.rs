@@ -193,6 +193,8 @@ pub(crate) struct CommandQueue {
     pub(crate) head: Index,
     /// Commands from `head.hi` on.
     pub(crate) cmds: VecDeque<Cmd>,
+    /// Those that were fetched when the queue was turned off: the block may end the first of them.
+    pub(crate) leaving: VecDeque<Cmd>,
     pub(crate) memory_fault: Sticky,
     pub(crate) illegal: Sticky,
     pub(crate) fence_w_ip: Sticky,

@@ -1410,6 +1410,43 @@ fn a_fence_whose_store_fails_stops_the_queue() {
     rig.fine();
 }
 
+#[test]
+fn a_fence_that_has_begun_may_store_while_the_queue_turns_off() {
+    let off = |fences: u64, seen_off: bool| {
+        let mut rig = Rig::new();
+        for n in 0..fences {
+            let addr = Spa(FLAG + 4 * n);
+            rig.fence(n, Iofence { addr, ..STORING });
+        }
+        rig.write(offset::CQT, fences);
+        rig.fetch(CQ, 2 * fences as u8);
+        rig.write(offset::CQCSR, 2);
+        if seen_off {
+            rig.read(offset::CQCSR, 2);
+        }
+        rig
+    };
+    let mut rig = off(1, false);
+    rig.store4(FLAG, 0xabcd);
+    rig.read(offset::CQCSR, 2);
+    rig.end();
+    rig.fine();
+    // Not another's data, not the fence after it, not twice, not once the queue is seen to be off.
+    let mut rig = off(1, false);
+    rig.store4(FLAG, 0xabce);
+    rig.only(Check::UnexplainedWrite);
+    let mut rig = off(2, false);
+    rig.store4(FLAG + 4, 0xabcd);
+    rig.only(Check::UnexplainedWrite);
+    let mut rig = off(1, false);
+    rig.store4(FLAG, 0xabcd);
+    rig.store4(FLAG, 0xabcd);
+    rig.only(Check::UnexplainedWrite);
+    let mut rig = off(1, true);
+    rig.store4(FLAG, 0xabcd);
+    rig.only(Check::UnexplainedWrite);
+}
+
 // ---- interrupts
 
 #[test]
