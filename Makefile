@@ -109,7 +109,7 @@ synth:
 	@tools/synth $(if $(PRESETS),--presets $(PRESETS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(AREA_ONLY),--area-only)
 
 # The same profile throughout: each Verilator's models are compiled once.
-test: fmt lint clippy unit doc regression test-second
+test: fmt lint clippy unit doc regression test-second test-small
 	@echo "== make test: all passed"
 
 test-second:
@@ -126,6 +126,16 @@ ifneq ($(SECOND_VERILATOR),)
 else
 	@echo "== no second Verilator on PATH: one has to do"
 endif
+
+# Preset small has TimingCuts: other registers, other cycles. Last, as its model is compiled for this alone.
+.PHONY: test-small preset
+test-small:
+	@echo "== preset small: short regression, random tests"
+	@$(MAKE) --no-print-directory DUT=small OUT=out/small preset
+
+preset: build
+	@$(COSIM) run --short $(COMMON) --out $(OUT)/run
+	@$(COSIM) random --profile everything --seeds 20 $(COMMON) --out $(OUT)/random
 
 fmt:
 	@echo "== rustfmt"
