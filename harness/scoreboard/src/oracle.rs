@@ -556,7 +556,7 @@ impl Oracle {
         }
         match everybody {
             true => self.memos.forget(),
-            false => self.memos.forget_concerned(&self.held),
+            false => self.memos.forget_concerned(&self.held, &self.words),
         }
         everybody
     }

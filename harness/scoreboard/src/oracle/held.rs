@@ -277,6 +277,11 @@ pub(crate) struct News {
 }
 
 impl News {
+    /// Whether walks that have looked this up would find it.
+    pub(crate) fn is_in(&self, looked: &Looked) -> bool {
+        looked.get(self.key) != NOTHING
+    }
+
     /// Whether it adds a choice to these walks: not where all of them read it from memory.
     pub(crate) fn concerns(&self, looked: &Looked) -> bool {
         match looked.get(self.key) {

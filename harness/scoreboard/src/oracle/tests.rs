@@ -1026,3 +1026,21 @@ fn an_answer_is_remembered_until_what_it_rests_on_changes() {
     b.oracle.registers_changed();
     assert_eq!(known(&mut b, 0), None);
 }
+
+#[test]
+fn an_answer_is_forgotten_when_another_value_was_read_meanwhile() {
+    let mut b = Bench::new();
+    let at = Request::read(1, Iova(IOVA));
+    let leaf = b.ask_at(&at, b.now).loads.last().unwrap().addr;
+    let value = b.mem.read_u64(leaf);
+    let (first, _) = b.ask(&at);
+    // Another value for a while, which the block reads; long ago by the time of the next request.
+    b.store(leaf, pte(HOST_DATA[1], 0xdf));
+    b.walk(&at);
+    b.store(leaf, value);
+    b.now += 10;
+    b.oracle.words.prune(b.now);
+    let (both, _) = b.ask(&at);
+    assert_eq!(both.len(), 2);
+    assert!(both.contains(&first[0]) && both.iter().any(|a| a >> 12 == HOST_DATA[1] >> 12));
+}

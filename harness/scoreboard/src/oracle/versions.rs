@@ -199,6 +199,11 @@ impl Words {
         }
     }
 
+    /// What a watched word held when it was last looked at.
+    pub(crate) fn known(&self, word: u64) -> Option<Content> {
+        self.words.get(&word).map(|w| w.content)
+    }
+
     /// Whether memory holds this value at an address that is watched, as far as is known.
     pub(crate) fn holds(&self, addr: u64, size: u8, value: u64) -> bool {
         let word = self.words.get(&(addr >> 3));
