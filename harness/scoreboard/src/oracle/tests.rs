@@ -1036,7 +1036,10 @@ fn an_answer_is_forgotten_when_another_value_was_read_meanwhile() {
     let (first, _) = b.ask(&at);
     // Another value for a while, which the block reads; long ago by the time of the next request.
     b.store(leaf, pte(HOST_DATA[1], 0xdf));
-    b.walk(&at);
+    b.walk(&Request {
+        access: Access::Write,
+        ..at
+    });
     b.store(leaf, value);
     b.now += 10;
     b.oracle.words.prune(b.now);
