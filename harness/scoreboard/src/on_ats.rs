@@ -325,7 +325,7 @@ impl Scoreboard {
             ranges: 0,
             covered: 0,
         });
-        self.hpm_begin(Maker::ats(&request, u16::from(r.length) + 1));
+        self.hpm_begin(Maker::ats(&request, self.ats_ranges(serial)));
         self.ask_asker(serial, mem);
     }
 

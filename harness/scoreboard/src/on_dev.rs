@@ -950,9 +950,9 @@ impl Scoreboard {
                 end.saturating_sub(record.accepted),
             );
         }
-        let (request, accepted) = (q.request(), q.accepted);
+        let (request, accepted, looked_up) = (q.request(), q.accepted, q.barred.is_none());
         self.hpm_stir();
-        if self.dev.get(r).is_some_and(|q| q.barred.is_none()) {
+        if looked_up {
             self.hpm_end(&request, accepted);
         }
         if !self.dev.get(r).is_some_and(|q| q.companion) {

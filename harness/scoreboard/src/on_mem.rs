@@ -673,8 +673,8 @@ impl Scoreboard {
     }
 
     /// The store of a fence that was under way when the queue was turned off, and is not yet seen to
-    /// be off: "When cqon reads 0, ... no implicit memory accesses to the command queue are in
-    /// progress" does not ask that a command that has begun be dropped.
+    /// be off: "the command queue may stay active ... until the commands already fetched from the
+    /// command-queue are being processed".
     fn leaving_fence(&mut self, addr: u64, data: u32) -> bool {
         let be = self.iommu.registers().be;
         let leaving = &self.cq.leaving;

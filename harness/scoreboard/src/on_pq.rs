@@ -55,6 +55,15 @@ pub(crate) struct Message {
     pub(crate) options: Vec<MessageVerdict>,
 }
 
+impl Message {
+    /// Whether it may be taken, and whether it may be refused.
+    fn may_be(&self) -> (bool, bool) {
+        let refused = MessageVerdict::refused;
+        let taken = self.options.iter().any(|o| !refused(o));
+        (taken, self.options.iter().any(refused))
+    }
+}
+
 /// A page request that is not settled.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -212,12 +221,6 @@ impl Scoreboard {
                 self.messages[n].options.push(option);
             }
         }
-        if let MessageKind::Done(_) = kind {
-            let all = &self.messages[n].options;
-            let refused = all.iter().any(MessageVerdict::refused);
-            let taken = all.iter().any(|o| !o.refused());
-            self.ats.answer_is(serial, true, taken, refused);
-        }
         let all = &self.messages[n].options;
         let recorded = |o: &MessageVerdict| {
             matches!(
@@ -230,6 +233,8 @@ impl Scoreboard {
         };
         let (any, certain) = (all.iter().any(recorded), all.iter().all(recorded));
         if let MessageKind::Done(_) = kind {
+            let (taken, refused) = self.messages[n].may_be();
+            self.ats.answer_is(serial, true, taken, refused);
             self.advance_commands();
         }
         let Some(a) = self.askers.get_mut(serial) else {
@@ -450,9 +455,8 @@ impl Scoreboard {
                 _ => false,
             });
             let told = alone && self.askers.get(asker).is_some_and(|a| a.told);
-            let refused = m.options.iter().any(MessageVerdict::refused);
-            let taken = !told && m.options.iter().any(|o| !o.refused());
-            self.ats.answer_is(asker, false, taken, refused);
+            let (taken, refused) = m.may_be();
+            self.ats.answer_is(asker, false, taken && !told, refused);
             self.advance_commands();
         }
         self.messages.retain(|m| m.asker != asker);

@@ -174,12 +174,12 @@ impl Scoreboard {
             self.oracle.log.restart();
             self.ats.queue_off();
             self.mem.epoch += 1;
-            match enable {
-                true => self.cq.leaving.clear(),
-                false if self.cq.cmds.is_empty() => {}
-                false => self.cq.leaving = std::mem::take(&mut self.cq.cmds),
+            let fetched = std::mem::take(&mut self.cq.cmds);
+            if enable {
+                self.cq.leaving.clear();
+            } else if !fetched.is_empty() {
+                self.cq.leaving = fetched;
             }
-            self.cq.cmds.clear();
         }
         self.cq.progress = now;
         self.cq.reported_stuck = false;

@@ -689,6 +689,7 @@ impl Oracle {
                 fits
             },
         );
+        // What it has looked up is nobody's.
         self.held.looked();
         found
     }

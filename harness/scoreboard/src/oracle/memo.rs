@@ -63,12 +63,11 @@ impl Memos {
 
     /// What has come into the may-hold sets, by now in `held.news`, concerns some.
     pub(crate) fn forget_concerned(&mut self, held: &MayHold, words: &Words) {
+        // What memory holds now may come back to what it was; what was read meanwhile stays.
+        let differs = |m: &Memo| m.words.iter().any(|(w, was)| words.known(*w) != Some(*was));
         let concerned = |m: &Memo| {
-            let mut found = held.news.iter().filter(|n| n.is_in(&m.looked)).peekable();
-            // What memory holds now may come back to what it was; what was read meanwhile stays.
-            found.peek().is_some()
-                && (!m.words.iter().all(|(w, was)| words.known(*w) == Some(*was))
-                    || found.any(|n| n.concerns(&m.looked)))
+            let mut found = held.news.iter().filter(|n| n.is_in(&m.looked));
+            found.any(|n| n.concerns(&m.looked) || differs(m))
         };
         for memo in &mut self.pages {
             if memo.as_ref().is_some_and(concerned) {

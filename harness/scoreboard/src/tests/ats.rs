@@ -410,13 +410,18 @@ fn a_time_out_stops_the_next_fence() {
     rig.some(Check::CommandStatus);
 }
 
-#[test]
-fn a_fence_that_may_have_met_a_time_out_can_still_fail_to_store() {
+/// A tick in the clock after the message: whether that counts as sent before is the block's choice.
+fn perhaps_timed_out() -> Rig {
     let mut rig = wide_directory();
     rig.ats_inval();
     rig.send(SENT);
-    // In the clock after the message: whether it counts as sent before is the block's choice.
     rig.clock(&[Event::AtsTimeout]);
+    rig
+}
+
+#[test]
+fn a_fence_that_may_have_met_a_time_out_can_still_fail_to_store() {
+    let mut rig = perhaps_timed_out();
     let axi = AxiAddr {
         size: 2,
         ..burst(2, FLAG, 0)
@@ -497,19 +502,11 @@ fn a_completion_that_may_be_refused_may_or_may_not_complete_the_fence() {
 #[test]
 fn commands_behind_a_fence_in_doubt_show_that_it_has_completed() {
     let plain = Command::AtsInval(INVAL).encode();
-    let fence = Iofence {
-        av: false,
-        wsi: false,
-        pr: false,
-        pw: false,
-        data: 0,
-        addr: Spa(0),
-    };
     // The head beyond it, the invalidation behind it.
     for sends in [false, true] {
         let mut rig = wide_directory();
         rig.command(0, plain);
-        rig.fence(1, fence);
+        rig.fence(1, PLAIN_FENCE);
         rig.command(2, plain);
         rig.write(offset::CQT, 3);
         rig.fetch(CQ, 6);
@@ -531,11 +528,8 @@ fn commands_behind_a_fence_in_doubt_show_that_it_has_completed() {
 
 #[test]
 fn clearing_a_time_out_that_was_none_fetches_nothing_again() {
-    let mut rig = wide_directory();
-    rig.ats_inval();
-    rig.send(SENT);
-    // In the clock after the message, so that it may not count; then cmd_to is cleared without a look.
-    rig.clock(&[Event::AtsTimeout]);
+    // It may not count; then cmd_to is cleared without a look.
+    let mut rig = perhaps_timed_out();
     rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
     look_up(&mut rig);
     rig.write(offset::CQCSR, 0x203);
@@ -543,10 +537,7 @@ fn clearing_a_time_out_that_was_none_fetches_nothing_again() {
     rig.read(offset::CQH, 2);
     rig.fine();
     // It was one: the fence is fetched again.
-    let mut rig = wide_directory();
-    rig.ats_inval();
-    rig.send(SENT);
-    rig.clock(&[Event::AtsTimeout]);
+    let mut rig = perhaps_timed_out();
     rig.clock(&[Event::Wsi(1)]);
     rig.idle(LONG);
     rig.write(offset::CQCSR, 0x203);
