@@ -335,14 +335,8 @@ module iommu_cmd_queue
   end
 
   if (TimingCuts) begin : gen_cuts
-    // What starts a burst is two cycles behind head_q and the queue's registers, the
-    // next command two behind the buffer.
-    logic [31:0]     avail_q, to_end_q;
-    logic [PaW-1:0]  fetch_addr_q, start_addr_q;
-    logic [CntW-1:0] burst_q;
-    logic            empty_q, next_err_q, nx_legal_q;
-    logic [1:0]      moved_q, have_q;
-    logic [127:0]    next_cmd_q;
+    logic       empty_q;
+    logic [1:0] moved_q, have_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         empty_q <= 1'b1;
@@ -354,40 +348,27 @@ module iommu_cmd_queue
         have_q  <= (pop || flush) ? '0 : {have_q[0], count_q != '0};
       end
     end
-    always_ff @(posedge clk_i) begin
-      avail_q      <= avail_d;
-      to_end_q     <= to_end_d;
-      fetch_addr_q <= fetch_addr_d;
-      start_addr_q <= fetch_addr_q;
-      burst_q      <= burst_d;
-      next_cmd_q   <= buf_q[rd_q];
-      next_err_q   <= buf_err_q[rd_q];
-      nx_legal_q   <= nx_legal_d;
-    end
-    assign avail        = avail_q;
-    assign to_end       = to_end_q;
-    assign in_page      = fetch_addr_q[11:4];
-    assign fetch_addr   = start_addr_q;
-    assign burst        = burst_q;
-    assign empty        = empty_q;
-    assign settled      = moved_q == '0;
-    assign next_cmd     = next_cmd_q;
-    assign next_err     = next_err_q;
-    assign nx_legal     = nx_legal_q;
-    assign have_next    = have_q[1];
+    assign empty     = empty_q;
+    assign settled   = moved_q == '0;
+    assign have_next = have_q[1];
   end else begin : gen_no_cuts
-    assign avail        = avail_d;
-    assign to_end       = to_end_d;
-    assign in_page      = fetch_addr_d[11:4];
-    assign fetch_addr   = fetch_addr_d;
-    assign burst        = burst_d;
-    assign empty        = empty_d;
-    assign settled      = 1'b1;
-    assign next_cmd     = buf_q[rd_q];
-    assign next_err     = buf_err_q[rd_q];
-    assign nx_legal     = nx_legal_d;
-    assign have_next    = count_q != '0;
+    assign empty     = empty_d;
+    assign settled   = 1'b1;
+    assign have_next = count_q != '0;
   end
+
+  // With TimingCuts what starts a burst is two cycles behind head_q and the queue's
+  // registers, the next command's decoding two behind the buffer.
+  logic [PaW-1:0] slot_addr;
+  assign in_page = slot_addr[11:4];
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_avail (.clk_i, .d_i(avail_d), .q_o(avail));
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_to_end (.clk_i, .d_i(to_end_d), .q_o(to_end));
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_slot (.clk_i, .d_i(fetch_addr_d), .q_o(slot_addr));
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_fetch (.clk_i, .d_i(slot_addr), .q_o(fetch_addr));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_burst (.clk_i, .d_i(burst_d), .q_o(burst));
+  iommu_cut #(.T(logic [127:0]), .Cut(TimingCuts)) u_cut_next (.clk_i, .d_i(buf_q[rd_q]), .q_o(next_cmd));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_err (.clk_i, .d_i(buf_err_q[rd_q]), .q_o(next_err));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_legal (.clk_i, .d_i(nx_legal_d), .q_o(nx_legal));
 
   // ---------------------------------------------------------------- execute
   cmd_inval_t cmd_inval;

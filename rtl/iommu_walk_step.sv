@@ -207,14 +207,12 @@ module iommu_walk_step
   // Of the entry that was read.
   typedef struct packed {
     logic high;     // what it points to is at or above 2^PAS; offsets stay inside the page
-    logic ddt_bad;  // reserved bits of a non-leaf DDT entry
-    logic pdt_bad;  // the same of the PDT
+    logic dir_bad;  // reserved bits of a non-leaf entry of either directory
     logic pc_bad;   // second half of a process context
   } entry_t;
   entry_t entry_d, entry;
   assign entry_d.high    = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
-  assign entry_d.ddt_bad = (data[9:1] != '0) || (data[63:54] != '0);
-  assign entry_d.pdt_bad = (data[9:1] != '0) || (data[63:54] != '0);
+  assign entry_d.dir_bad = (data[9:1] != '0) || (data[63:54] != '0);
   assign entry_d.pc_bad  = (data[59:44] != '0) || !mode_ok(data[63:60], cur.dc.sxl, cfg_i.caps.sv32,
                                                            {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39});
 
@@ -319,7 +317,7 @@ module iommu_walk_step
             if (err) mid_d.cause = CauseDdtAccess;
             else if (poison) mid_d.cause = CauseDdtCorrupt;
             else if (!data[0]) mid_d.cause = CauseDdtInvalid;
-            else if (entry.ddt_bad) mid_d.cause = CauseDdtMisconf;
+            else if (entry.dir_bad) mid_d.cause = CauseDdtMisconf;
             else if (entry.high) mid_d.cause = CauseDdtAccess;
             else said_d.fail = 1'b0;
           end
@@ -348,7 +346,7 @@ module iommu_walk_step
             if (err) mid_d.cause = CausePdtAccess;
             else if (poison) mid_d.cause = CausePdtCorrupt;
             else if (!data[0]) mid_d.cause = CausePdtInvalid;
-            else if (entry.pdt_bad) mid_d.cause = CausePdtMisconf;
+            else if (entry.dir_bad) mid_d.cause = CausePdtMisconf;
             else begin
               said_d.fail   = 1'b0;
               said_d.go_gpa = 1'b1;

@@ -272,19 +272,14 @@ module iommu_walker
         inv_leaf <= inv_leaf_i;
       end
     end
-    always_ff @(posedge clk_i) begin
-      inv_fs_reach   <= inv_fs_reach_i;
-      inv_gs_reach   <= inv_gs_reach_i;
-      inv_leaf_reach <= inv_leaf_reach_i;
-    end
   end else begin : gen_inv
-    assign inv_fs         = inv_fs_i;
-    assign inv_gs         = inv_gs_i;
-    assign inv_leaf       = inv_leaf_i;
-    assign inv_fs_reach   = inv_fs_reach_i;
-    assign inv_gs_reach   = inv_gs_reach_i;
-    assign inv_leaf_reach = inv_leaf_reach_i;
+    assign inv_fs   = inv_fs_i;
+    assign inv_gs   = inv_gs_i;
+    assign inv_leaf = inv_leaf_i;
   end
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_fs (.clk_i, .d_i(inv_fs_reach_i), .q_o(inv_fs_reach));
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_gs (.clk_i, .d_i(inv_gs_reach_i), .q_o(inv_gs_reach));
+  iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_leaf (.clk_i, .d_i(inv_leaf_reach_i), .q_o(inv_leaf_reach));
 
   logic [51:0]      msi_index_q;
   logic [Slots-1:0] amo_same_q, amo_err_q, amo_poison_q;
