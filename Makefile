@@ -53,6 +53,7 @@ help:
 	@echo "make test             everything that CI checks"
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
 	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3)"
+	@echo "make bench            kHz under a stream of hits and under random tests (DUT=small, large), and what takes the time"
 	@echo "make lint             Verilator's lint on the RTL"
 	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
 	@echo "make setup            Verilator and libclang into .tools (the other targets do it, once)"
@@ -98,6 +99,11 @@ coverage: setup
 # each wrong behaviour has to be caught.
 oracle-proof: build
 	@$(COSIM) prove --seeds $(or $(SEEDS),10000) --limit $(or $(LIMIT),200) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+# Speed of a preset under a stream of hits and under random tests, and what takes the time. Nothing else should run.
+.PHONY: bench
+bench: build
+	@$(COSIM) bench --test hit-stream --times 50 --profile everything --seeds $(or $(SEEDS),8) $(COMMON)
 
 # Deliberate bugs in scratch copies of rtl/: the regression has to find each.
 mutants: setup

@@ -33,7 +33,9 @@ pub(crate) fn command(a: &BenchArgs) -> miette::Result<ExitCode> {
     let cases = select(iommu_testcase::load_all(&common.root)?, &a.run.test)?;
     let mut directed = Kind::default();
     for case in &cases {
-        directed.add(case, a.run.seed, a.run.short, &runs, &dut)?;
+        for _ in 0..a.times {
+            directed.add(case, a.run.seed, a.run.short, &runs, &dut)?;
+        }
     }
     let mut kinds = vec![("directed tests".to_owned(), directed)];
     let names: &[String] = if a.seeds == 0 { &[] } else { &a.profile };
@@ -103,6 +105,7 @@ fn table(kinds: &[(String, Kind)]) -> Table {
             "",
             "cycles",
             "checked\ntransactions",
+            "kHz,\nmodel alone",
             "kHz, all on",
             "checked/s,\nall on",
             "agents,\nprotocol",
@@ -121,11 +124,13 @@ fn table(kinds: &[(String, Kind)]) -> Table {
         let coverage = (kind.counted.checking.as_secs_f64() * scale - checking).max(0.0);
         let share = |seconds: f64| format!("{:.1} %", 100.0 * seconds / model);
         let wall = kind.wall.as_secs_f64().max(1e-9);
+        let khz = |seconds: f64| format!("{:.0}", kind.cycles as f64 / seconds / 1e3);
         t.add_row([
             name.clone(),
             grouped(kind.cycles),
             grouped(kind.transactions),
-            format!("{:.0}", kind.cycles as f64 / wall / 1e3),
+            khz(model),
+            khz(wall),
             grouped((kind.transactions as f64 / wall) as u64),
             share(kind.plain.agents.as_secs_f64()),
             share(checking),

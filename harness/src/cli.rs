@@ -189,6 +189,9 @@ pub struct BenchArgs {
     /// Seeds of each profile, from `--seed` on; 0: none.
     #[arg(long, default_value_t = 50)]
     pub seeds: u64,
+    /// Run each directed test so often, for a steady figure of a short one.
+    #[arg(long, default_value_t = 1)]
+    pub times: u64,
 }
 
 /// `iommu-cosim masks`
