@@ -278,6 +278,25 @@ pub const fn leaf(caps: Capabilities, label: &Label, first: u64) -> Option<bool>
     }
 }
 
+/// Whether a page-table entry is a leaf that translates, permissions and A/D aside: valid, and no
+/// misaligned superpage.
+#[must_use]
+pub const fn translates(caps: Capabilities, label: &Label, first: u64) -> bool {
+    match *label {
+        Label::FirstStage {
+            level, range_log2, ..
+        }
+        | Label::SecondStage {
+            level, range_log2, ..
+        } => {
+            let pte = Pte(first);
+            let aligned = pte.n() || pte.ppn() & ((1 << (range_log2 - 12)) - 1) == 0;
+            matches!(pte.kind(caps, level), Kind::Leaf) && aligned
+        }
+        _ => false,
+    }
+}
+
 const fn is_leaf(pte: Pte, caps: Capabilities, level: u8) -> bool {
     !matches!(pte.kind(caps, level), Kind::Pointer)
 }

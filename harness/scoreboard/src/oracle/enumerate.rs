@@ -858,7 +858,13 @@ impl<'a> View<'a> {
         let reachable = pas >= 56 || page << 12 >> pas == 0;
         // Where a guest page is, only its second stage tells; a low one is in every scheme.
         let low = page < 1 << 22;
-        let points = || invalidate::leaf(self.caps, label, pte) == Some(false);
+        // At level 0 a pointer is a page fault.
+        let points = || match *label {
+            Label::FirstStage { level, .. } | Label::SecondStage { level, .. } => {
+                level > 0 && invalidate::leaf(self.caps, label, pte) == Some(false)
+            }
+            _ => false,
+        };
         match label {
             Label::DdtNonLeaf { .. } => pte & RESERVED == 0 && pte & 1 == 1 && reachable,
             Label::PdtNonLeaf { .. } => pte & RESERVED == 0 && pte & 1 == 1 && reachable && low,
@@ -871,8 +877,12 @@ impl<'a> View<'a> {
     /// Whether this second-stage leaf surely lets a table be read.
     fn translates_reads(&self, label: &Label, c: &Choice) -> bool {
         const NEEDED: u64 = 0x53; // V R U A
+        let pte = resolved(c.words, self.big(label), self.half(label))[0];
+        let pas = self.caps.pas();
         c.error.is_none()
-            && resolved(c.words, self.big(label), self.half(label))[0] & NEEDED == NEEDED
+            && pte & NEEDED == NEEDED
+            && invalidate::translates(self.caps, label, pte)
+            && (pas >= 56 || (pte >> 10 & PPN) << 12 >> pas == 0)
     }
 
     /// Whether the block may hold an entry that this one leads to.

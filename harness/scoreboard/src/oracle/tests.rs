@@ -675,6 +675,44 @@ fn an_old_leaf_is_used_although_the_walk_now_ends_above_it() {
 }
 
 #[test]
+fn a_held_table_entry_is_used_although_the_second_stage_now_hides_its_table() {
+    // Of the page with the first stage's root: every way in which a leaf may not translate. A
+    // pointer there is none: "Otherwise, if i<0, stop and raise a page-fault exception".
+    let leaf = VM[0] + 5 * PAGE + 8 * G_FIRST;
+    let superpage = VM[0] + 4 * PAGE;
+    let good = pte(GUEST[0] + G_FIRST * PAGE, RWU);
+    for (at, edit) in [
+        (leaf, 0),
+        (leaf, pte(0x9000, PTR)),
+        (leaf, good & !0x12),
+        (leaf, good & !(1 << 6)),
+        (leaf, good | 1 << 54),
+        (leaf, good | 1 << 63),
+        (leaf, pte(1 << 46, RWU)),
+        // A superpage out of line.
+        (superpage, pte(0x1000_1000, RWU)),
+    ] {
+        let mut b = Bench::new();
+        b.walk(&read(2));
+        b.store(at, edit);
+        // Neither command reaches the first stage; leaf and root pointer are gone.
+        let gv = Iotinval {
+            gv: true,
+            av: true,
+            addr: G_FIRST,
+            nl: true,
+            ..NONE
+        };
+        b.command(gvma(gv), true, true);
+        b.command(ddt(Some(2)), true, true);
+        let legal = b.ask_at(&read(2), b.now + 10);
+        // By entries that are held, or refused where the root is.
+        let all = outcomes(&legal);
+        assert_eq!(all, (vec![GUEST[0] + 0x1f0 * PAGE], true), "{edit:#x}");
+    }
+}
+
+#[test]
 fn what_was_never_returned_is_not_held() {
     let mut b = Bench::new();
     b.ask(&read(1));
