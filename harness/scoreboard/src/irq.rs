@@ -35,6 +35,8 @@ pub(crate) struct Irq {
     sent: [bool; SOURCES],
     /// Messages that may be sent.
     pub(crate) credit: [u32; SOURCES],
+    /// Clock since when such a message could be sent.
+    owed_since: [u64; SOURCES],
     /// A message must have been sent by this clock.
     pub(crate) due: [Option<u64>; SOURCES],
     /// The bit was surely 1 when its clearing began.
@@ -64,12 +66,26 @@ impl Irq {
         if !self.pend[n].lo && !self.raised[n] {
             self.raised[n] = true;
             if messages {
-                self.credit[n] += 1;
+                self.owe(n, now);
                 if sure && was_zero {
                     self.due[n] = Some(now + settle);
                 }
             }
         }
+    }
+
+    /// One more message of source `n` may be sent.
+    pub(crate) fn owe(&mut self, n: usize, now: u64) {
+        if self.credit[n] == 0 {
+            self.owed_since[n] = now;
+        }
+        self.credit[n] += 1;
+    }
+
+    /// Whether this vector is masked, and has been since before source `n` owed a message: none was
+    /// tried then.
+    pub(crate) fn waits_masked(&self, n: usize, v: u8) -> bool {
+        self.masked_at[usize::from(v)].is_some_and(|at| at < self.owed_since[n])
     }
 
     /// The lasting condition of source `n` is now possibly `hi`, surely `lo`.
@@ -97,7 +113,7 @@ impl Irq {
         self.raised[n] = self.was_one[n] && self.pend[n].is_young(now, settle);
         self.sent[n] = false;
         if self.raised[n] && messages {
-            self.credit[n] += 1;
+            self.owe(n, now);
         }
         self.moved = now;
         if self.level[n].0 {

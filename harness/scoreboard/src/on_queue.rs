@@ -397,14 +397,32 @@ impl Scoreboard {
         self.irq.event(n, sure, messages, now, settle);
         // What may have failed when it might have come first, without a record, may do so now.
         let again = n == PMIP && messages && self.irq.may_send_yet(n) && !self.awaits_failure();
-        self.irq.credit[n] += u32::from(again);
+        if again {
+            self.irq.owe(n, now);
+        }
         if self.irq.credit[n] > credit {
             self.message_owed(n);
         }
     }
 
-    /// A message of source `n` is newly owed: if its address is none, it fails without a write.
+    /// The vector of source `n` is masked, whether or not a write in flight counts, and has been since
+    /// before it owed a message: "the IOMMU is prohibited from sending the associated message".
+    fn waits_masked(&self, n: usize) -> bool {
+        let before = self.before.as_ref().map(|b| b.registers());
+        std::iter::once(self.iommu.registers())
+            .chain(before)
+            .all(|r| {
+                let v = vector(r, n);
+                r.msi_cfg[usize::from(v)].masked && self.irq.waits_masked(n, v)
+            })
+    }
+
+    /// A message of source `n` is newly owed: if its address is none, it fails without a write. Not
+    /// while its vector is masked.
     pub(crate) fn message_owed(&mut self, n: usize) {
+        if self.waits_masked(n) {
+            return;
+        }
         let regs = self.iommu.registers();
         let entry = regs.msi_cfg[usize::from(vector(regs, n))];
         if !self.reachable(entry.addr, 4) {
@@ -413,6 +431,24 @@ impl Scoreboard {
             self.irq.due[n] = None;
             self.push_fault(None, Some(record), false);
         }
+    }
+
+    /// Fault `n` is a message that may have failed, of which no record has come. Where its vector is
+    /// masked it was not tried before that, and is still owed. True if so.
+    pub(crate) fn message_waits(&mut self, n: usize) -> bool {
+        let (regs, f) = (self.iommu.registers(), &self.fq.faults[n]);
+        let source = (0..SOURCES).find(|&s| {
+            let v = usize::from(vector(regs, s));
+            let addr = regs.msi_cfg[v].addr;
+            self.irq.masked_at[v].is_some() && f.own.is_some_and(|r| r.iotval == addr)
+        });
+        let source = source.filter(|_| Self::is_failure(f));
+        if let Some(s) = source {
+            self.fq.faults.remove(n);
+            self.irq.owe(s, self.now);
+            self.check_overflow();
+        }
+        source.is_some()
     }
 
     fn is_failure(f: &Fault) -> bool {
@@ -435,13 +471,16 @@ impl Scoreboard {
     }
 
     /// A record says that a message to `addr` has failed, which nobody expected of this address:
-    /// right if an entry has it, or had it a moment ago, and its vector owes a message.
+    /// right if an entry has it, or had it a moment ago, and its vector owes a message that it may have
+    /// tried to send.
     pub(crate) fn message_failed(&mut self, addr: u64) -> bool {
         let now = self.iommu.registers();
         let old = self.before.as_ref().map(|b| b.registers());
         let owing = std::iter::once(now).chain(old).find_map(|r| {
             (0..SOURCES).find(|&n| {
-                self.irq.credit[n] > 0 && r.msi_cfg[usize::from(vector(r, n))].addr == addr
+                self.irq.credit[n] > 0
+                    && r.msi_cfg[usize::from(vector(r, n))].addr == addr
+                    && !self.waits_masked(n)
             })
         });
         let known = |r: &Registers| r.msi_cfg.iter().any(|e| e.addr == addr);

@@ -6,6 +6,7 @@ use iommu_golden::{Capabilities, RegSize, offset};
 
 use crate::irq::{CIP, FIP, NAMES, PMIP, SOURCES};
 use crate::ports::{RegRead, RegWrite};
+use crate::queues::Store;
 use crate::record_queue::lost;
 use crate::{Check, Past, Scoreboard};
 
@@ -186,6 +187,8 @@ impl Scoreboard {
         if value & 1 << 8 != 0 {
             self.cq.memory_fault.begin_clear(now);
         }
+        // A fence has stopped there, as software knows or the model does.
+        let told = self.cq.timeout.lo;
         if value & 1 << 9 != 0 {
             self.cq.timeout.begin_clear(now);
             // The fence that told is fetched again, and finds that nothing has timed out since.
@@ -208,8 +211,10 @@ impl Scoreboard {
                 .cq
                 .cmds
                 .front()
-                // A fence in doubt may have completed instead: those behind it are not fetched again then.
-                .is_some_and(|c| c.noted || (c.may_have_met && !c.doubtful))
+                // One that may have met a time-out has completed instead if it stores, and may have
+                // unless software has seen `cmd_to`: those behind it are not fetched again then. (If
+                // they are, they are read anew: `begin_fetch`.)
+                .is_some_and(|c| c.noted || (told && c.may_have_met && c.store == Store::No))
         {
             // The command at cqh, and those behind it, are fetched again.
             self.cq.cmds.clear();

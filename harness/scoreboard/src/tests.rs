@@ -512,6 +512,52 @@ fn a_pending_message_goes_by_its_entry_as_it_is_then() {
 }
 
 #[test]
+fn a_message_is_not_tried_while_its_vector_is_masked() {
+    // Its address is none: all that is seen of it is the record of its failure.
+    const NOWHERE: u64 = 1 << 50;
+    let entry = offset::MSI_CFG_TBL + 16;
+    let failed = FaultRecord::of_event(Cause::MsiWriteAccessFault, NOWHERE).to_words();
+    let rig = |masked: u64| {
+        let mut rig = Rig::with(config(), false);
+        rig.write8(entry, NOWHERE);
+        rig.write(entry + 12, masked);
+        rig.bad_read(1, 0);
+        rig
+    };
+    let late = 40_000;
+    // Masked before it was owed; tried all the same, at once or later.
+    for after in [1, late] {
+        let mut rig = rig(1);
+        rig.idle(after);
+        rig.record_at(1, failed, Resp::Okay);
+        rig.only(Check::RecordUnexpected);
+    }
+    // Masked when it had been tried, or might have been.
+    let mut rig_ = rig(0);
+    rig_.write(entry + 12, 1);
+    rig_.record_at(1, failed, Resp::Okay);
+    rig_.fine();
+    // Masked before it was tried, which a record long after would not show.
+    for (unmasked, fine) in [(true, true), (false, false)] {
+        for masked in [0, 1] {
+            let mut rig = rig(masked);
+            rig.write(entry + 12, 1);
+            rig.idle(late);
+            if unmasked {
+                rig.write(entry + 12, 0);
+            }
+            rig.record_at(1, failed, Resp::Okay);
+            if fine {
+                rig.end();
+                rig.fine();
+            } else {
+                rig.only(Check::RecordUnexpected);
+            }
+        }
+    }
+}
+
+#[test]
 fn overflow_loses_records_and_says_so() {
     let mut rig = Rig::new();
     for n in 0..3 {

@@ -297,7 +297,9 @@ impl Scoreboard {
                     });
             answered && late(f, self.now, self.bounds.since)
         }) {
-            self.settle_fault(n);
+            if !self.message_waits(n) {
+                self.settle_fault(n);
+            }
         }
     }
 

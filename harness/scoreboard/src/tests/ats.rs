@@ -547,3 +547,45 @@ fn clearing_a_time_out_that_was_none_fetches_nothing_again() {
     rig.read(offset::CQH, 2);
     rig.fine();
 }
+
+#[test]
+fn a_fence_that_stores_has_met_no_time_out() {
+    // A time-out passes while it does, and an answer may not have been looked at yet: clearing cmd_to
+    // fetches nothing again.
+    let mut rig = wide_directory();
+    rig.ats_inval();
+    rig.send(SENT);
+    rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+    look_up(&mut rig);
+    let axi = AxiAddr {
+        size: 2,
+        ..burst(2, FLAG, 0)
+    };
+    rig.clock(&[Event::MemAw(axi)]);
+    rig.clock(&[Event::MemW(w(0xabcd, 0x0f, true))]);
+    rig.clock(&[Event::AtsInvalidationDone(DONE.pack())]);
+    rig.clock(&[Event::AtsTimeout]);
+    rig.write(offset::CQCSR, 0x203);
+    rig.clock(&[Event::MemStored { id: 2 }]);
+    rig.clock(&[Event::MemB(b(2, Resp::Okay))]);
+    rig.read(offset::CQH, 2);
+    rig.fine();
+    // Software has seen cmd_to: the fence that told is fetched again before it stores.
+    for again in [true, false] {
+        let mut rig = perhaps_timed_out();
+        rig.clock(&[Event::Wsi(1)]);
+        rig.read(offset::CQCSR, 0x1_0203);
+        rig.write(offset::CQCSR, 0x203);
+        rig.clock(&[Event::Wsi(0)]);
+        if again {
+            rig.fetch(CQ + 16, 2);
+        }
+        rig.store4(FLAG, 0xabcd);
+        if again {
+            rig.read(offset::CQH, 2);
+            rig.fine();
+        } else {
+            rig.some(Check::UnexplainedWrite);
+        }
+    }
+}
