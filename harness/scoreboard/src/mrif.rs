@@ -96,7 +96,11 @@ impl Scoreboard {
             .verdicts
             .iter()
             .filter_map(|v| match v {
-                Verdict::Mrif { target, .. } => match self.mrif_action(q, target)? {
+                Verdict::Mrif {
+                    target,
+                    late: false,
+                    ..
+                } => match self.mrif_action(q, target)? {
                     MrifAction::Msi(update) => Some((*target, update)),
                     _ => None,
                 },
@@ -139,11 +143,9 @@ impl Scoreboard {
         let Some(q) = self.dev.get(r) else { return };
         let options = self.mrif_options(q);
         let (request, line) = (q.request(), q.line());
-        let early = q
-            .legal
-            .verdicts
-            .iter()
-            .all(|v| !matches!(v, Verdict::Mrif { after_update, .. } if !after_update));
+        let early = q.legal.verdicts.iter().all(
+            |v| !matches!(v, Verdict::Mrif { after_update, late, .. } if !after_update && !late),
+        );
         let file = |v: &Verdict| matches!(v, Verdict::Mrif { .. });
         if early || self.needs_update(crate::atomics::Owner::Dev(r), file) {
             let story = line.clone();

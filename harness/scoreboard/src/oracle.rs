@@ -51,6 +51,9 @@ pub enum Verdict {
         target: MrifTarget,
         /// As for a grant.
         after_update: bool,
+        /// It rests on what a completed fence has ordered: the file may have aborted or discarded the
+        /// access in time, and none is made for it any more.
+        late: bool,
     },
     /// The completion of an ATS translation request.
     Ats {
@@ -80,6 +83,7 @@ impl fmt::Display for Verdict {
             Verdict::Mrif {
                 target,
                 after_update,
+                ..
             } => write!(
                 f,
                 "for the interrupt file at {:#x}, notice {} to {:#x}{}",
@@ -347,6 +351,7 @@ impl<'a> Collect<'a> {
             Outcome::Mrif(target) => Verdict::Mrif {
                 target,
                 after_update,
+                late: false,
             },
             Outcome::Ats(completion) => Verdict::Ats {
                 completion,
@@ -712,11 +717,14 @@ impl Oracle {
             let mut view = View::new(self.parts(), iommu, mem, query, now, &source);
             let mut collect = Collect::new(iommu, out, &source);
             let outcome = iommu.translate(&mut view, &query.request, &mut collect);
-            let verdict = collect.verdict(outcome);
-            let granted = matches!(verdict, Verdict::Grant { .. } | Verdict::Mrif { .. });
+            let mut verdict = collect.verdict(outcome);
             if view.overflow {
                 return false;
             }
+            if let Verdict::Mrif { late, .. } = &mut verdict {
+                *late = view.no_grant;
+            }
+            let granted = matches!(verdict, Verdict::Grant { .. });
             let counts = !(view.dead || (view.no_grant && granted));
             if counts && stop(verdict, out, &view.stale) {
                 return true;

@@ -378,6 +378,51 @@ fn what_a_file_in_memory_aborts_owes_no_record_of_another_outcome() {
 }
 
 #[test]
+fn what_a_file_in_memory_has_aborted_in_time_no_fence_binds() {
+    // Its context goes, and a fence that orders reads and writes completes; then the answer comes: of
+    // two beats, of an MSI, of a read.
+    let rig = |ask: fn(&mut Rig)| {
+        let mut rig = rig(true);
+        ask(&mut rig);
+        rig.fetch(DDT, 8);
+        rig.fetch(TABLE, 2);
+        rig.edit(DDT, 0);
+        rig.command(0, Command::InvalDdt { device_id: None }.encode());
+        let ordering = Iofence {
+            pr: true,
+            pw: true,
+            ..PLAIN_FENCE
+        };
+        rig.fence(1, ordering);
+        rig.write(offset::CQT, 2);
+        rig.fetch(CQ, 4);
+        rig.read(offset::CQH, 2);
+        rig
+    };
+    let mut two = rig(|r| r.ask_write(3, PAGE, &[0x43, 0]));
+    two.answer(Resp::SlvErr);
+    two.end();
+    two.fine();
+    let mut read = rig(|r| r.clock(&[Event::DevAr(narrow(3, PAGE), DEVICE)]));
+    read.clock(&[Event::DevR(r(3, 0, Resp::Okay, true))]);
+    read.end();
+    read.fine();
+    // The file is not changed any more.
+    let msi: fn(&mut Rig) = |r| {
+        r.clock(&[
+            Event::DevAw(narrow(3, PAGE), DEVICE),
+            Event::DevW(w(0x43, 0x0f, true)),
+        ]);
+    };
+    let mut one = rig(msi);
+    one.set(FILE + 16, 8);
+    one.some(Check::MrifUpdate);
+    let mut one = rig(msi);
+    one.answer(Resp::Okay);
+    one.some(Check::RefusedResponse);
+}
+
+#[test]
 fn a_record_belongs_to_whoever_must_have_one() {
     // Two bursts alike but for their length, while the entry goes: the longer may be refused by the
     // file, which leaves no record; the word may not. The one record is the word's.

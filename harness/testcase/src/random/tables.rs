@@ -633,7 +633,12 @@ impl World {
             Spoil::Misaligned => scheme != Scheme::Sv32 || leaf.level > 0,
             _ => true,
         });
-        let value = self.spoilt(kind.unwrap_or(Spoil::Invalid), entry, leaf.level);
+        let mut value = self.spoilt(kind.unwrap_or(Spoil::Invalid), entry, leaf.level);
+        // What has the encoding of a NAPOT range may be kept for 16 pages, and a cache may answer for
+        // the others from it: where a machine is watched, each page has one outcome.
+        if narrow && scheme != Scheme::Sv32 && value & pte::N != 0 && value >> 10 & 0xf == 8 {
+            value ^= 8 << 10;
+        }
         self.store_entry(scheme, at, value);
     }
 
