@@ -150,6 +150,9 @@ impl World {
 
     /// A device, a process of it, and an address that one of its tables may translate.
     fn ats_target(&mut self) -> (u32, Option<u32>, u64) {
+        if let Some(found) = self.ask_for_wreck() {
+            return found;
+        }
         let n = self.r.ats.below(self.devices.len() as u64) as usize;
         let device = self.devices[n].clone();
         let r = &mut self.r.ats;
@@ -275,7 +278,7 @@ impl World {
         self.driver.command(d0, payload | global);
     }
 
-    fn ats_command(&mut self) {
+    pub(super) fn ats_command(&mut self) {
         let able: Vec<usize> = (0..self.devices.len())
             .filter(|&n| self.can_answer(&self.devices[n]))
             .collect();

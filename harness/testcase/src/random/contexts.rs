@@ -258,7 +258,65 @@ impl World {
                 let word = r.below(words as u64) as usize;
                 d.spoil[word] = r.bits();
             }
+            SpoilContext::Rule => self.spoil_by_rule(d),
         }
+    }
+
+    /// A context that breaks one rule of "Device-context configuration checks", or that of a capability
+    /// that the block has; some of them take a capability that it lacks.
+    fn spoil_by_rule(&mut self, d: &mut Device) {
+        let words = self.context(d).words;
+        let (tc, guest, first) = (words[0], words[1], words[3]);
+        // What `tc` becomes, or `iohgatp` or `fsc` with a `tc`.
+        let mut all: Vec<(u64, usize, u64)> = Vec::new();
+        if self.has("ATS") {
+            let on = tc | tc::EN_ATS;
+            all.push(((on | tc::PRPR) & !tc::EN_PRI, 0, 0));
+            all.push(((tc | tc::EN_PRI) & !(tc::EN_ATS | tc::T2GPA), 0, 0));
+            if d.machine.is_none() || !self.has("T2GPA") {
+                all.push((on | tc::T2GPA, 0, 0));
+            }
+        } else {
+            all.push((tc | tc::EN_ATS, 0, 0));
+        }
+        if !self.has("AMO_HWAD") {
+            all.push((tc | tc::SADE, 0, 0));
+            all.push((tc | tc::GADE, 0, 0));
+        }
+        if !self.has("END") {
+            all.push((tc ^ tc::SBE, 0, 0));
+        }
+        // A first stage of its own, in a scheme that it has not.
+        let own = tc & !(tc::PDTV | tc::DPE);
+        let to = |mode: u64| first & !(0xf << 60) | mode << 60;
+        for (mode, name) in [(8, "Sv39"), (9, "Sv48"), (10, "Sv57")] {
+            if !self.has(name) && tc & tc::SXL == 0 {
+                all.push((own, 3, to(mode)));
+            }
+        }
+        if self.target.gxl && !self.has("Sv32") {
+            all.push((own | tc::SXL, 3, to(8)));
+        }
+        if d.machine.is_some() {
+            all.push((tc, 1, guest ^ self.r.aim.range(1, 3)));
+        }
+        let to = |mode: u64| guest & !(0xf << 60) | mode << 60;
+        for (mode, name) in [(8, "Sv39x4"), (9, "Sv48x4"), (10, "Sv57x4")] {
+            let name = if self.gxl { "Sv32x4" } else { name };
+            if !self.has(name) && (mode == 8 || !self.gxl) {
+                all.push((tc, 1, to(mode)));
+            }
+        }
+        if self.gxl {
+            all.push((tc & !tc::SXL, 0, 0));
+        }
+        let Some(&(tc, word, value)) = (!all.is_empty()).then(|| self.r.aim.pick(&all)) else {
+            return;
+        };
+        if word > 0 {
+            d.spoil[word] = words[word] ^ value;
+        }
+        d.spoil[0] = words[0] ^ tc;
     }
 
     // ---------------------------------------------------------------- processes
@@ -356,7 +414,7 @@ impl World {
             }
             Some(n) => {
                 let d = &self.domains[n];
-                let fsc = d
+                let mut fsc = d
                     .tree
                     .as_ref()
                     .map_or(0, |t| t.scheme.mode() << 60 | t.pointer >> 12);
@@ -370,6 +428,17 @@ impl World {
                     .chance(Chance::SpoiltContext, &mut self.r.tables)
                 {
                     ta |= 1 << self.r.tables.range(3, 11);
+                    let rule = self.profile.value("tables.spoil_context.rule").unwrap_or(0);
+                    let sv = ["Sv39", "Sv48", "Sv57"];
+                    let lacks: Vec<u64> = (8..11)
+                        .filter(|&mode| !self.has(sv[mode as usize - 8]))
+                        .chain((!self.has("Sv32")).then_some(8))
+                        .collect();
+                    if rule > 0 && !lacks.is_empty() && self.r.aim.percent(40) {
+                        // A mode that the block has not, instead.
+                        ta &= 0xf_ffff_f007;
+                        fsc = fsc & !(0xf << 60) | *self.r.aim.pick(&lacks) << 60;
+                    }
                 }
                 self.store_word(at + 8, fsc);
                 self.store_word(at, ta);
@@ -495,7 +564,9 @@ impl World {
         if r.percent(15) {
             match r.below(5) {
                 0 => low &= !1,
-                1 => low = low & !6 | *r.pick(&[0, 4]),
+                // Neither basic nor an MRIF, or an MRIF where there are none.
+                1 if mrif => low = low & !6 | *r.pick(&[0, 4]),
+                1 => low = low & !6 | *r.pick(&[0, 2, 4]),
                 2 => low |= 1 << r.range(54, 62),
                 3 => low |= 1 << 63,
                 _ => high |= 1 << r.range(54, 59),

@@ -74,6 +74,10 @@ impl World {
         if gap > 0 {
             self.push("between edits", Op::Cycles(gap));
         }
+        if gap > 255 && self.room() > 2 && self.r.aim.percent(70) {
+            // What was edited long ago, and is not told yet.
+            self.access(ids);
+        }
     }
 
     fn random_leaf(&mut self, which: Which) -> Option<(usize, Leaf)> {

@@ -14,6 +14,7 @@ use super::knobs::{Answer, Breaks, StopPort, Undefined};
 use super::profile::{Amount, Chance, Profile};
 use super::tables::Which;
 use super::world::{DATA, MESSAGES, World};
+use super::wreck::Wreck;
 
 /// Where fences store.
 const FENCES: u64 = MESSAGES + 0x1000;
@@ -157,7 +158,21 @@ impl World {
         let mut behind = 0;
         // Either a command cannot be read, or a fence cannot store.
         let fence = self.r.memory.percent(25);
+        let aims = p.chance(Chance::Aimed, &mut self.r.aim);
+        let on_the_way = matches!(
+            kind,
+            Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt
+        );
+        let aimed = if aims && on_the_way {
+            self.draw_wreck()
+        } else {
+            None
+        };
+        self.wreck = aimed.as_ref().map(|(wreck, _)| *wreck);
         let (at, bytes, access) = match kind {
+            _ if aimed.is_some() => aimed.as_ref().map_or((0, 8, FaultAccess::Read), |(_, b)| {
+                (b.at, b.bytes, b.access)
+            }),
             Breaks::Entry | Breaks::Directory => {
                 let which = match (device.domain, device.machine) {
                     (Some(d), Some(m)) if self.r.memory.percent(50) => {
@@ -227,9 +242,12 @@ impl World {
                     .domain
                     .and_then(|d| self.domains[d].tree.as_ref())
                     .map_or(&[][..], |t| &t.leaves)
-                    .iter()
-                    .map(|l| l.to)
-                    .next_back();
+                    .last()
+                    .copied();
+                if aims && device.machine.is_none() {
+                    self.wreck = leaf.map(|l| Wreck::page(n, &l));
+                }
+                let leaf = leaf.map(|l| l.to);
                 // Addresses have 56 bits at most, wherever a leaf leads.
                 let page = leaf.unwrap_or(DATA) & ((1 << 56) - 1);
                 let at = page + 8 * self.r.memory.below(512);
@@ -269,6 +287,10 @@ impl World {
             }
         };
         self.push("rest", Op::WaitIdle);
+        for (scheme, at, value) in aimed.into_iter().flat_map(|(_, b)| b.stores) {
+            self.store_entry(scheme, at, value);
+        }
+        self.collect("A or D to be set");
         let twice = p.chance(Chance::MemoryBreaksTwice, &mut self.r.memory);
         // In the same 16 bytes or, of a device context, in the same half.
         let other = match kind {
@@ -337,6 +359,7 @@ impl World {
 
     /// Memory is sound again, and so is what it stopped.
     pub fn heal_memory(&mut self, kind: Breaks) {
+        self.wreck = None;
         self.push("memory heals", Op::ClearFaults);
         match kind {
             Breaks::Entry | Breaks::Directory | Breaks::Process | Breaks::Interrupt => {
@@ -375,6 +398,9 @@ impl World {
     pub fn commands(&mut self) {
         let p = self.profile.clone();
         let (wires, levels, ranges) = (self.driver.cfg.wires, self.has("NL"), self.has("S"));
+        if p.chance(Chance::PageStart, &mut self.r.aim) && self.up_to_a_page() {
+            self.first_of_a_page();
+        }
         for _ in 0..p.amount(Amount::Commands, &mut self.r.queues) {
             let r = &mut self.r.queues;
             let kind = r.below(8);
@@ -423,6 +449,56 @@ impl World {
         self.collect("commands");
     }
 
+    /// Harmless commands up to the end of a page of the command queue; none where it has one page.
+    fn up_to_a_page(&mut self) -> bool {
+        if self.driver.cfg.cq_log2 < 9 {
+            return false;
+        }
+        let next = (self.driver.command_tail() | 0xff) + 1;
+        let next = next & ((1 << self.driver.cfg.cq_log2) - 1);
+        while self.driver.command_tail() != next {
+            self.driver.command(2, 0);
+        }
+        self.driver.kick();
+        self.collect("up to the end of a page");
+        next != 0
+    }
+
+    /// A command that others seldom are there: INVAL_PDT, ATS.INVAL, ATS.PRGR.
+    fn first_of_a_page(&mut self) {
+        if self.ats && self.r.aim.percent(60) {
+            return self.ats_command();
+        }
+        let n = self.r.aim.below(self.devices.len() as u64) as usize;
+        let device = &self.devices[n];
+        if self.mode.levels() == 0 {
+            return;
+        }
+        let process = device
+            .processes
+            .as_ref()
+            .and_then(|p| p.list.first())
+            .map_or(0, |p| u64::from(p.id));
+        let did = u64::from(device.id) << 40;
+        self.driver
+            .command(3 | 1 << 7 | 1 << 33 | process << 12 | did, 0);
+        self.driver.kick();
+        self.collect("first of a page");
+    }
+
+    /// The vectors of the queues are masked, or no more.
+    pub fn mask_vectors(&mut self, masked: bool) {
+        let (command, fault) = self.driver.cfg.vectors;
+        let (counters, pages) = self.driver.cfg.more_vectors;
+        let mut vectors = vec![command, fault, counters, pages];
+        vectors.sort_unstable();
+        vectors.dedup();
+        for vector in vectors {
+            let at = regs::MSI_CFG_TBL + 16 * u16::from(vector) + 12;
+            self.write("mask or unmask", at, 4, masked.into());
+        }
+    }
+
     /// A command that must not be accepted; software replaces it, and the queue goes on.
     pub fn illegal_command(&mut self, ids: u64) {
         let (wires, ats) = (self.driver.cfg.wires, self.has("ATS"));
@@ -453,6 +529,10 @@ impl World {
             10 | 11 => wide.unwrap_or((0, 0)),
             _ => (0, 0),
         };
+        let page = self.profile.clone();
+        if page.chance(Chance::PageStart, &mut self.r.aim) {
+            self.up_to_a_page();
+        }
         self.driver.wait_commands();
         if self.r.queues.percent(60) && self.room() > 8 {
             self.collect("an illegal command");
@@ -618,6 +698,7 @@ impl World {
             self.begin_accesses();
         }
         self.push("reset", Op::Reset { cycles });
+        self.wreck = None;
         self.push("reset", Op::ClearFaults);
         self.set_timings(t);
         if !p.chance(Chance::SameTables, &mut self.r.resets) && self.mode.levels() > 0 {

@@ -162,6 +162,8 @@ chances! {
     Translated = "traffic.translated": 2,
     /// exclusive accesses
     Exclusive = "traffic.exclusive": 0,
+    /// of exclusive reads: the exclusive write follows
+    ExclusivePair = "traffic.exclusive_pair": 0,
     /// atomics (`awatop`), legal ones and such that AXI reserves
     Atomic = "traffic.atomic": 0,
     /// a pause after an access
@@ -190,6 +192,8 @@ chances! {
     MemoryBreaks = "memory.breaks": 10,
     /// of these: another word of the same entry or burst breaks too
     MemoryBreaksTwice = "memory.twice": 20,
+    /// of these, of tables and data: it is on the way of one page, at any step of its walk, and most traffic goes there
+    Aimed = "memory.aimed": 0,
 
     /// racing, of each edit: its commands reach less than they had to, so that the old stays legal
     Insufficient = "edits.insufficient": 0,
@@ -208,6 +212,10 @@ chances! {
     Wires = "queues.wires": 40,
     /// of each round: a command that the IOMMU must not accept, and the recovery from it
     IllegalCommand = "queues.illegal_command": 0,
+    /// of each round, where there are messages: the vectors of all queues are masked in it
+    Masked = "queues.masked": 0,
+    /// of each round, and of illegal commands, where the command queue has several pages: harmless ones up to the end of a page, and what comes then is the first of the next
+    PageStart = "queues.page_start": 0,
     /// of each round: a queue is switched off and comes back elsewhere, with another size
     QueueMoves = "queues.moves": 0,
     /// of each round: software does not take the fault records (of a small queue: it overflows)
@@ -519,6 +527,8 @@ choices! {
         Flag = "flag": 20,
         /// every bit of one word at random
         Noise = "noise": 5,
+        /// what one rule of the context checks forbids, the rest as it should be
+        Rule = "rule": 0,
     }
     /// where an access goes
     Address = "traffic.address" {

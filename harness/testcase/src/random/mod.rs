@@ -18,6 +18,7 @@ mod registers;
 mod tables;
 mod traffic;
 mod world;
+mod wreck;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use crate::caps;
 use crate::case::{Case, Setting, Signals, Source};
 use crate::op::{CaseError, Op, OpAt, Ops};
+use crate::regs;
 use crate::rng::Random;
 
 use knobs::{Amount, Breaks, Chance, Pas, SignalKind, Widest};
@@ -179,6 +181,12 @@ impl Profiled {
             SignalKind::Wires => 1,
         };
         mask = mask & !(3 << caps::IGS_SHIFT) | igs << caps::IGS_SHIFT;
+        // What is drawn later than the others, from a stream of its own.
+        let mut r = Random::new(seed, "more capabilities");
+        if p.chance(Chance::MaskOut, &mut r) {
+            mask &= !caps::feature("Sv32x4").unwrap_or(0);
+        }
+        mask = caps::legal(mask);
         let mut r = Random::new(seed, "timing");
         Setting {
             caps_mask: mask,
@@ -204,15 +212,24 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
             t = events::draw_timings(&p, &mut w.r.timing);
             w.set_timings(&t);
         }
+        let messages = w.driver.cfg.interrupts && !w.driver.cfg.wires;
+        let mut masked = p.chance(Chance::Masked, &mut w.r.aim) && messages;
+        if masked {
+            w.mask_vectors(true);
+        }
         if p.chance(Chance::QueueMoves, &mut w.r.queues) {
             w.move_queue(ids);
         }
         if p.chance(Chance::IllegalCommand, &mut w.r.queues) {
             w.illegal_command(ids);
         }
-        let broken = p
-            .chance(Chance::MemoryBreaks, &mut w.r.memory)
-            .then(|| w.break_memory());
+        let breaks = p.chance(Chance::MemoryBreaks, &mut w.r.memory);
+        if masked && breaks {
+            w.look(regs::IPSR);
+            w.mask_vectors(false);
+            masked = false;
+        }
+        let broken = breaks.then(|| w.break_memory());
         let stops = p.chance(Chance::PortStops, &mut w.r.timing);
         let for_ever = p.chance(Chance::ForEver, &mut w.r.timing) && stops;
         let lazy = p.chance(Chance::LazySoftware, &mut w.r.queues);
@@ -227,6 +244,10 @@ fn rounds(mut w: World, mut t: crate::case::Timings) -> Vec<OpAt> {
         }
         if stops {
             w.stop_port(&t, for_ever, commands);
+        }
+        if masked && !for_ever {
+            w.look(regs::IPSR);
+            w.mask_vectors(false);
         }
         let reset = p.chance(Chance::Reset, &mut w.r.resets);
         if reset || for_ever {
@@ -306,7 +327,6 @@ impl World {
 mod tests {
     use super::*;
     use crate::op::Op;
-    use crate::regs;
     use std::path::Path;
     use world::{DATA, TABLES};
 

@@ -74,6 +74,12 @@ impl World {
                 1 => u64::MAX,
                 _ => self.r.ways.bits(),
             };
+            // All ones are a mode that no block has.
+            let on = if offset == regs::DDTP && value == u64::MAX {
+                0
+            } else {
+                on
+            };
             let value = value & !on & u64::MAX >> (64 - 8 * u32::from(size));
             self.write("nothing is on yet", offset, size, value);
             if offset == regs::DDTP {
@@ -303,24 +309,24 @@ impl World {
             1 => {
                 // Near its overflow, often.
                 let value = u64::MAX >> 1 ^ r.below(64);
-                self.write("counters", regs::IOHPMCYCLES, 8, value);
+                self.write_counter(regs::IOHPMCYCLES, value);
             }
             2 => {
                 let value = u64::MAX - r.below(64);
-                self.write("counters", regs::IOHPMCTR1 + 8 * n, 8, value);
+                self.write_counter(regs::IOHPMCTR1 + 8 * n, value);
             }
             3 | 4 if r.percent(40) => {
                 let event = if r.percent(40) { 1 } else { r.below(9) };
-                self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, event);
+                self.write_counter(regs::IOHPMEVT1 + 8 * n, event);
             }
             3 | 4 if r.percent(60) => {
                 let filter = self.event_of_somebody();
-                self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, filter);
+                self.write_counter(regs::IOHPMEVT1 + 8 * n, filter);
             }
             3 | 4 => {
                 // Event, DMASK, PID/PSCID, DID/GSCID, PV, DV, IDT; OF stays clear.
                 let value = r.below(12) | r.bits() & (0x7fff_ffff_ffff << 15);
-                self.write("counters", regs::IOHPMEVT1 + 8 * n, 8, value);
+                self.write_counter(regs::IOHPMEVT1 + 8 * n, value);
             }
             _ => {
                 let offset = *r.pick(&[
@@ -340,6 +346,17 @@ impl World {
                 );
             }
         }
+    }
+
+    /// An 8-byte register of the counters; by halves with all of them stopped.
+    fn write_counter(&mut self, offset: u16, value: u64) {
+        if !self.halves {
+            return self.write("counters", offset, 8, value);
+        }
+        self.write("counters stop", regs::IOCOUNTINH, 4, 0xffff_ffff);
+        self.write("counters", offset + 4, 4, value >> 32);
+        self.write("counters", offset, 4, value & 0xffff_ffff);
+        self.write("counters go on", regs::IOCOUNTINH, 4, 0);
     }
 
     /// A translation by `tr_req_iova` and `tr_req_ctl`, waited for.

@@ -34,11 +34,11 @@ impl Scheme {
     }
 
     /// Address bits that an index has.
-    const fn index_bits(self) -> u32 {
+    pub const fn index_bits(self) -> u32 {
         if matches!(self, Self::Sv32) { 10 } else { 9 }
     }
 
-    const fn entry_bytes(self) -> u64 {
+    pub const fn entry_bytes(self) -> u64 {
         if matches!(self, Self::Sv32) { 4 } else { 8 }
     }
 

@@ -32,7 +32,19 @@ impl World {
         self.through_cache(&mut dma);
         self.unread += 1;
         self.last = Some(dma.clone());
-        self.push("traffic", Op::Dma(dma));
+        let read = dma.lock && dma.write.is_none();
+        let p = self.profile.clone();
+        let pair = read && p.chance(Chance::ExclusivePair, &mut self.r.aim);
+        self.push("traffic", Op::Dma(dma.clone()));
+        if pair && self.room() > 2 {
+            // With the monitor set, as whoever takes a lock does it.
+            self.push("exclusive pair", Op::WaitDma);
+            let bytes = dma.shape.map_or(1, |s| 1 << s.size);
+            dma.write = Some(self.r.aim.bytes(bytes));
+            dma.execute = false;
+            self.unread += 1;
+            self.push("exclusive pair", Op::Dma(dma));
+        }
     }
 
     /// The leaves that an access may aim at, and whether it may as well go anywhere.
@@ -49,7 +61,9 @@ impl World {
 
     pub fn draw_access(&mut self, ids: u64) -> Dma {
         let p = self.profile.clone();
+        let wreck = self.aim_at_wreck();
         let special = self.special_aim();
+        let special = wreck.map(|w| w.aim).or(special);
         let n = one_of(&mut self.r.traffic, &self.cast.devices, self.devices.len());
         let n = special.map_or(n, |a| a.device);
         let device = self.devices[n].clone();
@@ -90,6 +104,7 @@ impl World {
             }
             None => (None, device.domain),
         };
+        let process = process.filter(|_| !wreck.is_some_and(|w| w.translated));
         let drawn = self.aim(domain, device.machine);
         let aimed = special.and_then(|a| a.leaf);
         let leaf = aimed.or(drawn);
@@ -106,6 +121,11 @@ impl World {
             Address::Inside | Address::Random => true,
             _ => leaf.is_some(),
         });
+        let address = match wreck {
+            Some(w) if w.message => Some(Address::Message),
+            Some(w) if w.aim.leaf.is_some() => Some(Address::Inside),
+            _ => address,
+        };
         let mut table = false;
         let draw = self.r.traffic.bits();
         let guest = message.map_or(0, |m| self.message_address(m, draw));
@@ -113,7 +133,7 @@ impl World {
         let r = &mut self.r.traffic;
         let mut iova = match (address, leaf) {
             // By the guest's own tables, if it has any, else directly.
-            (Some(Address::Message), Some(l)) if by_table => l.at,
+            (Some(Address::Message), Some(l)) if by_table || wreck.is_some() => l.at,
             (Some(Address::Message), _) => guest,
             (Some(Address::Table), _) => {
                 table = true;
@@ -146,7 +166,9 @@ impl World {
                 iova = iova & !0xfff | *r.pick(&[0, 0, 0, 4]);
             }
         }
-        let writes = if address == Some(Address::Message) {
+        let writes = if wreck.is_some() {
+            u64::from(p.percent(Chance::Writes))
+        } else if address == Some(Address::Message) {
             90
         } else {
             u64::from(p.percent(Chance::Writes))
@@ -159,7 +181,8 @@ impl World {
         dma.process_id = process;
         dma.privileged = p.chance(Chance::Privileged, r);
         let direct = through || may_be_table(dma.iova);
-        dma.translated = p.chance(Chance::Translated, r) && !(write && direct);
+        let translated = p.chance(Chance::Translated, r) || wreck.is_some_and(|w| w.translated);
+        dma.translated = translated && !(write && direct);
         dma.attributes = [
             match r.below(16) as u8 {
                 0 => 0,

@@ -72,6 +72,8 @@ pub(super) struct Streams {
     pub ways: Random,
     /// What is in use when it is edited.
     pub warm: Random,
+    /// What is aimed at: one rule, one step of a walk, one place of a queue.
+    pub aim: Random,
 }
 
 impl Streams {
@@ -92,6 +94,7 @@ impl Streams {
             ats: of("ats"),
             ways: of("ways"),
             warm: of("warm"),
+            aim: of("aim"),
         }
     }
 }
@@ -235,6 +238,8 @@ pub(super) struct World {
     pub focus: Option<Stale>,
     /// The page that its command named.
     pub focus_page: Option<u64>,
+    /// What is broken, and who runs into it.
+    pub wreck: Option<super::wreck::Wreck>,
     /// Leaves that are gone, the newest last: traffic aims at some of them.
     pub ghosts: Vec<(Which, Leaf)>,
     pub out: Vec<OpAt>,
@@ -266,7 +271,7 @@ impl World {
         };
         let has = |name: &str| caps::feature(name).is_some_and(|b| caps & b != 0);
         let gxl = target.gxl
-            && has("Sv32x4")
+            && (has("Sv32x4") || has("Sv32"))
             && p.pick::<SecondStage>(&mut r.tables) == SecondStage::Sv32x4;
         let schemes = [
             (Scheme::Sv32, "Sv32"),
@@ -346,6 +351,7 @@ impl World {
             last: None,
             focus: None,
             focus_page: None,
+            wreck: None,
             ghosts: Vec::new(),
             out: Vec::new(),
             round: 0,
