@@ -52,9 +52,9 @@ pub(crate) fn command(a: &RandomArgs) -> miette::Result<ExitCode> {
             )
         })
         .collect();
-    let job = |n: u64| {
-        let (case, part, named) = &parts[(n % parts.len() as u64) as usize];
-        let seed = a.seed.wrapping_add(n / parts.len() as u64);
+    let job_of = |part: usize, n: u64| {
+        let (case, part, named) = &parts[part];
+        let seed = a.seed.wrapping_add(n);
         TestJob {
             name: format!("{} seed {seed}", case.name),
             replay: runs.replay(&format!("PROFILE={named} SEEDS=1 SEED={seed}")),
@@ -65,14 +65,40 @@ pub(crate) fn command(a: &RandomArgs) -> miette::Result<ExitCode> {
         }
     };
     if let Some(minutes) = a.minutes {
+        let turns: Vec<u32> = profiles.iter().map(|(p, _)| p.turns).collect();
+        let job = |n: u64| {
+            let (part, seed) = turn(&turns, n);
+            job_of(part, seed)
+        };
         let time = Duration::from_secs_f64(minutes * 60.0);
         let suite = runs.suite(&format!("{minutes} minutes of random tests"));
         let (results, wall) = suite.run_for(time, job);
         let n = results.len();
         return runs.end(results, wall, n);
     }
-    let jobs: Vec<_> = (0..a.seeds * parts.len() as u64).map(job).collect();
+    let all = parts.len() as u64;
+    let jobs: Vec<_> = (0..a.seeds * all)
+        .map(|n| job_of((n % all) as usize, n / all))
+        .collect();
     runs.all(&jobs)
+}
+
+/// The profile of a run by the clock, and which of its seeds: each time round a profile has as many
+/// as its turns, not all of them in a row.
+fn turn(turns: &[u32], n: u64) -> (usize, u64) {
+    let all: u64 = turns.iter().map(|&t| u64::from(t)).sum();
+    let (round, mut at) = (n / all, n % all);
+    // One of each that has another turn, then the same again.
+    for lap in 0.. {
+        let left = || (0..turns.len()).filter(|&p| turns[p] > lap);
+        let here = left().count() as u64;
+        if at < here {
+            let part = left().nth(at as usize).unwrap_or(0);
+            return (part, round * u64::from(turns[part]) + u64::from(lap));
+        }
+        at -= here;
+    }
+    (0, n)
 }
 
 /// The profiles that are named, and how.
@@ -375,6 +401,22 @@ fn interference(a: &[Observation], b: &[Observation], cycle: u64) -> Option<Fail
 mod tests {
     use super::*;
     use iommu_bus::event::Resp;
+
+    #[test]
+    fn profiles_have_their_turns() {
+        let of = |n| turn(&[1, 3, 2], n);
+        let round: Vec<_> = (0..6).map(of).collect();
+        assert_eq!(round, [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (1, 2)]);
+        assert_eq!([of(6), of(7), of(11)], [(0, 1), (1, 3), (1, 5)]);
+        // All seeds of each, and none twice.
+        let mut all: Vec<_> = (0..60).map(of).collect();
+        all.sort_unstable();
+        let seeds = |p, n| (0..n).map(move |s| (p, s));
+        assert_eq!(
+            all,
+            Vec::from_iter(seeds(0, 10).chain(seeds(1, 30)).chain(seeds(2, 20)))
+        );
+    }
 
     fn saw(device_id: u32, number: u64, resp: Resp, data: &[u64]) -> Observation {
         Observation {

@@ -294,13 +294,18 @@ impl World {
                 all.push((own, 3, to(mode)));
             }
         }
+        all.push((own | tc::DPE, 0, 0));
+        all.push((own, 3, to(self.r.aim.range(1, 7))));
         if self.target.gxl && !self.has("Sv32") {
+            // That of its processes, too.
+            all.push((tc | tc::SXL, 0, 0));
             all.push((own | tc::SXL, 3, to(8)));
         }
         if d.machine.is_some() {
             all.push((tc, 1, guest ^ self.r.aim.range(1, 3)));
         }
         let to = |mode: u64| guest & !(0xf << 60) | mode << 60;
+        all.push((tc, 1, to(self.r.aim.range(1, 7))));
         for (mode, name) in [(8, "Sv39x4"), (9, "Sv48x4"), (10, "Sv57x4")] {
             let name = if self.gxl { "Sv32x4" } else { name };
             if !self.has(name) && (mode == 8 || !self.gxl) {
@@ -432,9 +437,9 @@ impl World {
                     let sv = ["Sv39", "Sv48", "Sv57"];
                     let lacks: Vec<u64> = (8..11)
                         .filter(|&mode| !self.has(sv[mode as usize - 8]))
-                        .chain((!self.has("Sv32")).then_some(8))
+                        .chain([8, 3])
                         .collect();
-                    if rule > 0 && !lacks.is_empty() && self.r.aim.percent(40) {
+                    if rule > 0 && self.r.aim.percent(40) {
                         // A mode that the block has not, instead.
                         ta &= 0xf_ffff_f007;
                         fsc = fsc & !(0xf << 60) | *self.r.aim.pick(&lacks) << 60;
@@ -505,7 +510,7 @@ impl World {
         // Guests' own tables reach some of the files.
         for d in 0..self.domains.len() {
             if self.domains[d].machine == Some(n) && self.domains[d].tree.is_some() {
-                for _ in 0..2 {
+                for flags in [0xd7, 0xdf] {
                     let draw = self.r.tables.bits();
                     let to = self.message_address(n, draw);
                     let at = self.r.tables.below(1 << 8) << 12;
@@ -514,7 +519,7 @@ impl World {
                         to: to & !(PAGE - 1),
                         shift: 12,
                         level: 0,
-                        flags: 0xd7,
+                        flags,
                     };
                     let _ = self.write_leaf(Which::Domain(d), leaf);
                 }

@@ -464,6 +464,7 @@ mod tests {
                         | "process"
                         | "msi"
                         | "ats"
+                        | "faults-aimed"
                         | "invalidation-guests"
                         | "invalidation-exact"
                 ),

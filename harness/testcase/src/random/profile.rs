@@ -88,11 +88,15 @@ pub struct Profile {
     pub description: String,
     /// Capabilities without which it makes no sense: each of these sets must have one that is there.
     pub needs: Vec<u64>,
+    /// Where several profiles run by the clock: seeds of it each time round.
+    pub turns: u32,
     chances: Vec<u8>,
     amounts: Vec<Distribution>,
     weights: BTreeMap<&'static str, Vec<u32>>,
 }
 
+/// Most seeds of a profile each time round.
+const MAX_TURNS: u64 = 100;
 /// Profiles that extend one another deeper than that extend themselves.
 const MAX_DEPTH: u32 = 8;
 
@@ -102,6 +106,7 @@ impl Default for Profile {
             name: "defaults".into(),
             description: "Nothing but the defaults.".into(),
             needs: Vec::new(),
+            turns: 1,
             chances: Chance::ALL.iter().map(|c| c.default()).collect(),
             amounts: Amount::ALL
                 .iter()
@@ -355,6 +360,11 @@ impl Profile {
         if let Some(n) = f.get("needs") {
             p.needs = needs(&src, n)?;
         }
+        // Not that of the profile it extends.
+        p.turns = match f.get("turns") {
+            Some(n) => src.number(n, "a number of seeds", MAX_TURNS)?.max(1) as u32,
+            None => 1,
+        };
         // Every section, so that a mistake in its name can be told from them all.
         let sections: std::collections::BTreeSet<&'static str> =
             paths().filter_map(|p| Some(p.split_once('.')?.0)).collect();

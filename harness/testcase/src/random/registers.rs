@@ -270,7 +270,11 @@ impl World {
                 let (offset, strb) = match r.below(4) {
                     // Other strobes.
                     0 => {
-                        let strb = r.below(256) as u8;
+                        let strb = if self.r.aim.percent(10) {
+                            0
+                        } else {
+                            r.below(256) as u8
+                        };
                         if matches!(strb, 0x0f | 0xf0 | 0xff) {
                             return;
                         }
@@ -367,6 +371,13 @@ impl World {
         self.unread += 1;
         let n = self.r.registers.below(self.devices.len() as u64) as usize;
         let device = self.devices[n].clone();
+        let first = device.domain.filter(|&d| self.domains[d].tree.is_some());
+        let file = self
+            .r
+            .aim
+            .percent(15)
+            .then(|| self.file_to_break(&device, first));
+        let file = file.flatten();
         let leaves = device
             .domain
             .map(Which::Domain)
@@ -378,6 +389,7 @@ impl World {
         let r = &mut self.r.registers;
         let anywhere = r.percent(20).then(|| r.bits());
         let inside = leaf.map_or(DATA, |l| l.at + r.below(1 << l.shift));
+        let inside = file.map_or(inside, |l| l.at);
         let iova = anywhere.unwrap_or(inside) & !0xfff;
         // Go; Priv, NW, Exe (with NW, else it is UNSPECIFIED).
         let kind = *r.pick(&[0u64, 1 << 3, 1 << 3 | 1 << 2]);

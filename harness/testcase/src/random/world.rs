@@ -270,9 +270,10 @@ impl World {
             Mode::Three => Directory::Three,
         };
         let has = |name: &str| caps::feature(name).is_some_and(|b| caps & b != 0);
-        let gxl = target.gxl
-            && (has("Sv32x4") || has("Sv32"))
-            && p.pick::<SecondStage>(&mut r.tables) == SecondStage::Sv32x4;
+        // Without a second stage of that width it may be set all the same.
+        let narrow = has("Sv32x4") && p.pick::<SecondStage>(&mut r.tables) == SecondStage::Sv32x4
+            || !has("Sv32x4") && has("Sv32") && r.aim.percent(50);
+        let gxl = target.gxl && narrow;
         let schemes = [
             (Scheme::Sv32, "Sv32"),
             (Scheme::Sv39, "Sv39"),

@@ -96,6 +96,13 @@ fn file_of(m: &Messages, page: u64) -> Option<u64> {
     )
 }
 
+/// The bits of a page's number that say which file it is.
+fn bits_of(m: &Messages, file: u64) -> u64 {
+    let bits = (0..52).filter(|b| m.mask >> b & 1 == 1);
+    bits.enumerate()
+        .fold(0, |page, (n, b)| page | (file >> n & 1) << b)
+}
+
 impl World {
     /// Whether the next access goes where something is broken.
     pub fn aim_at_wreck(&mut self) -> Option<Wreck> {
@@ -183,45 +190,49 @@ impl World {
     /// A page of one of the device's leaves; whether it leads to an interrupt file.
     fn page_to_break(&mut self, d: &Device, first: Option<usize>) -> Option<(Leaf, bool)> {
         let draw = self.r.aim.bits();
-        let wanted = self.r.aim.percent(35);
-        let messages = d.machine.and_then(|m| self.machines[m].messages);
-        let file = messages
-            .filter(|_| wanted)
-            .map(|m| (m.pattern | draw & m.mask) << 12);
+        if self.r.aim.percent(35)
+            && let Some(file) = self.file_to_break(d, first)
+        {
+            return Some((file, true));
+        }
         let which = match (first, d.machine) {
             (Some(d), _) => Which::Domain(d),
             (None, Some(m)) => Which::Machine(m),
             _ => return None,
         };
-        match (file, first) {
-            (Some(at), None) => {
-                let page = Leaf {
-                    at,
-                    to: at,
-                    shift: 12,
-                    level: 0,
-                    flags: 0,
-                };
-                return Some((page, true));
-            }
-            (Some(_), Some(_)) => {
-                let m = messages?;
-                let files: Vec<Leaf> = self
-                    .leaves(which)
-                    .iter()
-                    .copied()
-                    .filter(|l| l.shift == 12 && file_of(&m, l.to >> 12).is_some())
-                    .collect();
-                if !files.is_empty() {
-                    return Some((*self.r.aim.pick(&files), true));
-                }
-            }
-            _ => {}
-        }
         let leaves = self.leaves(which).len();
         let n = self.r.aim.below(leaves as u64) as usize;
         let leaf = *self.leaves(which).get(n)?;
         Some((page_of(&leaf, draw), false))
+    }
+
+    /// The page of an interrupt file, as the device reaches it.
+    pub fn file_to_break(&mut self, d: &Device, first: Option<usize>) -> Option<Leaf> {
+        let m = d.machine.and_then(|m| self.machines[m].messages)?;
+        if let Some(domain) = first {
+            let files: Vec<Leaf> = self
+                .leaves(Which::Domain(domain))
+                .iter()
+                .copied()
+                .filter(|l| l.shift == 12 && file_of(&m, l.to >> 12).is_some())
+                .collect();
+            return (!files.is_empty()).then(|| *self.r.aim.pick(&files));
+        }
+        // One without an entry, often, where there is any.
+        let entry = |file: u64| self.driver.word(m.table + 16 * file);
+        let invalid = (0..m.count).find(|&file| entry(file) & 1 == 0);
+        let draw = match invalid.filter(|_| self.r.aim.percent(30)) {
+            Some(file) => bits_of(&m, file),
+            None => self.r.aim.bits(),
+        };
+        let at = (m.pattern | draw & m.mask) << 12;
+        Some(Leaf {
+            at,
+            to: at,
+            shift: 12,
+            level: 0,
+            flags: 0,
+        })
     }
 
     /// Entries from the root to what is no pointer.
@@ -398,5 +409,6 @@ mod tests {
         assert_eq!(file_of(&m, 0b10_0101), Some(1));
         assert_eq!(file_of(&m, 0b11_0001), Some(2));
         assert_eq!(file_of(&m, 0b10_0011), None);
+        assert_eq!(bits_of(&m, 3), 0b1_0100);
     }
 }
