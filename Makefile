@@ -27,8 +27,8 @@ COMMON := $(if $(DUT),--dut "$(DUT)") $(if $(SEED),--seed $(SEED)) $(if $(JOBS),
           $(if $(filter-out 0,$(WAVES)),--waves) $(if $(filter-out 0,$(V)),--verbose)
 COSIM := $(CARGO) run --release --quiet --package iommu-cosim --
 
-# make random PROFILE="smoke faults": several, all of them with PROFILE=all.
-PROFILES := $(foreach p,$(PROFILE),--profile "$(p)")
+# make random PROFILE="smoke faults": several, all of them with PROFILE=all, and by the clock if none is named.
+PROFILES := $(foreach p,$(or $(PROFILE),$(if $(MINUTES),all)),--profile "$(p)")
 
 .PHONY: help setup build sim random list duts oracle-proof mutants synth test test-second regression lint fmt clippy unit doc clean
 
