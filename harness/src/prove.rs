@@ -57,6 +57,8 @@ pub(crate) fn command(a: &ProveArgs) -> miette::Result<ExitCode> {
 pub struct Prover {
     dut: Dut,
     cases: Vec<Case>,
+    /// Directed tests, for what random tests of 30 seeds do not come to.
+    directed: Vec<Case>,
 }
 
 /// What came of the runs of the legal device.
@@ -100,7 +102,12 @@ impl Prover {
             .iter()
             .map(|name| Ok(random::case(&crate::random::profile(root, name)?, &target)))
             .collect::<miette::Result<_>>()?;
-        Ok(Self { dut, cases })
+        let directed = iommu_testcase::load_all(root)?;
+        Ok(Self {
+            dut,
+            cases,
+            directed,
+        })
     }
 
     /// One run; `None` if the profile asks for what the device does not have.
@@ -155,15 +162,19 @@ impl Prover {
         all
     }
 
-    /// Runs a wrong device until it is caught, `limit` seeds at most of the profile that it is for
-    /// (of all of them, where that one is not among them).
+    /// Runs a wrong device until it is caught, `limit` seeds at most of the profile or directed test
+    /// that it is for (of all profiles, where that one is not among them).
     pub fn hunt(&self, bug: Bug, first: u64, limit: u64, stop: &AtomicBool) -> Found {
         let name = format!("{NAME}:{}", bug.name());
         let mut runs = 0;
         let own = |c: &&Case| c.name == bug.profile();
-        let any = self.cases.iter().any(|c| own(&c));
+        let all = self.cases.iter().chain(&self.directed);
+        let mut cases: Vec<&Case> = all.filter(own).collect();
+        if cases.is_empty() {
+            cases = self.cases.iter().collect();
+        }
         for seed in first..first + limit {
-            for case in self.cases.iter().filter(|c| !any || own(c)) {
+            for case in cases.iter().copied() {
                 if stop.load(Ordering::Relaxed) {
                     return Found::Not(runs);
                 }

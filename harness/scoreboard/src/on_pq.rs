@@ -53,6 +53,8 @@ pub(crate) struct Message {
     pub(crate) asker: u64,
     pub(crate) kind: MessageKind,
     pub(crate) options: Vec<MessageVerdict>,
+    /// Requests that were under way when it came, and may be looked at before it.
+    pub(crate) ahead: u64,
 }
 
 impl Message {
@@ -268,6 +270,7 @@ impl Scoreboard {
             asker: serial,
             kind: MessageKind::Page(request),
             options: Vec::new(),
+            ahead: self.under_way(),
         });
         let lost = self.pq.ring.may_lose_one();
         self.pq.jobs.push(Job {
@@ -559,6 +562,11 @@ impl Scoreboard {
         self.pq.ring.overflow_used |= job.lost & lost::FULL != 0;
     }
 
+    /// Requests of all kinds that wait for something.
+    pub(crate) fn under_way(&self) -> u64 {
+        u64::from(self.dev.open()) + self.askers.open().count() as u64
+    }
+
     /// Page requests whose record or response does not come.
     pub(crate) fn check_pages(&mut self, all: bool) {
         if self.ats.stopped && !all {
@@ -609,12 +617,19 @@ impl Scoreboard {
             .messages
             .iter()
             .filter(|m| !self.pq.jobs.iter().any(|j| j.asker == m.asker))
-            .map(|m| m.asker)
-            .filter(|&a| {
+            .filter(|m| {
+                // Its look-up waits for what came before it, as long as that is under way.
+                let limit = limit
+                    + if settled {
+                        0
+                    } else {
+                        m.ahead * self.bounds.other
+                    };
                 self.askers
-                    .get(a)
+                    .get(m.asker)
                     .is_none_or(|a| all || a.since.max(since) + limit < now)
             })
+            .map(|m| m.asker)
             .filter(|&a| {
                 !self
                     .pq

@@ -176,7 +176,10 @@ impl State {
                 let what = What::Invalidated {
                     device_id,
                     vector: (data >> 3) as u32,
-                    count: (data & 7) as u8,
+                    count: match self.bug {
+                        Some(Bug::CompletionCountIgnored) => 1,
+                        _ => (data & 7) as u8,
+                    },
                 };
                 let n = self.add(what, Request::read(device_id, Iova(0)));
                 self.todo.push_back(n);
@@ -192,7 +195,8 @@ impl State {
                     payload: field(w, 0, 64),
                 });
             }
-            if i.ats_timeout != 0 && self.iommu.itags_in_use() != 0 {
+            let noticed = self.bug != Some(Bug::TimeoutLost);
+            if i.ats_timeout != 0 && self.iommu.itags_in_use() != 0 && noticed {
                 self.iommu.ats_time_out();
                 self.ats.may_time_out = true;
             }
@@ -258,6 +262,9 @@ impl State {
     /// It is known what becomes of a page request.
     pub(crate) fn page_step(&mut self, request: PageRequest, step: PageRequestStep) {
         self.ats.page = None;
+        if self.bug == Some(Bug::PageOverflowLost) {
+            self.iommu.registers_mut().pq.overflow = false;
+        }
         match step {
             PageRequestStep::Queue(Push::Write {
                 addr,
@@ -277,10 +284,22 @@ impl State {
             PageRequestStep::Queue(_) => {}
             PageRequestStep::Discarded { response, record } => {
                 if let Some((_, mut message)) = response {
-                    if self.bug == Some(Bug::RefusalSucceeds) {
-                        message.payload &= !(0xf << 44);
+                    match self.bug {
+                        Some(Bug::RefusalSucceeds) => message.payload &= !(0xf << 44),
+                        // Invalid Request and Response Failure.
+                        Some(Bug::RefusalCodeWrong) if message.payload >> 44 & 1 == 1 => {
+                            message.payload ^= 0xe << 44;
+                        }
+                        _ => {}
                     }
                     self.ats.respond(&message);
+                } else if self.bug == Some(Bug::RefusalUnasked) && !request.last() {
+                    self.ats.respond(&AtsMessage {
+                        process_id: request.process_id,
+                        rid: request.device_id as u16,
+                        segment: Some((request.device_id >> 16) as u8),
+                        payload: 1 << 44 | (request.payload >> 3 & 0x1ff) << 32,
+                    });
                 }
                 if let Some(record) = record {
                     self.report(record);

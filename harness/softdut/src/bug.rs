@@ -154,10 +154,6 @@ bugs! {
     T2gpaIgnored = "t2gpa-ignored";
     /// A translation request that is granted nothing leaves a fault record.
     AtsFaultRecorded = "ats-fault-recorded";
-    /// ATS.INVAL leaves before the invalidations that were put off.
-    AtsBeforeInvalidation = "ats-inval-before-invalidation";
-    /// ATS.INVAL leaves before the translation completions of before.
-    AtsOvertakes = "ats-inval-overtakes";
     /// Every invalidation request has ITag 0.
     ItagReused = "itag-reused";
     /// IOFENCE.C does not wait for the devices' invalidation completions.
@@ -186,10 +182,137 @@ bugs! {
     Starved = "request-starved";
     /// The debug interface answers with the page beside.
     DebugPageWrong = "debug-page-wrong";
+    /// IOTINVAL.VMA with AV=1 does nothing where bit 63 of the address is 1.
+    VmaHighHalfKept = "vma-high-half-kept";
+    /// IOTINVAL.VMA and GVMA with S=1 reach the lower half of the range only.
+    RangeHalfKept = "range-half-kept";
+    /// IOTINVAL.VMA with GV=0, AV=0 and PSCV=0 does nothing.
+    VmaAllKept = "vma-all-kept";
+    /// IOTINVAL.VMA with AV=1 and PSCV=1 does nothing.
+    VmaAddressProcessKept = "vma-av-pscv-kept";
+    /// IOTINVAL.VMA with AV=1 and without PSCV spares global entries.
+    VmaAddressGlobalKept = "vma-av-global-kept";
+    /// IOTINVAL.VMA with AV=1 spares superpages.
+    VmaSuperpageKept = "vma-superpage-kept";
+    /// IOTINVAL.GVMA with AV=1 spares superpages.
+    GvmaSuperpageKept = "gvma-superpage-kept";
+    /// IODIR.INVAL_DDT with DV=0 spares device contexts.
+    InvalDdtAllKeepsDc = "inval-ddt-all-keeps-dc";
+    /// IODIR.INVAL_PDT does nothing for a PID above 0xff.
+    InvalPdtHighKept = "inval-pdt-high-kept";
+    /// The highest bit of PSCID is not compared.
+    PscidTopIgnored = "pscid-top-ignored";
+    /// The highest bit of GSCID is not compared.
+    GscidTopIgnored = "gscid-top-ignored";
+    /// The highest bit of device_id is not compared.
+    DeviceIdTopIgnored = "device-id-top-ignored";
+    /// Bit 16 of process_id is not compared.
+    ProcessIdTopIgnored = "process-id-top-ignored";
+    /// Bits 63:47 of an IOVA are not compared.
+    IovaTagNarrow = "iova-tag-narrow";
+    /// Bits 63:39 of a GPA are not compared: the two bits that Sv39x4 has more than Sv39.
+    GpaTagNarrow = "gpa-tag-narrow";
+    /// An MSI page-table entry that is held serves every guest.
+    MsiAnyGuest = "msi-pte-any-guest";
+    /// A leaf that is held lets whoever may read execute.
+    HeldLeafExecutable = "held-leaf-executable";
+    /// A leaf that is held lets whoever may execute read.
+    HeldLeafReadable = "held-leaf-readable";
+    /// A second-stage leaf that is held grants writes whether or not it has W.
+    HeldGuestWritable = "held-guest-writable";
+    /// The first page of a NAPOT range that is held stands for all of them.
+    HeldNapotFirst = "held-napot-first";
+    /// Bits 55:44 of the translated address are lost.
+    SpaTopLost = "spa-top-lost";
+    /// Translated requests are taken for untranslated ones.
+    TranslatedIgnored = "translated-ignored";
+    /// SADE has the value of GADE.
+    SadeIsGade = "sade-is-gade";
+    /// GADE has the value of SADE.
+    GadeIsSade = "gade-is-sade";
+    /// An access that page permissions refuse sets the A bit of the leaf.
+    RefusedUpdates = "refused-updates";
+    /// Translation requests that fault are recorded whatever DTF says.
+    DtfIgnoredByAts = "dtf-ignored-by-ats";
+    /// A page of D=0 is told to be writable in a translation completion, and D stays 0.
+    AtsDirtyIgnored = "ats-dirty-ignored";
+    /// A translation completion lets execute what may be read.
+    AtsGrantsExecute = "ats-grants-execute";
+    /// A translation completion never has Priv.
+    AtsPrivLost = "ats-priv-lost";
+    /// A translation completion always has Global.
+    AtsGlobalAlways = "ats-global-always";
+    /// A translation completion never has U.
+    AtsUntranslatedLost = "ats-untranslated-lost";
+    /// Unsupported Request and Completer Abort are taken for one another.
+    AtsStatusSwapped = "ats-status-swapped";
+    /// ATS.INVAL leaves before a fence in front of it has completed.
+    AtsOvertakesFence = "ats-inval-overtakes-fence";
+    /// One invalidation completion is enough, whatever its count says.
+    CompletionCountIgnored = "completion-count-ignored";
+    /// Time-outs of invalidation requests are not noticed.
+    TimeoutLost = "ats-timeout-lost";
+    /// A time-out ends the wait of IOFENCE.C, which completes.
+    TimeoutCompletes = "ats-timeout-completes";
+    /// PRPR is inverted: responses to page requests that are refused have a PASID where they must not.
+    PrprInverted = "prpr-inverted";
+    /// Page requests that are refused have the response code of another reason.
+    RefusalCodeWrong = "prgr-code-wrong";
+    /// A page request that is refused without being the last of its group is answered too.
+    RefusalUnasked = "prgr-unasked";
+    /// `fqof` stays 0 when a record finds the queue full.
+    FaultOverflowLost = "fqof-lost";
+    /// `fqmf` stays 0 when a record cannot be stored.
+    FaultMemoryLost = "fqmf-lost";
+    /// `pqof` stays 0 when a page request finds the queue full.
+    PageOverflowLost = "pqof-lost";
+    /// Bits 1:0 of `iotval2` are lost.
+    GuestFlagsLost = "iotval2-flags-lost";
+    /// The last two records of one cycle change places, and the second has the address of the first.
+    RecordAddressStale = "record-address-stale";
+    /// The store of IOFENCE.C goes out before what the fence waits for.
+    FenceStoreEarly = "fence-store-early";
+    /// One store of IOFENCE.C in eight is lost.
+    FenceStoreLost = "fence-store-lost";
+    /// The store of IOFENCE.C is little-endian whatever `fctl.BE` says.
+    FenceLittleEndian = "fence-little-endian";
+    /// `fence_w_ip` is set when the store of the fence is sent.
+    FenceWipEarly = "fence-wip-early";
+    /// `fqon` and `pqon` fall while a record is being stored.
+    QueueOffEarly = "queue-off-early";
+    /// A bit of `ipsr` that is set within 16 clocks of a write of `ipsr` is lost.
+    PendingLost = "ipsr-set-lost";
+    /// Where two messages are due, each has the data of the other.
+    MessagesSwapped = "messages-swapped";
+    /// One message of an interrupt in eight is sent twice.
+    MessageTwice = "message-twice";
+    /// Records have the RCID and MCID 0.
+    RecordQosLost = "qos-of-records-lost";
+    /// One notice of an MRIF in eight is lost.
+    NoticeLost = "notice-lost";
+    /// A device's write to an MRIF is answered before the update's B.
+    MrifAnsweredEarly = "mrif-answered-early";
+    /// Counters count while `iocountinh` forbids it.
+    InhibitIgnored = "hpm-inhibit-ignored";
+    /// DMASK of an event counter is ignored.
+    MaskIgnored = "hpm-dmask-ignored";
+    /// PV_PSCV of an event counter is ignored.
+    ProcessFilterIgnored = "hpm-process-ignored";
+    /// IDT of an event counter is ignored: identifiers are always device_id and process_id.
+    IdTypeIgnored = "hpm-idt-ignored";
+    /// The debug interface does not tell of faults.
+    DebugFaultLost = "debug-fault-lost";
+    /// Exclusive writes are forwarded as normal ones.
+    WriteLockLost = "write-lock-lost";
+    /// EXOKAY of memory becomes OKAY.
+    ExokayLost = "exokay-lost";
+    /// An error of a read beat stays for the rest of the burst.
+    ReadErrorSticks = "read-error-sticks";
 }
 
 impl Bug {
-    /// The random profile whose runs do what it is about.
+    /// The random profile whose runs do what it is about; or the directed test that does, where
+    /// profiles come to it in more than 30 seeds or never.
     #[must_use]
     pub const fn profile(self) -> &'static str {
         match self {
@@ -206,30 +329,69 @@ impl Bug {
             | Bug::InvalDdtKeepsPointer
             | Bug::InvalPdtKept
             | Bug::ProcessIdBitIgnored
-            | Bug::HostTakenForGuest => "invalidation-guests",
+            | Bug::HostTakenForGuest
+            | Bug::InvalPdtHighKept
+            | Bug::ProcessIdTopIgnored
+            | Bug::GpaTagNarrow
+            | Bug::HeldGuestWritable
+            | Bug::SadeIsGade
+            | Bug::GadeIsSade
+            | Bug::GuestFlagsLost => "invalidation-guests",
             Bug::GvmaNlIgnored
             | Bug::GvmaRangeIgnored
             | Bug::GscidBitIgnored
             | Bug::NapotFirstPage
             | Bug::StaleWalkFills
+            | Bug::GvmaSuperpageKept
             | Bug::CompareIgnored => "invalidation-exact",
             Bug::KeptOverReset => "resets",
             Bug::AtsGrantsWrite
             | Bug::AtsRangeDoubled
             | Bug::T2gpaIgnored
             | Bug::AtsFaultRecorded
-            | Bug::AtsBeforeInvalidation
-            | Bug::AtsOvertakes
             | Bug::ItagReused
             | Bug::FenceIgnoresAts
             | Bug::ResponseIndexWrong
             | Bug::RefusalSucceeds
-            | Bug::PageRequestLost => "ats",
+            | Bug::PageRequestLost
+            | Bug::TranslatedIgnored
+            | Bug::DtfIgnoredByAts
+            | Bug::AtsDirtyIgnored
+            | Bug::AtsGrantsExecute
+            | Bug::AtsPrivLost
+            | Bug::AtsGlobalAlways
+            | Bug::AtsUntranslatedLost
+            | Bug::AtsStatusSwapped
+            | Bug::CompletionCountIgnored
+            | Bug::TimeoutLost
+            | Bug::TimeoutCompletes
+            | Bug::PrprInverted
+            | Bug::RefusalCodeWrong
+            | Bug::RefusalUnasked => "ats",
             Bug::Starved => "saturation",
-            Bug::NoticeEarly | Bug::MrifBitLost | Bug::NoticeElsewhere => "msi",
+            Bug::NoticeEarly | Bug::MrifBitLost | Bug::NoticeElsewhere | Bug::NoticeLost => "msi",
+            Bug::FaultMemoryLost | Bug::QueueOffEarly | Bug::PendingLost | Bug::MessageTwice => {
+                "queues"
+            }
+            Bug::SpaTopLost | Bug::IovaTagNarrow => "translation",
+            Bug::AtsOvertakesFence => "ats-inval-behind-fence",
+            Bug::FenceWipEarly => "fence-interrupt-behind-store",
+            Bug::FaultOverflowLost => "fault-queue-overflow",
+            Bug::PageOverflowLost => "page-request-queue-full",
+            Bug::GscidTopIgnored => "one-bit-apart-guests",
+            Bug::PscidTopIgnored => "one-bit-apart-ids",
+            Bug::MaskIgnored => "hpm-filters",
+            Bug::MessagesSwapped => "messages-due-together",
+            Bug::MrifAnsweredEarly => "mrif-fence",
+            Bug::MsiAnyGuest => "msi-files-of-two-guests",
+            Bug::WriteLockLost | Bug::ExokayLost | Bug::ReadErrorSticks => "axi-edges",
             Bug::WrongEventCounted
             | Bug::CountedTwice
             | Bug::OverflowLost
+            | Bug::InhibitIgnored
+            | Bug::ProcessFilterIgnored
+            | Bug::IdTypeIgnored
+            | Bug::DebugFaultLost
             | Bug::DebugPageWrong => "registers",
             _ => "invalidation-races",
         }
@@ -286,6 +448,28 @@ pub(crate) fn reaches(bug: Option<Bug>, command: &Command, held: &Held) -> bool 
             right && !matches!(entry, Entry::Pointer(_))
         }
         (Bug::InvalPdtKept, Command::InvalPdt { .. }) => false,
+        (Bug::InvalPdtHighKept, Command::InvalPdt { process_id, .. }) => {
+            right && *process_id <= 0xff
+        }
+        (Bug::InvalDdtAllKeepsDc, Command::InvalDdt { device_id: None }) => {
+            right && !matches!(entry, Entry::Dc { .. })
+        }
+        (Bug::VmaHighHalfKept, Command::IotinvalVma(o)) => right && !(o.av && o.addr >> 51 == 1),
+        (Bug::RangeHalfKept, Command::IotinvalVma(o)) => {
+            covers(&Command::IotinvalVma(lower_half(o)), entry)
+        }
+        (Bug::RangeHalfKept, Command::IotinvalGvma(o)) => {
+            covers(&Command::IotinvalGvma(lower_half(o)), entry)
+        }
+        (Bug::VmaAllKept, Command::IotinvalVma(o)) => right && (o.gv || o.av || o.pscv),
+        (Bug::VmaAddressProcessKept, Command::IotinvalVma(o)) => right && !(o.av && o.pscv),
+        (Bug::VmaAddressGlobalKept, Command::IotinvalVma(o)) => {
+            right && (!o.av || o.pscv || !matches!(entry, Entry::FirstStage { global: true, .. }))
+        }
+        (Bug::VmaSuperpageKept, Command::IotinvalVma(o))
+        | (Bug::GvmaSuperpageKept, Command::IotinvalGvma(o)) => {
+            right && !(o.av && held.leaf() && held.level > 0)
+        }
         (Bug::NapotFirstPage, Command::IotinvalVma(o) | Command::IotinvalGvma(o)) if o.av => {
             let first = |e: Entry| covers(command, &e);
             right
@@ -294,6 +478,20 @@ pub(crate) fn reaches(bug: Option<Bug>, command: &Command, held: &Held) -> bool 
                     .is_none_or(|mut p| p.next().is_some_and(first))
         }
         _ => right,
+    }
+}
+
+/// The operands with half of the range, where it is one.
+fn lower_half(o: &Iotinval) -> Iotinval {
+    if !o.s {
+        return *o;
+    }
+    match o.addr.trailing_ones() {
+        0 => Iotinval { s: false, ..*o },
+        ones => Iotinval {
+            addr: o.addr & !(1 << (ones - 1)),
+            ..*o
+        },
     }
 }
 

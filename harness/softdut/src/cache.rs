@@ -115,6 +115,7 @@ impl Cache {
     fn device(&self, device_id: u32) -> u64 {
         match self.bug {
             Some(Bug::DeviceIdBitIgnored) => u64::from(device_id & !2),
+            Some(Bug::DeviceIdTopIgnored) => u64::from(device_id & 0x7f_ffff),
             _ => u64::from(device_id),
         }
     }
@@ -122,6 +123,7 @@ impl Cache {
     fn process(&self, process_id: u32) -> u64 {
         match self.bug {
             Some(Bug::ProcessIdBitIgnored) => u64::from(process_id & !1),
+            Some(Bug::ProcessIdTopIgnored) => u64::from(process_id & !(1 << 16)),
             _ => u64::from(process_id),
         }
     }
@@ -129,6 +131,7 @@ impl Cache {
     fn guest(&self, gscid: Option<u16>) -> u64 {
         match gscid {
             Some(g) if self.bug == Some(Bug::GscidBitIgnored) => u64::from(g & !1) + 1,
+            Some(g) if self.bug == Some(Bug::GscidTopIgnored) => u64::from(g & 0x7fff) + 1,
             Some(g) => u64::from(g) + 1,
             // A host space that is taken for the VM of GSCID 0.
             None if self.bug == Some(Bug::HostTakenForGuest) => 1,
@@ -136,11 +139,25 @@ impl Cache {
         }
     }
 
+    fn iova(&self, iova: u64) -> u64 {
+        match self.bug {
+            Some(Bug::IovaTagNarrow) => iova & ((1 << 47) - 1),
+            _ => iova,
+        }
+    }
+
+    fn gpa(&self, gpa: u64) -> u64 {
+        match self.bug {
+            Some(Bug::GpaTagNarrow) => gpa & ((1 << 39) - 1),
+            _ => gpa,
+        }
+    }
+
     fn pscid_matches(&self, held: u32, wanted: u32) -> bool {
-        let mask = if self.bug == Some(Bug::PscidBitIgnored) {
-            !1
-        } else {
-            !0
+        let mask = match self.bug {
+            Some(Bug::PscidBitIgnored) => !1,
+            Some(Bug::PscidTopIgnored) => 0x7_ffff,
+            _ => !0,
         };
         (held ^ wanted) & mask == 0
     }
@@ -192,7 +209,7 @@ impl Cache {
             Label::FirstStage { gscid, iova, .. } => key(
                 Class::First,
                 self.guest(gscid),
-                place(iova.0, log2),
+                place(self.iova(iova.0), log2),
                 level,
                 log2,
             ),
@@ -202,17 +219,25 @@ impl Cache {
                 ..
             } if pointer => {
                 let (space, _) = holder_key(holder);
-                key(Class::Pointer, space, place(gpa.0, log2), level, log2)
+                key(
+                    Class::Pointer,
+                    space,
+                    place(self.gpa(gpa.0), log2),
+                    level,
+                    log2,
+                )
             }
             Label::SecondStage { gscid, gpa, .. } if !pointer => key(
                 Class::Second,
                 self.guest(Some(gscid)),
-                place(gpa.0, log2),
+                place(self.gpa(gpa.0), log2),
                 level,
                 log2,
             ),
             Label::MsiPte { gscid, gpa } => {
-                key(Class::Msi, self.guest(gscid), place(gpa.0, 12), 0, 12)
+                let any = self.bug == Some(Bug::MsiAnyGuest);
+                let space = if any { 0 } else { self.guest(gscid) };
+                key(Class::Msi, space, place(gpa.0, 12), 0, 12)
             }
             _ => None,
         }

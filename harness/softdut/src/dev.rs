@@ -184,8 +184,17 @@ impl State {
         }
     }
 
+    /// What a burst asks for, as this device takes it.
+    fn asked(&self, burst: &Burst, write: bool) -> iommu_golden::Request {
+        let mut request = burst.request(write);
+        if self.bug == Some(Bug::TranslatedIgnored) {
+            request.kind = RequestKind::Untranslated;
+        }
+        request
+    }
+
     fn accept_read(&mut self, burst: Burst) {
-        let n = self.add(What::Read(burst), burst.request(false));
+        let n = self.add(What::Read(burst), self.asked(&burst, false));
         self.path.enqueue(false, burst.id, n);
         if burst.refused() {
             self.count_refused(n);
@@ -196,7 +205,7 @@ impl State {
     }
 
     fn accept_write(&mut self, burst: Burst) {
-        let n = self.add(What::Write(burst), burst.request(true));
+        let n = self.add(What::Write(burst), self.asked(&burst, true));
         self.path.enqueue(true, burst.id, n);
         self.path.filling.push_back(n);
         if burst.refused() {
@@ -296,6 +305,12 @@ impl State {
                 job.is_some_and(|j| matches!(j.stage, Stage::Out) && !j.ended)
             });
         if let Some(job) = out.and_then(|n| self.jobs.get_mut(n)) {
+            let before = job.back.back().map_or(0, |b| b.1);
+            let resp = match self.bug {
+                Some(Bug::ReadErrorSticks) if before >= 2 => before,
+                Some(Bug::ExokayLost) if resp == 1 => 0,
+                _ => resp,
+            };
             job.back.push_back((data, resp));
             job.ended = last != 0;
             self.path.kept += 1;
@@ -410,7 +425,11 @@ impl State {
             o.m_dev_awlen = b.len;
             o.m_dev_awsize = b.size;
             o.m_dev_awburst = b.burst;
-            o.m_dev_awlock = b.lock;
+            o.m_dev_awlock = if self.bug == Some(Bug::WriteLockLost) {
+                0
+            } else {
+                b.lock
+            };
             o.m_dev_awcache = b.cache;
             o.m_dev_awprot = b.prot;
             o.m_dev_awqos = b.qos;

@@ -64,6 +64,9 @@ pub(crate) struct Habits {
     pub(crate) fetch: u32,
     /// Of 100 invalidations so many are put off to the next fence or the end of the queue.
     pub(crate) lazy: u8,
+    /// ATS.INVAL leaves when the invalidations before it are executed and the translations before
+    /// it are told; else when it comes.
+    pub(crate) ats_in_order: bool,
     /// Of 100 walks under way at a fence that orders them, so many are waited for; others start
     /// again.
     pub(crate) wait: u8,
@@ -86,6 +89,10 @@ pub(crate) struct Habits {
 }
 
 impl Habits {
+    fn apart(rng: &Rng) -> Rng {
+        Rng(rng.0 ^ 0xa75_1a7e)
+    }
+
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         Self {
             use_cached: rng.of(&[100, 100, 95, 80, 50, 0]),
@@ -108,6 +115,8 @@ impl Habits {
             register_delay: rng.of(&[0, 0, 2]),
             queue_delay: rng.of(&[0, 4, 60]),
             busy: rng.of(&[100, 100, 100, 30]),
+            // From a generator of its own: what else a seed draws stays as it was.
+            ats_in_order: Self::apart(rng).percent(50),
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Commands {
     lazy: Vec<Command>,
     /// A fence whose index was passed before its time (only a wrong device does that).
     passed: Option<Iofence>,
+    /// The message of the command behind the fence has left (only a wrong device does that).
+    ahead: bool,
 }
 
 /// Memory for one step of the golden model's queue: the command, and what became of its store.
@@ -81,6 +83,7 @@ impl State {
     /// fetched again.
     pub(crate) fn forget_commands(&mut self) {
         self.commands.fetched.clear();
+        self.commands.ahead = false;
         self.commands.epoch = self.commands.epoch.wrapping_add(1);
         if self.commands.fence == Some(Fence::Orders) {
             self.commands.fence = None;
@@ -146,16 +149,23 @@ impl State {
         match decoded {
             Some(Command::Iofence(f)) => self.step_fence(f),
             Some(c @ (Command::AtsInval(_) | Command::AtsPrgr(_))) => {
-                // What it invalidates in devices is not in the IOMMU's own caches any more, and
-                // what was translated before has left.
-                if self.bug != Some(Bug::AtsBeforeInvalidation) {
+                // Nothing orders it but a fence ("the IOMMU may execute the fetched commands out of
+                // order"), nor against translation completions, which are PCIe's affair. What
+                // a device that is more careful does: what it invalidates in devices is not in
+                // the IOMMU's own caches any more, and what was translated before has left.
+                if self.habits.ats_in_order {
                     self.execute_lazy();
-                }
-                if matches!(c, Command::AtsInval(_)) && self.bug != Some(Bug::AtsOvertakes) {
-                    self.restart_ats();
-                    if self.ats.completions_left() {
-                        return;
+                    if matches!(c, Command::AtsInval(_)) {
+                        self.restart_ats();
+                        if self.ats.completions_left() {
+                            return;
+                        }
                     }
+                }
+                if std::mem::take(&mut self.commands.ahead) {
+                    self.commands.fetched.pop_front();
+                    self.iommu.command_done();
+                    return;
                 }
                 self.complete(Ok(()));
             }
@@ -235,6 +245,13 @@ impl State {
             }
             self.restart_ats();
             self.order(&f);
+            match self.bug {
+                Some(Bug::AtsOvertakesFence) => self.look_behind_fence(),
+                Some(Bug::FenceStoreEarly) => {
+                    self.send_fence_store(&f);
+                }
+                _ => {}
+            }
             if self.bug == Some(Bug::HeadBeforeFence) {
                 self.commands.fence = None;
                 self.commands.passed = Some(f);
@@ -263,8 +280,22 @@ impl State {
                 CommandStep::TimedOut(_)
             )
         };
+        if late && self.bug == Some(Bug::TimeoutCompletes) {
+            self.ats.may_time_out = false;
+            self.commands.fence = None;
+            self.complete(Ok(()));
+            let cq = &mut self.iommu.registers_mut().cq;
+            cq.head = cq.head.wrapping_add(1) & cq.index_mask();
+            return;
+        }
         if late {
             self.ats.may_time_out = false;
+        } else if self.bug == Some(Bug::FenceStoreLost) && self.rng.percent(12) {
+            // Its data stays where it is.
+        } else if self.bug == Some(Bug::FenceStoreEarly) {
+            if self.port.writing(&WriteFor::Fence) {
+                return;
+            }
         } else if self.send_fence_store(&f) {
             self.commands.fence = Some(Fence::Stores);
             return;
@@ -279,13 +310,40 @@ impl State {
             return false;
         };
         let user = user(&self.iommu, &Label::Fence, None);
-        self.port.write(Write::small(
-            store.addr.0,
-            store.bytes,
-            user,
-            WriteFor::Fence,
-        ));
+        let mut bytes = store.bytes;
+        match self.bug {
+            Some(Bug::FenceLittleEndian) if self.iommu.registers().be => bytes.reverse(),
+            Some(Bug::FenceWipEarly) if f.wsi => {
+                self.iommu.registers_mut().cq.fence_w_ip = true;
+                self.iommu.update_interrupts();
+            }
+            _ => {}
+        }
+        self.port
+            .write(Write::small(store.addr.0, bytes, user, WriteFor::Fence));
         true
+    }
+
+    /// Sends the invalidation request of the command behind a fence.
+    fn look_behind_fence(&mut self) {
+        let Some(command) = self.commands.fetched.get(1).copied() else {
+            return;
+        };
+        let next = self.iommu.decode_command(command.words);
+        if self.commands.ahead
+            || command.result.is_err()
+            || !matches!(next, Ok(Command::AtsInval(_)))
+        {
+            return;
+        }
+        let store = Ok(());
+        if let CommandStep::Done(_) = self.iommu.step_command(&mut Fixed { command, store }) {
+            let cq = &mut self.iommu.registers_mut().cq;
+            cq.head = cq.head.wrapping_sub(1) & cq.index_mask();
+            self.commands.ahead = true;
+            let messages = self.iommu.take_ats_messages();
+            self.ats.messages(messages);
+        }
     }
 
     /// A fence that was passed too early still orders and stores.
@@ -396,12 +454,17 @@ impl State {
         let Some(record) = self.faults.pop_front() else {
             return;
         };
+        let before = self.iommu.registers().fq.overflow;
+        let push = self.iommu.fault_slot(&record, 0);
+        if self.bug == Some(Bug::FaultOverflowLost) {
+            self.iommu.registers_mut().fq.overflow = before;
+        }
         let Push::Write {
             addr,
             data,
             reachable,
             ..
-        } = self.iommu.fault_slot(&record, 0)
+        } = push
         else {
             return;
         };
@@ -409,7 +472,12 @@ impl State {
             self.iommu.fault_write_failed();
             return;
         }
-        let user = user(&self.iommu, &Label::FaultQueue, None);
+        let lost = self.bug == Some(Bug::RecordQosLost);
+        let user = if lost {
+            0
+        } else {
+            user(&self.iommu, &Label::FaultQueue, None)
+        };
         self.port
             .write(Write::words(addr.0, &data, user, WriteFor::Record));
         if self.bug == Some(Bug::TailBeforeRecord) {
@@ -420,6 +488,9 @@ impl State {
     pub(crate) fn record_written(&mut self, fine: bool) {
         if !fine {
             self.iommu.fault_write_failed();
+            if self.bug == Some(Bug::FaultMemoryLost) {
+                self.iommu.registers_mut().fq.memory_fault = false;
+            }
         } else if self.bug != Some(Bug::TailBeforeRecord) {
             self.iommu.fault_written();
         }
@@ -434,7 +505,21 @@ impl State {
         }
         let vectors: Vec<u8> = (0..16).filter(|v| due >> v & 1 == 1).collect();
         let vector = vectors[self.rng.below(vectors.len())];
-        let message = self.iommu.message(vector);
+        let mut message = self.iommu.message(vector);
+        match self.bug {
+            Some(Bug::MessagesSwapped) => {
+                if let Some(other) = vectors.iter().find(|v| **v != vector) {
+                    message.bytes = self.iommu.message(*other).bytes;
+                }
+            }
+            Some(Bug::MessageTwice) if self.rng.percent(12) && message.reachable => {
+                let user = user(&self.iommu, &Label::Msi, None);
+                let addr = message.addr.0;
+                let of = WriteFor::Message { addr };
+                self.port.write(Write::small(addr, message.bytes, user, of));
+            }
+            _ => {}
+        }
         self.iommu.message_sent(vector);
         if !message.reachable {
             self.message_lost(message.addr.0);

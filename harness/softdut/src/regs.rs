@@ -169,6 +169,9 @@ impl State {
         let Ok(effects) = self.iommu.write_reg(at, size, value) else {
             return SLVERR;
         };
+        if at == offset::IPSR {
+            self.cleared = self.now;
+        }
         for queue in [effects.enabled, effects.disabled].into_iter().flatten() {
             let delay = self.rng.below(self.habits.queue_delay as usize + 1) as u64;
             self.regs.changes[number(queue)] = Some(Change {
@@ -229,6 +232,8 @@ impl State {
                 Queue::Fault => self.port.writing(&WriteFor::Record),
                 Queue::PageRequest => self.port.writing(&WriteFor::PageRecord),
             };
+            let under_way =
+                under_way && (self.bug != Some(Bug::QueueOffEarly) || queue == Queue::Command);
             if self.now >= change.until && !under_way {
                 self.regs.changes[n] = None;
             }

@@ -48,6 +48,8 @@ pub(crate) struct Walk {
     pub(crate) begin: u64,
     /// User bits of what it needs next.
     pub(crate) user: u32,
+    /// The last first-stage leaf that memory gave: where it is, and what it was.
+    pub(crate) leaf: Option<(Need, u64)>,
     /// Raised at each start: answers to earlier reads are not for this one.
     pub(crate) start: u32,
 }
@@ -415,6 +417,14 @@ impl<'a> View<'a> {
                 Some(Bug::HeldLeafUser) => value |= 0x10,
                 Some(Bug::HeldTypeLost) => value &= !(3 << 61),
                 Some(Bug::DirtyForgotten) => value |= 0x80,
+                Some(Bug::HeldLeafExecutable) if value & 2 != 0 => value |= 8,
+                Some(Bug::HeldLeafReadable) => value |= 2,
+                Some(Bug::HeldGuestWritable)
+                    if value & 2 != 0 && matches!(label, Label::SecondStage { .. }) =>
+                {
+                    value |= 0x84;
+                }
+                Some(Bug::HeldNapotFirst) => value &= !(1 << 63),
                 _ => {}
             }
         }
@@ -440,7 +450,9 @@ pub(crate) fn resolved(value: u64, bytes: u8, big: bool) -> u64 {
 impl Memory for View<'_> {
     fn load(&mut self, addr: Spa, size: u8, label: &Label) -> Result<u64, MemError> {
         match self.answer(addr.0, size, label) {
-            Some(step) => step.result.map(|()| step.words[0]),
+            Some(step) => step
+                .result
+                .map(|()| self.as_seen(label, size, step.words[0])),
             None => Err(MemError::Access),
         }
     }
@@ -452,11 +464,8 @@ impl Memory for View<'_> {
                 for (to, from) in words.iter_mut().zip(step.words) {
                     *to = from;
                 }
-                if self.bug == Some(Bug::T2gpaIgnored)
-                    && self.ats
-                    && matches!(label, Label::Dc { .. })
-                {
-                    words[0] &= !(1 << 3);
+                if matches!(label, Label::Dc { .. }) {
+                    words[0] = self.context_as_seen(words[0]);
                 }
                 step.result
             }
@@ -518,6 +527,38 @@ impl View<'_> {
             _ => {}
         }
         resolved(is, bytes, big)
+    }
+
+    /// A page-table entry as this device sees it.
+    fn as_seen(&self, label: &Label, bytes: u8, word: u64) -> u64 {
+        if self.bug != Some(Bug::AtsDirtyIgnored) || !self.ats {
+            return word;
+        }
+        let big = self.order(label);
+        let value = resolved(word, bytes, big);
+        let table = matches!(label, Label::FirstStage { .. } | Label::SecondStage { .. });
+        let writable = table && value & 7 == 7;
+        resolved(value | if writable { 0x80 } else { 0 }, bytes, big)
+    }
+
+    /// The first word of a device context as this device sees it.
+    fn context_as_seen(&self, word: u64) -> u64 {
+        const EN_PRI: u64 = 1 << 2;
+        const T2GPA: u64 = 1 << 3;
+        const DTF: u64 = 1 << 4;
+        const PRPR: u64 = 1 << 6;
+        const GADE: u64 = 1 << 7;
+        const SADE: u64 = 1 << 8;
+        let mut tc = resolved(word, 8, self.big);
+        match self.bug {
+            Some(Bug::T2gpaIgnored) if self.ats => tc &= !T2GPA,
+            Some(Bug::DtfIgnoredByAts) if self.ats => tc &= !DTF,
+            Some(Bug::PrprInverted) if tc & EN_PRI != 0 => tc ^= PRPR,
+            Some(Bug::SadeIsGade) => tc = tc & !SADE | (tc & GADE) << 1,
+            Some(Bug::GadeIsSade) => tc = tc & !GADE | (tc & SADE) >> 1,
+            _ => {}
+        }
+        resolved(tc, 8, self.big)
     }
 
     /// Whether any entry of this walk was skipped.

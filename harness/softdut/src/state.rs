@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use iommu_golden::ats::PageRequestStep;
 use iommu_golden::hpm::WalkCounts;
-use iommu_golden::invalidate::covers;
+use iommu_golden::invalidate::{Entry, covers};
 use iommu_golden::{
     Access, AtsStatus, Capabilities, Cause, Command, Config, ConfigError, FaultRecord, Iommu,
     Label, MemError, Outcome, RequestKind,
@@ -64,6 +64,8 @@ pub(crate) struct State {
     executed: u64,
     answers: Vec<Answer>,
     hpm: bool,
+    /// Clock of the last write of `ipsr`.
+    pub(crate) cleared: u64,
 }
 
 impl State {
@@ -72,11 +74,11 @@ impl State {
         let iommu = Iommu::new(config)?;
         let mut rng = Rng::new(seed);
         let mut habits = Habits::draw(&mut rng);
-        if matches!(
-            bug,
-            Some(Bug::FenceBeforeInvalidation | Bug::AtsBeforeInvalidation)
-        ) {
+        if bug == Some(Bug::FenceBeforeInvalidation) {
             habits.lazy = 100;
+        }
+        if bug == Some(Bug::AtsOvertakesFence) {
+            habits.fetch = 8;
         }
         if bug == Some(Bug::MergedNotRedone) {
             habits.merge = true;
@@ -106,6 +108,7 @@ impl State {
             executed: 0,
             answers: Vec::new(),
             hpm: caps.has(Capabilities::HPM),
+            cleared: 0,
         })
     }
 
@@ -116,6 +119,7 @@ impl State {
     /// One clock: what was on the pins, and what is on them next.
     pub(crate) fn step(&mut self, i: &PinsIn, o: &mut PinsOut) {
         self.now += 1;
+        let pending = self.iommu.registers().ipsr;
         if self.hpm {
             self.iommu.count_cycles(1);
         }
@@ -136,6 +140,9 @@ impl State {
         }
         self.step_commands();
         self.step_faults();
+        if self.bug == Some(Bug::PendingLost) && self.now - self.cleared < 16 {
+            self.iommu.registers_mut().ipsr &= pending;
+        }
         self.step_messages();
         if self.draining && self.path_is_empty() && !self.ats.translating(&self.jobs) {
             self.draining = false;
@@ -309,8 +316,14 @@ impl State {
                         view.bug = self.bug;
                         view.big = self.config.registers().be;
                         self.iommu.run_debug_request(&mut view, &mut &told);
-                        if self.bug == Some(Bug::DebugPageWrong) {
-                            self.iommu.registers_mut().tr_response ^= 1 << 10;
+                        match self.bug {
+                            Some(Bug::DebugPageWrong) => {
+                                self.iommu.registers_mut().tr_response ^= 1 << 10;
+                            }
+                            Some(Bug::DebugFaultLost) => {
+                                self.iommu.registers_mut().tr_response &= !1;
+                            }
+                            _ => {}
                         }
                     }
                     return Some((done, told));
@@ -357,19 +370,43 @@ impl State {
                         first_stage: s1,
                         second_stage: s2,
                     };
-                    let before = self.iommu.registers().iohpmevt;
+                    let regs = self.iommu.registers_mut();
+                    let before = regs.iohpmevt;
+                    let inhibited = regs.iocountinh;
+                    // Bits of the events that this device does not look at.
+                    let unseen: u64 = match self.bug {
+                        Some(Bug::MaskIgnored) => 1 << 15,
+                        Some(Bug::ProcessFilterIgnored) => 1 << 60,
+                        Some(Bug::IdTypeIgnored) => 1 << 62,
+                        _ => 0,
+                    };
+                    regs.iohpmevt.iter_mut().for_each(|e| *e &= !unseen);
+                    if self.bug == Some(Bug::InhibitIgnored) {
+                        regs.iocountinh = 0;
+                    }
                     self.iommu.count_request(&request, &outcome, &walks);
-                    match self.bug {
-                        Some(Bug::CountedTwice) if self.rng.percent(12) => {
-                            self.iommu.count_request(&request, &outcome, &walks);
-                        }
-                        Some(Bug::OverflowLost) => self.iommu.registers_mut().iohpmevt = before,
-                        _ => {}
+                    if self.bug == Some(Bug::CountedTwice) && self.rng.percent(12) {
+                        self.iommu.count_request(&request, &outcome, &walks);
+                    }
+                    let regs = self.iommu.registers_mut();
+                    regs.iocountinh = inhibited;
+                    if self.bug == Some(Bug::OverflowLost) {
+                        regs.iohpmevt = before;
+                    }
+                    for (e, was) in regs.iohpmevt.iter_mut().zip(before) {
+                        *e |= was & unseen;
                     }
                 }
                 if let Some(record) = outcome.record() {
                     let record = *record;
                     self.report(record);
+                }
+                if self.bug == Some(Bug::RefusedUpdates)
+                    && let Outcome::Denied(_) = outcome
+                    && !matches!(what, What::Debug)
+                    && told.dc.get().is_some_and(|dc| dc.sade())
+                {
+                    self.update_refused(n);
                 }
                 match (what, outcome) {
                     (What::Debug, Outcome::Mrif(target)) => {
@@ -385,6 +422,19 @@ impl State {
                         match self.bug {
                             Some(Bug::AtsGrantsWrite) => c.permissions.write |= c.permissions.read,
                             Some(Bug::AtsRangeDoubled) => c.range_log2 += 1,
+                            Some(Bug::AtsGrantsExecute) => {
+                                c.permissions.execute |= c.permissions.read;
+                            }
+                            Some(Bug::AtsPrivLost) => c.privileged = false,
+                            Some(Bug::AtsGlobalAlways) => c.global = true,
+                            Some(Bug::AtsUntranslatedLost) => c.untranslated_only = false,
+                            Some(Bug::AtsStatusSwapped) => {
+                                c.status = match c.status {
+                                    AtsStatus::Success => AtsStatus::Success,
+                                    AtsStatus::UnsupportedRequest => AtsStatus::CompleterAbort,
+                                    AtsStatus::CompleterAbort => AtsStatus::UnsupportedRequest,
+                                };
+                            }
                             Some(Bug::AtsFaultRecorded)
                                 if c.status == AtsStatus::Success && !c.permissions.read =>
                             {
@@ -405,7 +455,13 @@ impl State {
                         let user = u32::from(t.pbmt.code())
                             | u32::from(t.rcid & 0xfff) << 2
                             | u32::from(mcid & 0xfff) << 14;
-                        self.grant(n, t.spa.0, user);
+                        let cut = self.bug == Some(Bug::SpaTopLost);
+                        let spa = if cut {
+                            t.spa.0 & 0xfff_ffff_ffff
+                        } else {
+                            t.spa.0
+                        };
+                        self.grant(n, spa, user);
                     }
                     (_, Outcome::Mrif(target)) => {
                         if let Some(job) = self.jobs.get_mut(n) {
@@ -433,9 +489,54 @@ impl State {
         }
     }
 
+    /// Sets the A bit of the leaf that has refused a job.
+    fn update_refused(&mut self, n: usize) {
+        const ACCESSED: u64 = 1 << 6;
+        let Some(job) = self.jobs.get(n) else { return };
+        let Some((
+            Need::Read {
+                addr,
+                bytes,
+                label,
+                big,
+                ..
+            },
+            word,
+        )) = job.walk.leaf
+        else {
+            return;
+        };
+        let value = resolved(word, bytes, big);
+        if value & 1 == 0 || value & ACCESSED != 0 {
+            return;
+        }
+        let need = Need::Swap {
+            addr,
+            bytes,
+            expected: word,
+            new: resolved(value | ACCESSED, bytes, big),
+            label,
+            big,
+        };
+        let waiter = Waiter {
+            job: n,
+            serial: job.serial,
+            start: job.walk.start,
+            need,
+        };
+        let user = job.walk.user;
+        self.port.swap(waiter, user, false);
+    }
+
     /// A fault is to be recorded.
-    pub(crate) fn report(&mut self, record: FaultRecord) {
+    pub(crate) fn report(&mut self, mut record: FaultRecord) {
         match self.bug {
+            Some(Bug::GuestFlagsLost) => record.iotval2 &= !3,
+            Some(Bug::RecordAddressStale) => {
+                if let Some(before) = self.faults.back() {
+                    record.iotval = before.iotval;
+                }
+            }
             Some(Bug::RecordDropped) if self.rng.percent(12) => return,
             Some(Bug::RecordTwice) if self.rng.percent(12) => self.faults.push_back(record),
             _ => {}
@@ -570,6 +671,9 @@ impl State {
         }
         job.walk.fresh = false;
         job.walk.overtaken |= overtaken;
+        if let Some(Entry::FirstStage { leaf: true, .. }) = entries[0] {
+            job.walk.leaf = Some((waiter.need, words[0]));
+        }
         job.walk.log.push(Step {
             words,
             result,
@@ -710,6 +814,9 @@ impl State {
                 if let Some(job) = self.jobs.get_mut(n) {
                     job.stage = Stage::Mrif(target, Mrif::Update);
                 }
+                if self.bug == Some(Bug::MrifAnsweredEarly) {
+                    self.answer(n, 0);
+                }
                 self.ats.updates.push_back(crate::ats::Update {
                     job: n,
                     serial,
@@ -724,6 +831,12 @@ impl State {
     pub(crate) fn mrif_over(&mut self, n: usize, serial: u64, result: Result<(), MemError>) {
         let done = self.ats.updates.pop_front();
         self.ats.updating = false;
+        if self.bug == Some(Bug::MrifAnsweredEarly) {
+            if let (Ok(()), Some(done)) = (result, done) {
+                self.notice(&done.update);
+            }
+            return;
+        }
         let Some(job) = self.jobs.get(n).filter(|j| j.serial == serial) else {
             return;
         };
@@ -757,6 +870,9 @@ impl State {
     }
 
     pub(crate) fn notice(&mut self, update: &iommu_golden::mrif::MrifUpdate) {
+        if self.bug == Some(Bug::NoticeLost) && self.rng.percent(12) {
+            return;
+        }
         let beside = self.bug == Some(Bug::NoticeElsewhere);
         let addr = update.notice.0 ^ if beside { 4 } else { 0 };
         if self.iommu.reachable(update.notice, 4) {
