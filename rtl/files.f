@@ -15,6 +15,8 @@ iommu_cmd_queue.sv
 iommu_core.sv
 iommu_dc_check.sv
 iommu_cut.sv
+iommu_settle.sv
+iommu_slice.sv
 iommu_ddtc.sv
 iommu_debug.sv
 iommu_fault_queue.sv

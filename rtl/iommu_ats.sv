@@ -12,7 +12,8 @@
 module iommu_ats
   import iommu_pkg::*;
 #(
-    parameter int unsigned NumItags = 32  // invalidation requests under way, a power of 2, 2 to 32
+    parameter int unsigned NumItags = 32, // invalidation requests under way, a power of 2, 2 to 32
+    parameter bit TimingCuts        = 1'b0  // registers on the longest paths
 ) (
     input  logic        clk_i,              // clock
     input  logic        rst_ni,             // asynchronous reset, active low
@@ -105,7 +106,8 @@ module iommu_ats
 
   iommu_ats_invalidate #(
       .NumItags(NumItags),
-      .Slots(Slots)
+      .Slots(Slots),
+      .TimingCuts(TimingCuts)
   ) u_invalidate (
       .clk_i, .rst_ni,
       .ats_i(csr_cfg_i.caps.ats),

@@ -18,7 +18,8 @@ module iommu_ats_invalidate
   import iommu_pkg::*;
 #(
     parameter int unsigned NumItags = 32, // invalidation requests under way, a power of 2, 2 to 32
-    parameter int unsigned Slots    = 4   // translation requests under way
+    parameter int unsigned Slots    = 4,  // translation requests under way
+    parameter bit TimingCuts        = 1'b0  // registers behind the comparison of ITags and before pending_o
 ) (
     input  logic     clk_i,         // clock
     input  logic     rst_ni,        // asynchronous reset, active low
@@ -154,7 +155,17 @@ module iommu_ats_invalidate
     if (take) device_q[tag] <= cmd_i.device_id;
   end
 
-  assign pending_o   = busy_q != '0;
+  // Late to fall, but never to rise: the command queue looks in the cycle after it gave one.
+  if (TimingCuts) begin : gen_pending_cut
+    logic pending_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) pending_q <= 1'b0;
+      else pending_q <= take || (busy_q != '0);
+    end
+    assign pending_o = pending_q;
+  end else begin : gen_pending
+    assign pending_o = busy_q != '0;
+  end
   assign timed_out_o = timed_out_q;
 
   // ---------------------------------------------------------------- completions
@@ -209,13 +220,24 @@ module iommu_ats_invalidate
 
   // A request without a segment went to the requester id alone. A count of 0
   // stands for 8.
+  // The completion stands while the pipeline is asked, for several cycles.
+  logic [NumItags-1:0] same_d, same;  // to that device
+  always_comb begin
+    same_d = '0;
+    if (TimingCuts || apply) begin
+      for (int unsigned i = 0; i < NumItags; i++) begin
+        same_d[i] = ic.itag_vector[i] && device_q[i][15:0] == ic.device_id[15:0] &&
+                    (!dsv_q[i] || device_q[i][23:16] == ic.device_id[23:16]);
+      end
+    end
+  end
+  iommu_cut #(.T(logic [NumItags-1:0]), .Cut(TimingCuts)) u_cut_same (.clk_i, .d_i(same_d), .q_o(same));
   always_comb begin
     hit  = '0;
     done = '0;
     if (apply) begin
       for (int unsigned i = 0; i < NumItags; i++) begin
-        hit[i]  = ic.itag_vector[i] && sent_q[i] && device_q[i][15:0] == ic.device_id[15:0] &&
-                  (!dsv_q[i] || device_q[i][23:16] == ic.device_id[23:16]);
+        hit[i]  = same[i] && sent_q[i];
         done[i] = hit[i] && (got_q[i] + 3'd1) == ic.count;
       end
     end

@@ -124,18 +124,45 @@ module iommu_bridge_read
       .idx_o  (new_slot)
   );
 
+  // What an AR is made into before it gets a slot.
+  typedef struct packed {
+    logic    legal;
+    burst_t  burst;
+    tr_req_t req;   // without tag
+  } asked_t;
+  asked_t asked_d, asked;
+  logic   asked_valid;
+
   iommu_burst_check #(.DataW(DataW)) u_check (
       .addr_i (s_dev_araddr_i[11:0]),
       .len_i  (s_dev_arlen_i),
       .size_i (s_dev_arsize_i),
       .burst_i(s_dev_arburst_i),
-      .ok_o   (legal)
+      .ok_o   (asked_d.legal)
   );
 
-  assign s_dev_arready_o = free && trq_ready;
-  assign accept          = s_dev_arvalid_i && s_dev_arready_o;
+  iommu_slice #(
+      .T  (asked_t),
+      .Cut(TimingCuts)
+  ) u_slice (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(s_dev_arvalid_i),
+      .ready_o(s_dev_arready_o),
+      .data_i (asked_d),
+      .valid_o(asked_valid),
+      .ready_i(free && trq_ready),
+      .data_o (asked)
+  );
+  assign accept    = asked_valid && free && trq_ready;
+  assign legal     = asked.legal;
+  assign new_burst = asked.burst;
+  always_comb begin
+    new_req     = asked.req;
+    new_req.tag = TrTagW'(new_slot);
+  end
 
-  assign new_burst = '{
+  assign asked_d.burst = '{
           id: s_dev_arid_i,
           offset: s_dev_araddr_i[11:0],
           len: s_dev_arlen_i,
@@ -149,8 +176,8 @@ module iommu_bridge_read
       };
 
   // Without a process_id a request is a user's, whatever the device claims.
-  assign new_req = '{
-          tag: TrTagW'(new_slot),
+  assign asked_d.req = '{
+          tag: '0,
           device_id: s_dev_armmusid_i,
           pv: s_dev_armmussidv_i,
           process_id: s_dev_armmussidv_i ? s_dev_armmussid_i : '0,
@@ -373,7 +400,7 @@ module iommu_bridge_read
       .rst_ni         (rst_ni),
       .alloc_i        (accept),
       .alloc_slot_i   (new_slot),
-      .alloc_id_i     (s_dev_arid_i),
+      .alloc_id_i     (new_burst.id),
       .alloc_refused_i(!legal),
       .refuse_i       (rsp_refuse),
       .refuse_slot_i  (rsp_slot),
@@ -396,7 +423,7 @@ module iommu_bridge_read
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i, rsp_burst, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, asked, tr_rsp_i, rsp_burst, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

@@ -151,7 +151,7 @@ module iommu_bridge_write
   logic [Slots-1:0] live, waiting, refused, may_fwd, may_refuse;
   logic [SlotW:0]   head_q, drain_q, fill_q, new_q;  // oldest slot in use, with data to go, with data to come, free
   logic [SlotW-1:0] new_slot, head_slot, drain_slot, fill_slot;
-  logic             accept, legal, trq_ready;
+  logic             accept, trq_ready;
   logic [CntW-1:0]  start_q;  // count of the next AW's first beat
   burst_t           new_burst;
   place_t           new_place;
@@ -162,6 +162,18 @@ module iommu_bridge_write
   assign drain_slot = drain_q[SlotW-1:0];
   assign fill_slot  = fill_q[SlotW-1:0];
 
+  // What an AW is made into before it gets a slot.
+  typedef struct packed {
+    logic       permitted;    // device atomics are not supported
+    logic       atomic_read;  // AWATOP[5] says that read data follows, AtomicCompare's is half as long
+    logic [7:0] atomic_len;
+    burst_t     burst;
+    logic [7:0] len;
+    tr_req_t    req;          // without tag
+  } asked_t;
+  asked_t asked_d, asked;
+  logic   asked_valid, legal, permitted, may_accept;
+
   iommu_burst_check #(.DataW(DataW)) u_check (
       .addr_i (s_dev_awaddr_i[11:0]),
       .len_i  (s_dev_awlen_i),
@@ -169,15 +181,28 @@ module iommu_bridge_write
       .burst_i(s_dev_awburst_i),
       .ok_o   (legal)
   );
+  assign asked_d.permitted   = legal && s_dev_awatop_i == '0;
+  assign asked_d.atomic_read = s_dev_awatop_i[5];
+  assign asked_d.atomic_len  = (s_dev_awatop_i == AtopCompare) ? s_dev_awlen_i >> 1 : s_dev_awlen_i;
+  assign asked_d.len         = s_dev_awlen_i;
 
-  logic permitted;  // device atomics are not supported
-  assign permitted = legal && s_dev_awatop_i == '0;
+  iommu_slice #(
+      .T  (asked_t),
+      .Cut(TimingCuts)
+  ) u_slice (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .valid_i(s_dev_awvalid_i),
+      .ready_o(s_dev_awready_o),
+      .data_i (asked_d),
+      .valid_o(asked_valid),
+      .ready_i(may_accept),
+      .data_o (asked)
+  );
+  assign accept    = asked_valid && may_accept;
+  assign permitted = asked.permitted;
 
-  // AWATOP[5] says that read data follows, AtomicCompare's is half as long.
-  logic       atomic_ready;
-  logic [7:0] atomic_len;
-
-  assign atomic_len = (s_dev_awatop_i == AtopCompare) ? s_dev_awlen_i >> 1 : s_dev_awlen_i;
+  logic atomic_ready;
 
   iommu_fifo #(
       .Width(IdW + 8),
@@ -185,18 +210,18 @@ module iommu_bridge_write
   ) u_atomic (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
-      .valid_i(accept && s_dev_awatop_i[5]),
+      .valid_i(accept && asked.atomic_read),
       .ready_o(atomic_ready),
-      .data_i ({s_dev_awid_i, atomic_len}),
+      .data_i ({asked.burst.id, asked.atomic_len}),
       .valid_o(atomic_valid_o),
       .ready_i(atomic_ready_i),
       .data_o ({atomic_id_o, atomic_len_o})
   );
 
-  assign s_dev_awready_o = trq_ready && atomic_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
-  assign accept          = s_dev_awvalid_i && s_dev_awready_o;
+  assign may_accept = trq_ready && atomic_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
 
-  assign new_burst = '{
+  assign new_burst     = asked.burst;
+  assign asked_d.burst = '{
           id: s_dev_awid_i,
           offset: s_dev_awaddr_i[11:0],
           size: s_dev_awsize_i,
@@ -207,11 +232,15 @@ module iommu_bridge_write
           qos: s_dev_awqos_i,
           region: s_dev_awregion_i
       };
-  assign new_place = '{start: start_q, len: s_dev_awlen_i};
+  assign new_place = '{start: start_q, len: asked.len};
 
   // Without a process_id a request is a user's, whatever the device claims.
-  assign new_req = '{
-          tag: {1'b1, (TrTagW - 1)'(new_slot)},
+  always_comb begin
+    new_req     = asked.req;
+    new_req.tag = {1'b1, (TrTagW - 1)'(new_slot)};
+  end
+  assign asked_d.req = '{
+          tag: '0,
           device_id: s_dev_awmmusid_i,
           pv: s_dev_awmmussidv_i,
           process_id: s_dev_awmmussidv_i ? s_dev_awmmussid_i : '0,
@@ -244,6 +273,8 @@ module iommu_bridge_write
   logic [Slots-1:0] filled_q;  // all data of the burst has come
   logic             w_take, fill;
   place_t           fill_place;
+  logic [CntW-1:0]  fill_end;
+  logic             fill_seen;
 
   // Whether the beats up to (not including) `c` have come.
   function automatic logic come(logic [CntW-1:0] c, logic [CntW-1:0] beats);
@@ -254,8 +285,12 @@ module iommu_bridge_write
 
   assign s_dev_wready_o = (beats_q - tail_q) != CntW'(BufBeats);
   assign w_take         = s_dev_wvalid_i && s_dev_wready_o;
-  assign fill_place     = place_q[fill_slot];
-  assign fill           = fill_q != new_q && come(after(fill_place), beats_q);
+  assign fill           = fill_seen && come(fill_end, beats_q);
+  iommu_cut #(.T(place_t), .Cut(TimingCuts)) u_cut_fill (.clk_i, .d_i(place_q[fill_slot]), .q_o(fill_place));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_fill_end (.clk_i, .d_i(after(fill_place)), .q_o(fill_end));
+  iommu_settle #(.Cycles(2), .Cut(TimingCuts)) u_fill_seen (
+      .clk_i, .rst_ni, .there_i(fill_q != new_q), .taken_i(fill), .seen_o(fill_seen)
+  );
 
   // ---------------------------------------------------------------- MSIs to interrupt files
   typedef struct packed {
@@ -272,14 +307,29 @@ module iommu_bridge_write
   logic [Slots-1:0] msi_come_q;       // its data is here
   logic [Slots-1:0] msi_end_q;        // it has been stored, discarded, or has failed
   logic [Slots-1:0] msi_err_q;        // it has failed
-  logic             rsp_sink, sink_shape;
+  logic             rsp_valid, rsp_sink, sink_shape_d, sink_shape;
+  tr_rsp_t          rsp;
   burst_t           rsp_burst;
   logic [SlotW-1:0] rsp_slot;
 
   // 4 bytes, aligned, nothing else; the strobes are looked at when they come.
-  assign rsp_burst  = burst_q[tr_rsp_i.tag[SlotW-1:0]];
-  assign sink_shape = (place_q[tr_rsp_i.tag[SlotW-1:0]].len == '0) && (rsp_burst.size == 3'd2) &&
-                      (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+  assign rsp_burst    = burst_q[tr_rsp_i.tag[SlotW-1:0]];
+  assign sink_shape_d = (place_q[tr_rsp_i.tag[SlotW-1:0]].len == '0) && (rsp_burst.size == 3'd2) &&
+                        (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+
+  // The answer, and what it depends on in its slot.
+  iommu_cut #(.T(tr_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(tr_rsp_i), .q_o(rsp));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_shape (.clk_i, .d_i(sink_shape_d), .q_o(sink_shape));
+  if (TimingCuts) begin : g_rsp_cut
+    logic rsp_valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) rsp_valid_q <= 1'b0;
+      else rsp_valid_q <= tr_rsp_valid_i;
+    end
+    assign rsp_valid = rsp_valid_q;
+  end else begin : g_rsp
+    assign rsp_valid = tr_rsp_valid_i;
+  end
 
   // The oldest data in the buffer, as it leaves.
   place_t                 drain_place;
@@ -369,9 +419,9 @@ module iommu_bridge_write
     if (accept) req_q[new_slot] <= new_req;
     if (rsp_sink) begin
       sink_q[rsp_slot] <= '{
-          mrif: tr_rsp_i.mrif,
-          dtf: tr_rsp_i.dtf,
-          user: '{mcid: tr_rsp_i.user.mcid, rcid: tr_rsp_i.user.rcid}
+          mrif: rsp.mrif,
+          dtf: rsp.dtf,
+          user: '{mcid: rsp.user.mcid, rcid: rsp.user.rcid}
       };
     end
     if (msi_take) msi_q[drain_slot] <= msi_beat.data[32*msi_lane+:32];
@@ -386,12 +436,12 @@ module iommu_bridge_write
   logic [7:0]       out_len_q;
   logic             out_valid_q;
 
-  assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
-  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant && !tr_rsp_i.sink;
-  assign rsp_sink   = tr_rsp_valid_i && tr_rsp_i.grant && tr_rsp_i.sink && sink_shape;
-  assign rsp_refuse = tr_rsp_valid_i && (!tr_rsp_i.grant || (tr_rsp_i.sink && !sink_shape));
+  assign rsp_slot   = rsp.tag[SlotW-1:0];
+  assign rsp_grant  = rsp_valid && rsp.grant && !rsp.sink;
+  assign rsp_sink   = rsp_valid && rsp.grant && rsp.sink && sink_shape;
+  assign rsp_refuse = rsp_valid && (!rsp.grant || (rsp.sink && !sink_shape));
   assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
-  assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
+  assign rsp_target = '{ppn: rsp.spa[PaW-1:12], user: rsp.user};
 
   iommu_pick #(.N(Slots)) u_oldest (
       .req_i  (waiting),
@@ -442,7 +492,7 @@ module iommu_bridge_write
   assign m_dev_awuser_o   = out_target_q.user;
 
   // ---------------------------------------------------------------- data out, in the order of forwarding
-  logic             sq_ready, send_valid, send, send_last;
+  logic             sq_ready, send_there, send_valid, send, send_last;
   logic [SlotW-1:0] send_slot;
   place_t           send_place;
   logic [CntW-1:0]  send_cnt;
@@ -460,13 +510,31 @@ module iommu_bridge_write
       .valid_i(fwd),
       .ready_o(sq_ready),
       .data_i (fwd_slot),
-      .valid_o(send_valid),
+      .valid_o(send_there),
       .ready_i(send && send_last),
       .data_o (send_slot)
   );
 
-  assign send_place = place_q[send_slot];
-  assign send_cnt   = send_place.start + CntW'(send_beat_q);
+  // With TimingCuts its place is read, and its first beat counted, before it begins;
+  // then the count goes with the beats.
+  if (TimingCuts) begin : g_send_cut
+    place_t          place_r_q;
+    logic [CntW-1:0] cnt_q;
+    iommu_settle #(.Cycles(1), .Cut(1'b1)) u_seen (
+        .clk_i, .rst_ni, .there_i(send_there), .taken_i(send && send_last), .seen_o(send_valid)
+    );
+    always_ff @(posedge clk_i) begin
+      place_r_q <= place_q[send_slot];
+      if (!send_valid) cnt_q <= place_q[send_slot].start;
+      else if (send) cnt_q <= cnt_q + 1'b1;
+    end
+    assign send_place = place_r_q;
+    assign send_cnt   = cnt_q;
+  end else begin : g_send
+    assign send_valid = send_there;
+    assign send_place = place_q[send_slot];
+    assign send_cnt   = send_place.start + CntW'(send_beat_q);
+  end
   assign send_last  = send_beat_q == send_place.len;
   assign send       = send_valid && come(send_cnt + 1'b1, beats_q) && (!wout_valid_q || m_dev_wready_i);
 
@@ -476,17 +544,23 @@ module iommu_bridge_write
   assign m_dev_wlast_o  = wout_last_q;
 
   // ---------------------------------------------------------------- buffer space, in the order of acceptance
-  logic [CntW-1:0] tail_d;
-
-  assign drain_place = place_q[drain_slot];
+  logic [CntW-1:0] tail_d, drain_end;
+  logic            drain_seen;
+  iommu_cut #(.T(place_t), .Cut(TimingCuts)) u_cut_drain (.clk_i, .d_i(place_q[drain_slot]), .q_o(drain_place));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_drain_end (
+      .clk_i, .d_i(after(drain_place)), .q_o(drain_end)
+  );
+  iommu_settle #(.Cycles(2), .Cut(TimingCuts)) u_drain_seen (
+      .clk_i, .rst_ni, .there_i(drain_q != new_q), .taken_i(drain), .seen_o(drain_seen)
+  );
 
   always_comb begin
     tail_d = tail_q;
     drain  = 1'b0;
-    if (drain_q != new_q) begin
-      if (sent_q[drain_slot] || (refused[drain_slot] && come(after(drain_place), beats_q)) ||
+    if (drain_seen) begin
+      if (sent_q[drain_slot] || (refused[drain_slot] && come(drain_end, beats_q)) ||
           !live[drain_slot]) begin
-        tail_d = after(drain_place);
+        tail_d = drain_end;
         drain  = 1'b1;
       end else if (refused[drain_slot]) begin
         if (come(drain_place.start, beats_q)) tail_d = beats_q;
@@ -619,7 +693,7 @@ module iommu_bridge_write
       .rst_ni         (rst_ni),
       .alloc_i        (accept),
       .alloc_slot_i   (new_slot),
-      .alloc_id_i     (s_dev_awid_i),
+      .alloc_id_i     (new_burst.id),
       .alloc_refused_i(!permitted),
       .refuse_i       (rsp_refuse),
       .refuse_slot_i  (rsp_slot),
@@ -642,9 +716,9 @@ module iommu_bridge_write
   );
 
   logic unused;
-  assign unused = &{1'b0, tr_rsp_i, rsp_burst, s_dev_wlast_i, sq_ready, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, asked, send_place, rsp, rsp_burst, s_dev_wlast_i, sq_ready, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
 
-  `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(AnswerWanted, !rsp_valid || (waiting[rsp_slot] && !granted_q[rsp_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
   `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
   `IOMMU_ASSERT(SendQueueRoom, !fwd || sq_ready)

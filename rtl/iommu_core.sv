@@ -498,7 +498,8 @@ module iommu_core
   );
 
   iommu_ats #(
-      .NumItags(NumItags)
+      .NumItags(NumItags),
+      .TimingCuts(TimingCuts)
   ) u_ats (
       .clk_i, .rst_ni,
       .csr_cfg_i(csr_cfg),

@@ -15,7 +15,7 @@ module iommu_iotlb
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Entries    = 64,   // pages kept
-    parameter bit          TimingCuts = 1'b0  // two registers behind the comparison; inputs stand for those cycles too
+    parameter bit          TimingCuts = 1'b0  // four registers from comparison to answer; inputs stand for those cycles too
 ) (
     input  logic              clk_i,        // clock
     input  logic              rst_ni,       // asynchronous reset, active low
@@ -60,7 +60,7 @@ module iommu_iotlb
 
   always_comb begin
     match_d = '0;
-    if (lookup_i) begin
+    if (TimingCuts || lookup_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
         match_d[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
       end
@@ -69,15 +69,23 @@ module iommu_iotlb
   iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_match (.clk_i, .d_i(match_d), .q_o(match));
   // Pages of several sizes may cover one address when software changed a table
   // without invalidating; any of them is right, a mixture is not.
-  assign first_d = match & (~match + 1'b1);
+  // Whether to look at all is told late: behind the comparison.
+  logic look;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_look (.clk_i, .d_i(lookup_i), .q_o(look));
+  assign first_d = look ? match & (~match + 1'b1) : '0;
   iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_first (.clk_i, .d_i(first_d), .q_o(first));
   assign hit_o = |first;
 
-  logic [VpnW-1:0] hit_mask;
-  assign hit_mask = page_mask(size_q[hit_index]);
-  assign ppn_o    = ppn_q[hit_index] | (vpn_i[PpnW-1:0] & hit_mask[PpnW-1:0]);
-  assign gppn_o   = gppn_q[hit_index] | (vpn_i & hit_mask);
-  assign attr_o   = attr_q[hit_index];
+  page_size_t      hit_size;
+  logic [PpnW-1:0] hit_ppn;
+  logic [VpnW-1:0] hit_gppn, hit_mask;
+  iommu_cut #(.T(page_size_t), .Cut(TimingCuts)) u_cut_size (.clk_i, .d_i(size_q[hit_index]), .q_o(hit_size));
+  iommu_cut #(.T(logic [PpnW-1:0]), .Cut(TimingCuts)) u_cut_ppn (.clk_i, .d_i(ppn_q[hit_index]), .q_o(hit_ppn));
+  iommu_cut #(.T(logic [VpnW-1:0]), .Cut(TimingCuts)) u_cut_gppn (.clk_i, .d_i(gppn_q[hit_index]), .q_o(hit_gppn));
+  iommu_cut #(.T(page_attr_t), .Cut(TimingCuts)) u_cut_attr (.clk_i, .d_i(attr_q[hit_index]), .q_o(attr_o));
+  assign hit_mask = page_mask(hit_size);
+  assign ppn_o    = hit_ppn | (vpn_i[PpnW-1:0] & hit_mask[PpnW-1:0]);
+  assign gppn_o   = hit_gppn | (vpn_i & hit_mask);
 
   // An address names the first stage's leaf, which may have left several pieces
   // of its page here: how far that reached is not known, so all of them go.
@@ -94,7 +102,8 @@ module iommu_iotlb
   assign drop = inv_i ? reached : '0;
 
   iommu_replace #(
-      .Entries(Entries)
+      .Entries(Entries),
+      .Cut    (TimingCuts)
   ) u_replace (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),

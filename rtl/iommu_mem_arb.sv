@@ -149,31 +149,38 @@ module iommu_mem_arb
 
   assign choose_cq   = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
   assign rreq_d      = choose_cq ? cq_rreq_i : xl_rreq_i;
-  assign rreq_beyond = (rreq.addr & beyond_q) != '0;
   assign rreq_ready  = rreq_beyond ? !err_q : (!ar_valid_q || m_mem_arready_i);
 
   if (TimingCuts) begin : gen_rreq_cut
-    logic      valid_q, cq_q;
+    logic      valid_q, checked_q, beyond_rd_q, cq_q;  // taken, and compared with 2^PAS
     mem_rreq_t rreq_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= 1'b0;
-      else valid_q <= valid_q ? !rreq_ready : (cq_rreq_valid_i || xl_rreq_valid_i);
+      if (!rst_ni) begin
+        valid_q   <= 1'b0;
+        checked_q <= 1'b0;
+      end else begin
+        valid_q   <= valid_q ? !(checked_q && rreq_ready) : (cq_rreq_valid_i || xl_rreq_valid_i);
+        checked_q <= valid_q && !(checked_q && rreq_ready);
+      end
     end
     always_ff @(posedge clk_i) begin
       if (!valid_q) begin
         cq_q   <= choose_cq;
         rreq_q <= rreq_d;
       end
+      beyond_rd_q <= (rreq_q.addr & beyond_q) != '0;
     end
     assign sel_cq          = cq_q;
     assign rreq            = rreq_q;
-    assign rreq_valid      = valid_q;
+    assign rreq_valid      = checked_q;
+    assign rreq_beyond     = beyond_rd_q;
     assign cq_rreq_ready_o = choose_cq && !valid_q;
     assign xl_rreq_ready_o = !choose_cq && !valid_q;
   end else begin : gen_rreq
     assign sel_cq          = choose_cq;
     assign rreq            = rreq_d;
     assign rreq_valid      = cq_rreq_valid_i || xl_rreq_valid_i;
+    assign rreq_beyond     = (rreq.addr & beyond_q) != '0;
     assign cq_rreq_ready_o = choose_cq && rreq_ready;
     assign xl_rreq_ready_o = !choose_cq && rreq_ready;
   end
@@ -281,9 +288,9 @@ module iommu_mem_arb
   logic       next_beyond;
 
   // The client after the one before goes first.
-  logic [NumWr-1:0] wr_after, wr_from;
-  assign wr_after = wreq_valid_i & (~NumWr'(1) << sel_q);
-  assign wr_from  = (wr_after != '0) ? wr_after : wreq_valid_i;
+  logic [NumWr-1:0] wr_want, wr_after, wr_from;
+  assign wr_after = wr_want & (~NumWr'(1) << sel_q);
+  assign wr_from  = (wr_after != '0) ? wr_after : wr_want;
   always_comb begin
     sel_d = '0;
     for (int unsigned c = NumWr; c > 0; c--) if (wr_from[c-1]) sel_d = WrW'(c - 1);
@@ -291,20 +298,27 @@ module iommu_mem_arb
 
   assign next_d = wreq_i[sel];
   if (TimingCuts) begin : gen_take_cut
+    logic [NumWr-1:0] want_q;  // who wants: whose write has not just been done
     logic [2:0]     phase_q;  // chosen, fetched, checked
     logic [WrW-1:0] choice_q;
     mem_wreq_t      next_q;
     logic           next_beyond_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) phase_q <= '0;
-      else if (take) phase_q <= (next_beyond && err_b_q) ? phase_q : '0;
-      else phase_q <= {phase_q[1:0], wr_state_q == WrIdle && wreq_valid_i != '0 && phase_q == '0};
+      if (!rst_ni) begin
+        phase_q <= '0;
+        want_q  <= '0;
+      end else begin
+        want_q <= wreq_valid_i & ~wreq_ready_o;
+        if (take) phase_q <= (next_beyond && err_b_q) ? phase_q : '0;
+        else phase_q <= {phase_q[1:0], wr_state_q == WrIdle && want_q != '0 && phase_q == '0};
+      end
     end
     always_ff @(posedge clk_i) begin
       if (phase_q == '0) choice_q <= sel_d;
       next_q        <= next_d;
       next_beyond_q <= (next_q.addr & beyond_q) != '0;
     end
+    assign wr_want     = want_q;
     assign sel         = choice_q;
     assign next        = next_q;
     assign next_beyond = next_beyond_q;
@@ -313,6 +327,7 @@ module iommu_mem_arb
     logic unused_data;
     assign unused_data = ^{next_q.data, next_q.strb};
   end else begin : gen_take
+    assign wr_want     = wreq_valid_i;
     assign sel         = sel_d;
     assign next        = next_d;
     assign next_beyond = (next.addr & beyond_q) != '0;

@@ -13,7 +13,7 @@ module iommu_pdtc
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Entries    = 16,   // process contexts kept
-    parameter bit          TimingCuts = 1'b0  // a register behind the comparison; inputs stand for that cycle too
+    parameter bit          TimingCuts = 1'b0  // registers behind the comparison and before the reading; inputs stand for those cycles too
 ) (
     input  logic                  clk_i,      // clock
     input  logic                  rst_ni,     // asynchronous reset, active low
@@ -65,7 +65,8 @@ module iommu_pdtc
   assign drop = inv_i ? reached : '0;
 
   iommu_replace #(
-      .Entries(Entries)
+      .Entries(Entries),
+      .Cut    (TimingCuts)
   ) u_replace (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),

@@ -641,36 +641,36 @@ module iommu_regs
   assign rd_word         = araddr_q[11:3];
   assign rd_due          = ar_full_q && !r_valid_q;
 
-  logic [63:0] other_d, other;  // words of msi_cfg_tbl, HPM and debug interface
+  // Words of msi_cfg_tbl, HPM and debug interface: 0 in all but one of them. With
+  // TimingCuts each in a register, and then together in one.
+  logic [63:0] msi_rdata, msi_word, hpm_word, dbg_word, other;
   always_comb begin
-    other_d = '0;
-    if (rd_look) begin
-      if (araddr_q[11:8] == MsiPage) begin
-        for (int unsigned v = 0; v < NumVec; v++) begin
-          if (araddr_q[7:4] == 4'(v)) begin
-            other_d = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]} : {8'd0, msi_addr_q[v], 2'b00};
-          end
+    msi_rdata = '0;
+    if (rd_look && (araddr_q[11:8] == MsiPage)) begin
+      for (int unsigned v = 0; v < NumVec; v++) begin
+        if (araddr_q[7:4] == 4'(v)) begin
+          msi_rdata = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]} : {8'd0, msi_addr_q[v], 2'b00};
         end
-      end else begin
-        other_d = hpm_rdata | dbg_rdata;
       end
     end
   end
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_msi (.clk_i, .d_i(msi_rdata), .q_o(msi_word));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_hpm (.clk_i, .d_i(hpm_rdata), .q_o(hpm_word));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg (.clk_i, .d_i(dbg_rdata), .q_o(dbg_word));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_other (
+      .clk_i, .d_i(msi_word | hpm_word | dbg_word), .q_o(other)
+  );
   if (TimingCuts) begin : gen_rd_cut
-    logic        rd_q;
-    logic [63:0] other_q;
+    logic [1:0] rd_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) rd_q <= 1'b0;
-      else rd_q <= rd_look;
+      if (!rst_ni) rd_q <= '0;
+      else rd_q <= {rd_q[0], rd_look};
     end
-    always_ff @(posedge clk_i) other_q <= other_d;
-    assign rd_look = rd_due && !rd_q;
-    assign rd      = rd_q;
-    assign other   = other_q;
+    assign rd_look = rd_due && (rd_q == '0);
+    assign rd      = rd_q[1];
   end else begin : gen_rd
     assign rd_look = rd_due;
     assign rd      = rd_due;
-    assign other   = other_d;
   end
 
   // Nothing moves here unless a register is read: simulation time.

@@ -4,12 +4,14 @@
 // Validity and replacement of a fully associative cache: which entries are
 // valid, where the one that a lookup hits lies, and which one a fill overwrites:
 // the one of the same tag, else the first free one, else the first not used
-// recently. Combinational from hit and same to the indices.
+// recently. Combinational from hit and same to the indices, or with Cut a cycle
+// later: hit and same then stand until the touch or the fill.
 
 `include "iommu_macros.svh"
 
 module iommu_replace #(
     parameter int unsigned Entries = 16,  // of the cache
+    parameter bit          Cut     = 1'b0,  // a register before the indices
     localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1
 ) (
     input  logic               clk_i,    // clock
@@ -32,17 +34,21 @@ module iommu_replace #(
     for (int unsigned i = 0; i < Entries; i++) numbers_with[i] = ((i >> digit) % 2) == 1;
   endfunction
 
-  logic [Entries-1:0] candidate, place, write, used_now;
+  logic [Entries-1:0] candidate, place_d, place, write, used_now;
+  logic [IndexW-1:0]  hit_index_d;
   assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign place     = (same_i != '0) ? same_i : candidate & (~candidate + 1'b1);
+  assign place_d   = (same_i != '0) ? same_i : candidate & (~candidate + 1'b1);
   assign write     = fill_i ? place : '0;
   assign valid_o   = valid_q;
 
   for (genvar b = 0; b < IndexW; b++) begin : g_index
     localparam logic [Entries-1:0] Numbers = numbers_with(b);
-    assign hit_index_o[b]  = |(hit_i & Numbers);
+    assign hit_index_d[b]  = |(hit_i & Numbers);
     assign fill_index_o[b] = |(place & Numbers);
   end
+
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(Cut)) u_cut_place (.clk_i, .d_i(place_d), .q_o(place));
+  iommu_cut #(.T(logic [IndexW-1:0]), .Cut(Cut)) u_cut_index (.clk_i, .d_i(hit_index_d), .q_o(hit_index_o));
 
   assign valid_d  = (valid_q | write) & ~drop_i;
   assign used_now = write | (touch_i ? hit_i : '0);

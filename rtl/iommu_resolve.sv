@@ -119,14 +119,15 @@ module iommu_resolve
   assign space_o = '{gs_mode: dc_i.gs_mode, gscid: dc_i.gscid, fs_mode: fs_o.mode, pscid: fs_o.pscid};
 
   // Address bits above the mode's width equal its highest bit, or are 0.
-  logic canonical;
+  logic canonical_d, canonical;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_canonical (.clk_i, .d_i(canonical_d), .q_o(canonical));
   always_comb begin
     unique case (fs_o.mode)
-      Pt32:    canonical = req_i.iova[63:32] == '0;
-      Pt39:    canonical = (req_i.iova[63:38] == '0) || (&req_i.iova[63:38]);
-      Pt48:    canonical = (req_i.iova[63:47] == '0) || (&req_i.iova[63:47]);
-      Pt57:    canonical = (req_i.iova[63:56] == '0) || (&req_i.iova[63:56]);
-      default: canonical = 1'b1;
+      Pt32:    canonical_d = req_i.iova[63:32] == '0;
+      Pt39:    canonical_d = (req_i.iova[63:38] == '0) || (&req_i.iova[63:38]);
+      Pt48:    canonical_d = (req_i.iova[63:47] == '0) || (&req_i.iova[63:47]);
+      Pt57:    canonical_d = (req_i.iova[63:56] == '0) || (&req_i.iova[63:56]);
+      default: canonical_d = 1'b1;
     endcase
   end
 

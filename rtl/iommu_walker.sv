@@ -364,7 +364,8 @@ module iommu_walker
   // ---------------------------------------------------------------- read port
   // Round robin over the slots that have a read to issue; the choice stands
   // until it is taken. When none waits, a read goes out in the cycle in which it
-  // becomes known. With TimingCuts it is taken by a register.
+  // becomes known. With TimingCuts a register has the choice before the read is
+  // fetched from its slot, and another takes the read.
   logic [SlotW-1:0] turn_q, issue_slot, held_slot_q;
   logic             held_q, early, issue, taken;
   mem_rreq_t        rreq;
@@ -379,7 +380,7 @@ module iommu_walker
     issue_addr = nxt.addr;
     issue_user = '{mcid: nxt.dc.mcid, rcid: nxt.dc.rcid};
     if (!early) begin
-      issue_slot = held_q ? held_slot_q : next_of(want, turn_q);
+      issue_slot = (TimingCuts || held_q) ? held_slot_q : next_of(want, turn_q);
       issue_rd   = walk_q[issue_slot].rd;
       issue_addr = walk_q[issue_slot].addr;
       issue_user = '{mcid: walk_q[issue_slot].dc.mcid, rcid: walk_q[issue_slot].dc.rcid};
@@ -405,12 +406,12 @@ module iommu_walker
     mem_rreq_t rreq_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) valid_q <= 1'b0;
-      else valid_q <= valid_q ? !mem_rreq_ready_i : issue;
+      else valid_q <= valid_q ? !mem_rreq_ready_i : taken;
     end
     always_ff @(posedge clk_i) begin
       if (taken) rreq_q <= rreq;
     end
-    assign taken            = issue && !valid_q;
+    assign taken            = issue && held_q && !valid_q;
     assign mem_rreq_valid_o = valid_q;
     assign mem_rreq_o       = rreq_q;
   end else begin : gen_rreq
@@ -426,7 +427,7 @@ module iommu_walker
       turn_q      <= '0;
     end else begin
       held_q      <= issue && !taken;
-      held_slot_q <= issue_slot;
+      held_slot_q <= (TimingCuts && !held_q) ? next_of(want, turn_q) : issue_slot;
       if (taken) turn_q <= issue_slot;
     end
   end
@@ -493,6 +494,33 @@ module iommu_walker
     end
   end
 
+  // The data of an update: it has come, it is compared; a cycle each with TimingCuts.
+  logic             amo_got, amo_cmp, amo_cmp_32;
+  logic [SlotW-1:0] amo_got_slot, amo_cmp_slot;
+  mem_rrsp_t        amo_got_rsp, amo_cmp_rsp;
+  logic [63:0]      amo_cmp_old;
+  if (TimingCuts) begin : gen_amo_cut
+    logic got_q, cmp_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        got_q <= 1'b0;
+        cmp_q <= 1'b0;
+      end else begin
+        got_q <= rsp_amo;
+        cmp_q <= got_q;
+      end
+    end
+    assign amo_got = got_q;
+    assign amo_cmp = cmp_q;
+  end else begin : gen_amo
+    assign amo_got = rsp_amo;
+    assign amo_cmp = rsp_amo;
+  end
+  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_got (.clk_i, .d_i(rsp), .q_o(amo_got_rsp));
+  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_cmp (.clk_i, .d_i(amo_got_rsp), .q_o(amo_cmp_rsp));
+  assign amo_got_slot = amo_got_rsp.id[SlotW-1:0];
+  assign amo_cmp_slot = amo_cmp_rsp.id[SlotW-1:0];
+
   // What an update of the slot has found in memory.
   logic        found_fs, found_32, found_be, found_same;
   logic [63:0] found_old;
@@ -501,14 +529,20 @@ module iommu_walker
     found_32   = 1'b0;
     found_be   = 1'b0;
     found_old  = '0;
+    if (TimingCuts || amo_got) begin
+      found_fs  = walk_q[amo_got_slot].rd == RdFs;
+      found_32  = (found_fs ? walk_q[amo_got_slot].pc.mode : walk_q[amo_got_slot].dc.gs_mode) == Pt32;
+      found_be  = found_fs ? walk_q[amo_got_slot].dc.sbe : cfg_i.be;
+      found_old = to_memory(walk_q[amo_got_slot].pte, found_be, found_32);
+    end
+  end
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_old (.clk_i, .d_i(found_old), .q_o(amo_cmp_old));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_32 (.clk_i, .d_i(found_32), .q_o(amo_cmp_32));
+  always_comb begin
     found_same = 1'b0;
-    if (rsp_amo) begin
-      found_fs  = walk_q[rsp_slot].rd == RdFs;
-      found_32  = (found_fs ? walk_q[rsp_slot].pc.mode : walk_q[rsp_slot].dc.gs_mode) == Pt32;
-      found_be  = found_fs ? walk_q[rsp_slot].dc.sbe : cfg_i.be;
-      found_old = to_memory(walk_q[rsp_slot].pte, found_be, found_32);
-      if (!found_32) found_same = rsp.data == found_old;
-      else found_same = (walk_q[rsp_slot].addr[2] ? rsp.data[63:32] : rsp.data[31:0]) == found_old[31:0];
+    if (TimingCuts || amo_cmp) begin
+      if (!amo_cmp_32) found_same = amo_cmp_rsp.data == amo_cmp_old;
+      else found_same = (walk_q[amo_cmp_slot].addr[2] ? amo_cmp_rsp.data[63:32] : amo_cmp_rsp.data[31:0]) == amo_cmp_old[31:0];
     end
   end
 
@@ -541,11 +575,11 @@ module iommu_walker
         amo_err_q[step_slot]    <= 1'b0;
         amo_poison_q[step_slot] <= 1'b0;
       end
-      if (rsp_amo) begin
-        amo_r_q[rsp_slot]      <= 1'b1;
-        amo_same_q[rsp_slot]   <= found_same;
-        amo_poison_q[rsp_slot] <= rsp.poison && !rsp.err;
-        if (rsp.err) amo_err_q[rsp_slot] <= 1'b1;
+      if (amo_cmp) begin
+        amo_r_q[amo_cmp_slot]      <= 1'b1;
+        amo_same_q[amo_cmp_slot]   <= found_same;
+        amo_poison_q[amo_cmp_slot] <= amo_cmp_rsp.poison && !amo_cmp_rsp.err;
+        if (amo_cmp_rsp.err) amo_err_q[amo_cmp_slot] <= 1'b1;
       end
       if (wrsp) begin
         amo_b_q[wrsp_slot] <= 1'b1;
@@ -665,7 +699,7 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_cmp_rsp};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])

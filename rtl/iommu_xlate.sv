@@ -159,7 +159,7 @@ module iommu_xlate
   end
 
   // Cycles from the choice of an operation to its last: registers on its longest way.
-  localparam int unsigned LookupCycles = 11;
+  localparam int unsigned LookupCycles = 16;
   if (TimingCuts) begin : g_cut
     op_t                     op_q;
     logic [LookupCycles-1:0] phase_q;
@@ -229,7 +229,8 @@ module iommu_xlate
   assign slot = TimingCuts ? turn_q : pick_slot;
 
   // ---------------------------------------------------------------- lookup
-  walk_t  walk;  // of the slot
+  walk_t  walk_d, walk;  // of the slot; it stands until an operation has taken it
+  iommu_cut #(.T(walk_t), .Cut(TimingCuts)) u_cut_walk (.clk_i, .d_i(walk_d), .q_o(walk));
   logic   walk_keep;
   xreq_t  head, req, new_req;
   logic   head_waited;
@@ -771,7 +772,7 @@ module iommu_xlate
       .done_o          (walk_done),
       .report_o        (walk_report),
       .sel_i           (slot),
-      .walk_o          (walk),
+      .walk_o          (walk_d),
       .keep_o          (walk_keep),
       .stale_i         (op.inv),
       .inv_fs_i        ((inv_vma && !leaves_only) || op.ddtp),
