@@ -227,13 +227,16 @@ impl<'a> Runs<'a> {
     }
 
     pub(crate) fn all(&self, jobs: &[TestJob<'_>]) -> miette::Result<ExitCode> {
-        let suite = self.suite(&format!("{} tests", jobs.len()));
+        let suite = self.suite(&format!("{} tests", jobs.len()))?;
         let (results, wall) = suite.run(jobs);
-        self.end(results, wall, jobs.len())
+        self.end(&suite, results, wall, jobs.len())
     }
 
-    /// Says what is about to be run.
-    pub(crate) fn suite(&self, what: &str) -> Suite<'static> {
+    /// Says what is about to be run; an error if its results could not be written.
+    pub(crate) fn suite(&self, what: &str) -> miette::Result<Suite<'static>> {
+        let json = self.common.out.join("results.json");
+        report::writable(&json)
+            .map_err(|e| miette::miette!(help = "`--out DIR` is where the results go", "{e}"))?;
         let threads = self.common.threads();
         println!(
             "{} ({}, RTL {:016x}), Verilator {}, {what} on {threads} threads",
@@ -242,16 +245,13 @@ impl<'a> Runs<'a> {
             self.dut.hash,
             iommu_sim::verilator_version(),
         );
-        Suite {
-            jobs: threads,
-            json: self.common.out.join("results.json"),
-            stop: &STOP,
-        }
+        Ok(Suite::new(threads, json, &STOP))
     }
 
     /// Prints what came of it.
     pub(crate) fn end(
         &self,
+        suite: &Suite<'_>,
         results: Vec<RunResult>,
         wall: Duration,
         jobs: usize,
@@ -279,6 +279,9 @@ impl<'a> Runs<'a> {
             g.write().map_err(|e| miette::miette!("coverage: {e}"))?;
             let (hit, of) = g.figures();
             println!("coverage: {hit} of {of} bins hit so far");
+        }
+        if let Some(why) = suite.unsaved() {
+            return Err(miette::miette!("{why}"));
         }
         Ok(if STOP.load(Ordering::Relaxed) {
             ExitCode::from(STOPPED)

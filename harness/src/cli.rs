@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
 /// Proves an IOMMU in RTL against a golden model of the RISC-V IOMMU
 /// specification.
@@ -97,7 +97,7 @@ pub struct CloseArgs {
     #[arg(long, default_value_t = 4)]
     pub batch: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    #[arg(long, default_value_t = 1, value_parser = parse_number, allow_negative_numbers = true)]
     pub seed: u64,
     /// Turn nothing: the profiles in turn, for comparison.
     #[arg(long)]
@@ -134,8 +134,8 @@ pub struct CommonArgs {
     #[arg(long, default_value = ".")]
     pub root: PathBuf,
     /// Tests to run at once; default: one a core.
-    #[arg(long, short)]
-    pub jobs: Option<usize>,
+    #[arg(long, short, value_parser = value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
     /// Record waveforms of the whole run.
     #[arg(long)]
     pub waves: bool,
@@ -155,6 +155,7 @@ impl CommonArgs {
     /// Tests to run at once.
     pub(crate) fn threads(&self) -> usize {
         self.jobs
+            .map(usize::from)
             .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
             .unwrap_or(1)
     }
@@ -170,7 +171,7 @@ pub struct RunArgs {
     #[arg(long, short)]
     pub test: Vec<String>,
     /// Seed of everything drawn (latencies, lengths, initial state).
-    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    #[arg(long, default_value_t = 1, value_parser = parse_number, allow_negative_numbers = true)]
     pub seed: u64,
     /// Only the quick tests; recorded streams are cut short.
     #[arg(long)]
@@ -204,7 +205,7 @@ pub struct MasksArgs {
     #[arg(long, default_value_t = 32)]
     pub random: u64,
     /// This mask alone (of `cfg_caps_i`).
-    #[arg(long, value_parser = parse_seed)]
+    #[arg(long, value_parser = parse_number)]
     pub mask: Option<u64>,
     /// Only these test cases, as of `run`. May be repeated.
     #[arg(long, short)]
@@ -213,7 +214,7 @@ pub struct MasksArgs {
     #[arg(long, short, default_value = "everything")]
     pub profile: Vec<String>,
     /// Seed of the masks and of the tests.
-    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    #[arg(long, default_value_t = 1, value_parser = parse_number, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
@@ -236,7 +237,7 @@ pub struct ProveArgs {
     #[arg(long, default_value_t = 200)]
     pub limit: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    #[arg(long, default_value_t = 1, value_parser = parse_number, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
@@ -261,13 +262,13 @@ pub struct RandomArgs {
     #[arg(long, short, default_value = "smoke")]
     pub profile: Vec<String>,
     /// How many seeds of each profile.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(1..=1_000_000))]
     pub seeds: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1, value_parser = parse_seed)]
+    #[arg(long, default_value_t = 1, value_parser = parse_number, allow_negative_numbers = true)]
     pub seed: u64,
     /// Seed after seed for so many minutes, instead of `--seeds`.
-    #[arg(long, short, value_parser = parse_minutes)]
+    #[arg(long, short, value_parser = parse_minutes, allow_negative_numbers = true)]
     pub minutes: Option<f64>,
     /// Seconds in which a failing run is reduced to a small test case; 0 leaves it as it is.
     #[arg(long, default_value_t = 60)]
@@ -282,15 +283,15 @@ fn parse_minutes(s: &str) -> Result<f64, String> {
     }
 }
 
-/// Seeds are unsigned 64-bit numbers, decimal or 0x-hexadecimal.
-fn parse_seed(s: &str) -> Result<u64, String> {
+/// Seeds and masks are unsigned 64-bit numbers, decimal or 0x-hexadecimal.
+fn parse_number(s: &str) -> Result<u64, String> {
     let parsed = match s.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => s.parse(),
     };
     parsed.map_err(|_| {
         format!(
-            "a seed is a number from 0 to {} (or 0x...), not `{s}`",
+            "it is a number from 0 to {} (or 0x...), not `{s}`",
             u64::MAX
         )
     })
@@ -308,10 +309,10 @@ mod tests {
 
     #[test]
     fn seeds() {
-        assert_eq!(parse_seed("0x10"), Ok(16));
-        assert_eq!(parse_seed("17"), Ok(17));
+        assert_eq!(parse_number("0x10"), Ok(16));
+        assert_eq!(parse_number("17"), Ok(17));
         assert_eq!(parse_minutes("0.5"), Ok(0.5));
         assert!(parse_minutes("-1").is_err() && parse_minutes("NaN").is_err());
-        assert!(parse_seed("-1").unwrap_err().contains("not `-1`"));
+        assert!(parse_number("-1").unwrap_err().contains("not `-1`"));
     }
 }

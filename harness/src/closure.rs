@@ -34,7 +34,7 @@ pub(crate) fn command(a: &CloseArgs) -> miette::Result<ExitCode> {
         .gathering()
         .ok_or_else(|| miette::miette!("nothing counts"))?;
     let target = random::target(&runs, &dut)?;
-    let suite = runs.suite(&format!("{} profiles", profiles.len()));
+    let suite = runs.suite(&format!("{} profiles", profiles.len()))?;
     // Each profile as it stands, then each one turned.
     let arms = if a.plain { 1 } else { 2 } * profiles.len();
     let mut yields = Yields::new(arms, profiles.len());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use iommu_coverage::rtl::Exclusion;
 use iommu_coverage::{DatTally, Database, Functional, RunNote, Tally, Target, report};
@@ -36,7 +37,9 @@ struct Sum {
     runs: Vec<RunNote>,
     curves: BTreeMap<String, Vec<(u64, usize)>>,
     trouble: Option<String>,
+    /// What the file has, or had when it was written last.
     before: Database,
+    written: Instant,
 }
 
 /// What a block can do, without any mask.
@@ -72,6 +75,7 @@ impl Gathering {
         } else {
             Database::default()
         };
+        crate::report::writable(file)?;
         let key = key(dut);
         let mut tally = Tally::new(target);
         if let Some(block) = before.blocks.get(&key) {
@@ -97,12 +101,15 @@ impl Gathering {
                 curves: BTreeMap::new(),
                 trouble: None,
                 before,
+                written: Instant::now(),
             }),
         })
     }
 
-    /// Adds a run that has passed.
+    /// Adds a run that has passed, and writes the database once a minute, so that a run that is
+    /// killed has not counted in vain.
     pub fn add(&self, name: &str, seed: u64, cycles: u64, seen: &Seen) {
+        const BETWEEN: Duration = Duration::from_secs(60);
         let mut sum = lock(&self.sum);
         // A profile's runs are one test to the plan, whatever their seeds.
         let test = name.split(" seed ").next().unwrap_or(name);
@@ -118,6 +125,10 @@ impl Gathering {
             cycles,
             new,
         });
+        if sum.written.elapsed() >= BETWEEN && sum.trouble.is_none() {
+            // If it can't be, the last write says so: nothing is lost until then.
+            let _ = self.save(&mut sum);
+        }
     }
 
     /// What was covered so far.
@@ -140,20 +151,23 @@ impl Gathering {
     /// # Errors
     /// It cannot be written, or the runs' coverage does not fit together.
     pub fn write(&self) -> Result<(), String> {
-        let mut sum = lock(&self.sum);
+        self.save(&mut lock(&self.sum))
+    }
+
+    fn save(&self, sum: &mut Sum) -> Result<(), String> {
+        sum.written = Instant::now();
         if let Some(why) = sum.trouble.take() {
             return Err(why);
         }
-        let rtl = sum
-            .dat
+        let rtl = std::mem::take(&mut sum.dat)
             .coverage(|f| !f.starts_with("sim/"))
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| sum.trouble.insert(e.to_string()).clone())?;
         let functional = sum.tally.functional();
         let runs = std::mem::take(&mut sum.runs);
         let curves = std::mem::take(&mut sum.curves);
         let tests = sum.tally.tests();
         let unknown: Vec<String> = sum.tally.unknown_rules().iter().cloned().collect();
-        let mut db = sum.before.clone();
+        let db = &mut sum.before;
         let block = db.blocks.entry(self.key.clone()).or_default();
         // The tally began with what the database had.
         block.functional = functional;
@@ -236,7 +250,12 @@ fn block<'a>(db: &'a Database, dut: &Dut) -> Result<&'a iommu_coverage::Block, S
 /// Runs the subcommand.
 pub(crate) fn command(c: &CoverageCommand) -> miette::Result<ExitCode> {
     let open = |a: &CoverageArgs| -> miette::Result<(Database, Dut)> {
-        let db = Database::read(&a.database).map_err(|e| miette::miette!("{e}"))?;
+        let db = Database::read(&a.database).map_err(|e| {
+            miette::miette!(
+                help = "`make coverage` makes out/coverage.cov, and `--coverage FILE` of any run another",
+                "{e}"
+            )
+        })?;
         Ok((db, Dut::find(&a.root, &a.dut)?))
     };
     match c {

@@ -71,10 +71,10 @@ pub(crate) fn command(a: &RandomArgs) -> miette::Result<ExitCode> {
             job_of(part, seed)
         };
         let time = Duration::from_secs_f64(minutes * 60.0);
-        let suite = runs.suite(&format!("{minutes} minutes of random tests"));
+        let suite = runs.suite(&format!("{minutes} minutes of random tests"))?;
         let (results, wall) = suite.run_for(time, job);
         let n = results.len();
-        return runs.end(results, wall, n);
+        return runs.end(&suite, results, wall, n);
     }
     let all = parts.len() as u64;
     let jobs: Vec<_> = (0..a.seeds * all)

@@ -295,6 +295,29 @@ struct JsonLatency {
     latency: Latency,
 }
 
+/// Whether a file can be written there, without a change to one that is there; makes its folder.
+///
+/// # Errors
+/// It can't be, and why.
+pub fn writable(path: &Path) -> Result<(), String> {
+    let try_it = || {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let there = path.exists();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)?;
+        if there {
+            Ok(())
+        } else {
+            std::fs::remove_file(path)
+        }
+    };
+    try_it().map_err(|e: io::Error| format!("cannot write {}: {e}", path.display()))
+}
+
 /// Writes all results for machines; called after each test, so that a killed
 /// run loses nothing.
 pub fn write_json(path: &Path, results: &[&RunResult]) -> io::Result<()> {

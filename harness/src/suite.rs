@@ -124,11 +124,13 @@ impl<'a> Ticket<'a> {
 #[derive(Debug)]
 pub struct Suite<'a> {
     /// Tests at once.
-    pub jobs: usize,
+    jobs: usize,
     /// Where results.json goes.
-    pub json: PathBuf,
+    json: PathBuf,
     /// Set by Ctrl-C.
-    pub stop: &'a AtomicBool,
+    stop: &'a AtomicBool,
+    /// Why results.json was not written the last time.
+    unsaved: Mutex<Option<String>>,
 }
 
 /// How far a suite is: by the work of its jobs, or by the time it has.
@@ -138,7 +140,23 @@ enum Extent {
     Time(Duration),
 }
 
-impl Suite<'_> {
+impl<'a> Suite<'a> {
+    /// So many tests at once, with the results in `json`, until `stop`.
+    #[must_use]
+    pub fn new(jobs: usize, json: PathBuf, stop: &'a AtomicBool) -> Self {
+        Self {
+            jobs,
+            json,
+            stop,
+            unsaved: Mutex::default(),
+        }
+    }
+
+    /// Why results.json does not have all results, if so.
+    pub fn unsaved(&self) -> Option<String> {
+        lock(&self.unsaved).clone()
+    }
+
     /// Runs all jobs; results come back in the order of `jobs`. A job that was
     /// not begun when the run was stopped has no result.
     pub fn run<J: Job>(&self, jobs: &[J]) -> (Vec<RunResult>, Duration) {
@@ -283,9 +301,13 @@ impl Suite<'_> {
         let mut so_far: Vec<(u64, &RunResult)> = all.list.iter().map(|(n, r)| (*n, r)).collect();
         so_far.sort_by_key(|&(n, _)| n);
         let so_far: Vec<&RunResult> = so_far.into_iter().map(|(_, r)| r).collect();
-        if let Err(e) = report::write_json(&self.json, &so_far) {
-            say(&format!("cannot write {}: {e}", self.json.display()));
+        let why = report::write_json(&self.json, &so_far)
+            .err()
+            .map(|e| format!("cannot write {}: {e}", self.json.display()));
+        if let Some(why) = &why {
+            say(why);
         }
+        *lock(&self.unsaved) = why;
     }
 }
 
@@ -397,14 +419,19 @@ mod tests {
     }
 
     #[test]
+    fn results_that_could_not_be_written_are_told() {
+        let stop = AtomicBool::new(false);
+        let suite = Suite::new(1, "Cargo.toml/results.json".into(), &stop);
+        let (results, _) = suite.run(&[Fake("a")]);
+        assert_eq!(results.len(), 1);
+        assert!(suite.unsaved().unwrap().contains("Cargo.toml/results.json"));
+    }
+
+    #[test]
     fn a_panic_in_one_test_loses_no_other_result() {
         let dir = std::env::temp_dir().join(format!("iommu-cosim-suite-{}", std::process::id()));
         let stop = AtomicBool::new(false);
-        let suite = Suite {
-            jobs: 2,
-            json: dir.join("results.json"),
-            stop: &stop,
-        };
+        let suite = Suite::new(2, dir.join("results.json"), &stop);
         let jobs = [Fake("a"), Fake("panics"), Fake("b")];
         let (results, _) = suite.run(&jobs);
         let seen: Vec<_> = results
@@ -433,11 +460,7 @@ mod tests {
     #[test]
     fn stopped_before_it_began() {
         let stop = AtomicBool::new(true);
-        let suite = Suite {
-            jobs: 1,
-            json: std::env::temp_dir().join("never-written.json"),
-            stop: &stop,
-        };
+        let suite = Suite::new(1, std::env::temp_dir().join("never-written.json"), &stop);
         assert!(suite.run(&[Fake("a")]).0.is_empty());
     }
 }

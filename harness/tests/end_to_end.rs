@@ -289,7 +289,32 @@ fn unknown_tests_devices_and_seeds_get_a_hint() {
             &["run", "--dut", "nope"],
             &["`nope`", "stub", "make sim DUT="],
         ),
-        (&["run", "--seed", "abc"], &["a seed is a number"]),
+        (&["run", "--seed", "abc"], &["--seed", "a number from 0"]),
+        (
+            &["masks", "--mask", "0xzz"],
+            &["--mask", "a number from 0", "0xzz"],
+        ),
+        // Nothing run is no result.
+        (&["random", "--seeds", "0"], &["--seeds", "1..="]),
+        (&["run", "--jobs", "0"], &["--jobs", "1..="]),
+        (&["random", "--minutes", "-1"], &["a positive number"]),
+        // Said before anything has been run for nothing.
+        (
+            &["run", "--out", "Cargo.toml/out"],
+            &["cannot write Cargo.toml/out/results.json"],
+        ),
+        (
+            &["run", "--coverage", "Cargo.toml/a.cov"],
+            &["cannot write Cargo.toml/a.cov"],
+        ),
+        (
+            &["run", "--coverage", "Cargo.toml"],
+            &["Cargo.toml is not a coverage database"],
+        ),
+        (
+            &["coverage", "report", "no.cov"],
+            &["no.cov", "make coverage"],
+        ),
     ] {
         let (done, text) = program(args);
         assert_eq!(done.status.code(), Some(2), "{text}");

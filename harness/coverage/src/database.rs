@@ -26,6 +26,14 @@ pub enum DatabaseError {
         /// Why.
         why: String,
     },
+    /// It can be read, and is something else.
+    #[error("{path} is not a coverage database ({why})")]
+    NotOne {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// Written by another version of this program.
     #[error("{path} has layout {found}, this program reads {VERSION}")]
     Version {
@@ -263,27 +271,31 @@ impl Database {
     /// # Errors
     /// It cannot be read, or is none.
     pub fn read(path: &Path) -> Result<Self, DatabaseError> {
-        let error = |why: String| DatabaseError::File {
-            path: path.display().to_string(),
-            why,
+        let name = || path.display().to_string();
+        let other = |e: &dyn std::fmt::Display| DatabaseError::NotOne {
+            path: name(),
+            why: e.to_string(),
         };
-        let file = std::fs::File::open(path).map_err(|e| error(e.to_string()))?;
+        let file = std::fs::File::open(path).map_err(|e| DatabaseError::File {
+            path: name(),
+            why: e.to_string(),
+        })?;
         let mut text = String::new();
         GzDecoder::new(file)
             .read_to_string(&mut text)
-            .map_err(|e| error(e.to_string()))?;
+            .map_err(|e| other(&e))?;
         #[derive(Deserialize)]
         struct Head {
             version: u32,
         }
-        let head: Head = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
+        let head: Head = serde_json::from_str(&text).map_err(|e| other(&e))?;
         if head.version != VERSION {
             return Err(DatabaseError::Version {
-                path: path.display().to_string(),
+                path: name(),
                 found: head.version,
             });
         }
-        serde_json::from_str(&text).map_err(|e| error(e.to_string()))
+        serde_json::from_str(&text).map_err(|e| other(&e))
     }
 
     /// Writes it, all or nothing: the file is replaced when all is written.
@@ -403,7 +415,7 @@ mod tests {
         std::fs::write(&path, "no gzip").expect("a writable folder");
         assert!(matches!(
             Database::read(&path),
-            Err(DatabaseError::File { .. })
+            Err(DatabaseError::NotOne { .. })
         ));
         db.version = 99;
         db.write(&path).expect("a writable folder");

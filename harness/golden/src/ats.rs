@@ -3,6 +3,7 @@
 //! handling", "Page-Request-Queue").
 
 use crate::addr::Iova;
+use crate::caps::Capabilities;
 use crate::cause::Cause;
 use crate::command::AtsMessage;
 use crate::context::DeviceContext;
@@ -303,6 +304,14 @@ impl Iommu {
         req: &PageRequest,
         ahead: u32,
     ) -> PageRequestStep {
+        // capabilities.ATS: "PCIe Address Translation Services (ATS) and page-request interface (PRI) is
+        // supported." Where it is not, there is nothing that takes the message.
+        if !self.capabilities().has(Capabilities::ATS) {
+            return PageRequestStep::Discarded {
+                response: None,
+                record: None,
+            };
+        }
         let dc = self.message_context(mem, obs, req.device_id);
         let fault = |f: Fault, dtf| {
             message_record(

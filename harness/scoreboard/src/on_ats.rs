@@ -288,6 +288,8 @@ impl Scoreboard {
             .is_some_and(|a| a.what == AskFor::Debug)
         {
             debug_verdicts(&request, &mut legal);
+        } else if !self.iommu.capabilities().has(Capabilities::ATS) {
+            not_offered(&mut legal);
         }
         let may_record = legal.verdicts.iter().any(|v| v.record().is_some());
         let Some(a) = self.askers.get_mut(serial) else {
@@ -649,6 +651,29 @@ pub(crate) fn same_target(m: &AtsMessage, device_id: u32, segment_valid: bool) -
     m.rid == device_id as u16
         && m.segment.is_some() == segment_valid
         && m.segment.is_none_or(|s| u32::from(s) == device_id >> 16)
+}
+
+/// A block without ATS answers with Unsupported Request (docs/pins.md), and may do so without the process
+/// to translate an IOVA that finds the type disallowed: it may record that, or not.
+fn not_offered(legal: &mut Legal) {
+    let silent = legal.verdicts.iter().find_map(|v| match *v {
+        Verdict::Ats {
+            completion,
+            after_update,
+        } => Some(Verdict::Ats {
+            completion: AtsCompletion {
+                record: None,
+                ..completion
+            },
+            after_update,
+        }),
+        _ => None,
+    });
+    if let Some(v) = silent
+        && !legal.verdicts.contains(&v)
+    {
+        legal.verdicts.push(v);
+    }
 }
 
 /// "... in MRIF mode, then the process stops and reports a Transaction type disallowed".

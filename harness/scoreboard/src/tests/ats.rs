@@ -232,6 +232,36 @@ fn a_completion_waits_for_its_update() {
     }
 }
 
+/// A block without ATS has no process to run for a request, and a directory of its own may say more:
+/// its Unsupported Request has a record, or none; and it answers nothing else.
+#[test]
+fn a_block_without_ats_refuses_with_or_without_a_record() {
+    for (status, recorded) in [(1, false), (1, true), (0, false)] {
+        let mut rig = Rig::with(config(), true);
+        rig.mem.write_u64(DDT, 1);
+        rig.clock(&[Event::AtsRequest(ASK.pack())]);
+        rig.complete(AtsRange {
+            status,
+            tag: 7,
+            last: true,
+            ..AtsRange::default()
+        });
+        if recorded {
+            let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(RW));
+            request.kind = iommu_golden::RequestKind::AtsTranslation;
+            let record = FaultRecord::of_request(Cause::TypeDisallowed, &request, 0);
+            rig.record_at(0, record.to_words(), Resp::Okay);
+            rig.clock(&[Event::Wsi(2)]);
+        }
+        rig.end();
+        if status == 0 {
+            rig.only(Check::AtsCompletion);
+        } else {
+            rig.fine();
+        }
+    }
+}
+
 #[test]
 fn a_refused_request_is_recorded() {
     for recorded in [true, false] {

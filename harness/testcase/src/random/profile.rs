@@ -305,17 +305,26 @@ impl Profile {
             }
             path
         };
-        Self::read(&path, 0)
+        Self::read(&path, folder, 0)
     }
 
-    fn read(path: &Path, depth: u32) -> std::result::Result<Self, CaseError> {
+    /// What it extends is in its own folder, or in that of the project.
+    fn read(path: &Path, project: &Path, depth: u32) -> std::result::Result<Self, CaseError> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|why| CaseError::Read {
             path: shown.clone(),
             why,
         })?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        Self::parse_at(&shown, &text, Some(folder), depth)
+        let own = match path.parent() {
+            Some(dir) if dir != Path::new("") => dir,
+            _ => Path::new("."),
+        };
+        let folders: &[_] = if own == project {
+            &[project]
+        } else {
+            &[own, project]
+        };
+        Self::parse_at(&shown, &text, folders, depth)
     }
 
     /// Reads the text of a profile that extends none; `file` is how messages call it.
@@ -323,13 +332,13 @@ impl Profile {
     /// # Errors
     /// A mistake, with its place and the nearest valid word.
     pub fn parse(file: &str, text: &str) -> std::result::Result<Self, CaseError> {
-        Self::parse_at(file, text, None, 0)
+        Self::parse_at(file, text, &[], 0)
     }
 
     fn parse_at(
         file: &str,
         text: &str,
-        folder: Option<&Path>,
+        folders: &[&Path],
         depth: u32,
     ) -> std::result::Result<Self, CaseError> {
         let src = Source::new(file, text);
@@ -338,7 +347,10 @@ impl Profile {
         let mut p = Self::default();
         if let Some(n) = f.get("extends") {
             let name = src.string(n, "a profile")?;
-            let known = folder.map_or(Ok(Vec::new()), list)?;
+            let mut known = Vec::new();
+            for &folder in folders {
+                known.extend(list(folder)?);
+            }
             let Some((_, path)) = known.iter().find(|(k, _)| k == name) else {
                 return Err(src
                     .at(n, format!("there is no profile '{name}' to extend"))
@@ -350,7 +362,8 @@ impl Profile {
                     .at(n, "profiles extend one another in a circle (or too deeply)")
                     .into());
             }
-            p = Self::read(path, depth + 1)?;
+            let project = folders.last().copied().unwrap_or(Path::new("."));
+            p = Self::read(path, project, depth + 1)?;
         }
         p.name = src.string(f.need("name")?, "name")?.to_owned();
         p.description = src
@@ -603,6 +616,26 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_from_elsewhere_extends_one_of_the_project() {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testcases/profiles");
+        let dir = std::env::temp_dir().join(format!("iommu-profile-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mine = dir.join("mine.yaml");
+        std::fs::write(&mine, "name: mine\ndescription: x\nextends: ats\n").unwrap();
+        let load = |name: &str| Profile::load(&project, name).unwrap();
+        let (own, ats) = (load(&mine.display().to_string()), load("ats"));
+        assert_eq!(own.name, "mine");
+        let (name, description) = (ats.name.clone(), ats.description.clone());
+        let renamed = Profile {
+            name,
+            description,
+            ..own
+        };
+        assert_eq!(renamed.hash(), ats.hash());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn mistakes_have_a_place_and_a_suggestion() {
         for (text, place, what) in [
             ("trafic: {}", "p.yaml:3:1", "unknown field 'trafic'"),
@@ -669,7 +702,8 @@ mod tests {
         }
         let docs = std::fs::read_to_string(root.join("docs/profiles.md")).unwrap();
         for (name, path) in &all {
-            let p = Profile::read(path, 0).unwrap_or_else(|e| panic!("{e}"));
+            let p =
+                Profile::read(path, path.parent().unwrap(), 0).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(p.name, *name, "a profile has the name of its file");
             assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs");
         }
