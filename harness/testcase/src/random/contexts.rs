@@ -298,7 +298,8 @@ impl World {
         all.push((own, 3, to(self.r.aim.range(1, 7))));
         if self.target.gxl && !self.has("Sv32") {
             // That of its processes, too.
-            all.push((tc | tc::SXL, 0, 0));
+            let times = if d.processes.is_some() { 4 } else { 0 };
+            all.extend(std::iter::repeat_n((tc | tc::SXL, 0, 0), times));
             all.push((own | tc::SXL, 3, to(8)));
         }
         if d.machine.is_some() {
@@ -439,7 +440,11 @@ impl World {
                         .filter(|&mode| !self.has(sv[mode as usize - 8]))
                         .chain([8, 3])
                         .collect();
-                    if rule > 0 && self.r.aim.percent(40) {
+                    if rule > 0 && machine.is_none() && self.r.aim.percent(15) {
+                        // No stage at all, and no supervisor; users pass.
+                        ta = 1 | pscid << 12;
+                        fsc = 0;
+                    } else if rule > 0 && self.r.aim.percent(40) {
                         // A mode that the block has not, instead.
                         ta &= 0xf_ffff_f007;
                         fsc = fsc & !(0xf << 60) | *self.r.aim.pick(&lacks) << 60;

@@ -185,8 +185,10 @@ impl Profiled {
         let mut r = Random::new(seed, "more capabilities");
         if p.chance(Chance::MaskOut, &mut r) {
             mask &= !caps::feature("Sv32x4").unwrap_or(0);
+        } else if mask & caps::feature("Sv32").unwrap_or(0) == 0 && r.percent(40) {
+            // Guests of 34 bits, without a first stage of 32: nothing says that one needs the other.
+            mask |= caps::feature("Sv32x4").unwrap_or(0);
         }
-        mask = caps::legal(mask);
         let mut r = Random::new(seed, "timing");
         Setting {
             caps_mask: mask,

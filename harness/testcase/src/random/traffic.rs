@@ -157,7 +157,9 @@ impl World {
         if again && let Some(l) = &last {
             iova = l.iova;
         }
-        table |= (through || self.bare) && may_be_table(iova);
+        // A spoilt process context may let users pass.
+        let passes = process.is_some() && p.value("tables.spoil_context.rule").unwrap_or(0) > 0;
+        table |= (through || self.bare || passes) && may_be_table(iova);
         if address == Some(Address::Message) && !again {
             // What an interrupt file takes, mostly: 4 bytes, aligned, at its start.
             iova &= !3;
