@@ -71,6 +71,10 @@ fn list(a: &ListArgs) -> miette::Result<ExitCode> {
             println!("{:<32} {}", dut.name, dut.yaml);
         }
         println!("{:<32} the specification in software", iommu_softdut::NAME);
+        println!(
+            "{:<32} the same with other choices of its own",
+            iommu_softdut::NARROW
+        );
         for bug in iommu_softdut::Bug::ALL {
             let name = format!("{}:{}", iommu_softdut::NAME, bug.name());
             println!("{name:<32} {}", bug.description());

@@ -115,6 +115,16 @@ impl Dut {
 
     /// The software device: it has no dut.yaml, and the choices of the project's own block.
     fn soft(name: &str) -> Self {
+        let mut choices = dut::Choices {
+            command_prefetch: 8,
+            ..dut::Choices::default()
+        };
+        if iommu_softdut::is_narrow(name) {
+            let narrow = iommu_softdut::narrow_choices();
+            choices.rcid_bits = narrow.rcid_bits.into();
+            choices.mcid_bits = narrow.mcid_bits.into();
+            choices.wide_address = dut::WideAddress::Misconfigured;
+        }
         Self {
             name: name.to_owned(),
             yaml: "in software".into(),
@@ -123,10 +133,7 @@ impl Dut {
                 name: name.to_owned(),
                 top: String::new(),
                 widths: dut::Widths::default(),
-                choices: dut::Choices {
-                    command_prefetch: 8,
-                    ..dut::Choices::default()
-                },
+                choices,
             },
         }
     }

@@ -41,6 +41,7 @@ mod state;
 
 pub use bug::Bug;
 
+use iommu_golden::config::WideAddress;
 use iommu_golden::{Capabilities, Choices, Config, ConfigError, Igs};
 use iommu_sim::{Device, PinsIn, PinsOut, SimError};
 
@@ -48,6 +49,8 @@ use crate::state::State;
 
 /// The name that selects this device; `soft:<bug>` selects a wrong one.
 pub const NAME: &str = "soft";
+/// The same device where it is a smaller block, with other choices ([`narrow_choices`]).
+pub const NARROW: &str = "soft-narrow";
 
 /// Why there is no such device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +76,13 @@ fn names() -> Vec<&'static str> {
 /// Whether a device of this name is one of this crate's.
 #[must_use]
 pub fn is_soft(name: &str) -> bool {
-    name.split(':').next() == Some(NAME)
+    matches!(name.split(':').next(), Some(NAME | NARROW))
+}
+
+/// Whether the device of this name is the smaller block.
+#[must_use]
+pub fn is_narrow(name: &str) -> bool {
+    name.split(':').next() == Some(NARROW)
 }
 
 /// The wrong behaviour that a device's name asks for.
@@ -134,6 +143,18 @@ pub fn choices() -> Choices {
     Choices::default()
 }
 
+/// What [`NARROW`] does otherwise: few bits of RCID and MCID, and addresses wider than PAS are found
+/// when a context is located.
+#[must_use]
+pub fn narrow_choices() -> Choices {
+    Choices {
+        rcid_bits: 4,
+        mcid_bits: 5,
+        wide_address: WideAddress::Misconfigured,
+        ..choices()
+    }
+}
+
 /// What is left of `capabilities` under the mask (docs/pins.md).
 fn masked(caps: Capabilities, mask: u64) -> Capabilities {
     const PLAIN: u64 = !(0xff | 3 << 28 | 0x3f << 32);
@@ -160,6 +181,7 @@ pub struct SoftIommu {
     bug: Option<Bug>,
     caps: Capabilities,
     seed: u64,
+    choices: Choices,
     state: State,
     /// Times that it was reset: each life draws habits of its own.
     resets: u64,
@@ -175,30 +197,36 @@ impl SoftIommu {
     pub fn new(name: &str, seed: u64) -> Result<Self, SoftError> {
         let bug = bug_of(name)?;
         let caps = capabilities();
+        let choices = if is_narrow(name) {
+            narrow_choices()
+        } else {
+            choices()
+        };
+        let config = Config {
+            capabilities: caps,
+            choices: choices.clone(),
+        };
         Ok(Self {
             bug,
             caps,
             seed,
-            state: Self::state(seed, bug, caps)?,
+            choices,
+            state: State::new(config, seed, bug)?,
             resets: 0,
             next: PinsOut::default(),
             in_reset: true,
         })
     }
 
-    fn state(seed: u64, bug: Option<Bug>, caps: Capabilities) -> Result<State, ConfigError> {
-        let config = Config {
-            capabilities: caps,
-            choices: choices(),
-        };
-        State::new(config, seed, bug)
-    }
-
     fn reset(&mut self, mask: u64) {
         // A capability combination that no IOMMU can have leaves the device as it was.
         let seed = self.seed.wrapping_add(self.resets << 48);
         self.resets += 1;
-        if let Ok(mut state) = Self::state(seed, self.bug, masked(self.caps, mask)) {
+        let config = Config {
+            capabilities: masked(self.caps, mask),
+            choices: self.choices.clone(),
+        };
+        if let Ok(mut state) = State::new(config, seed, self.bug) {
             if self.bug == Some(Bug::KeptOverReset) {
                 state.cache = self.state.cache.clone();
             }
