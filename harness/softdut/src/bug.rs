@@ -330,7 +330,6 @@ impl Bug {
             | Bug::InvalPdtKept
             | Bug::ProcessIdBitIgnored
             | Bug::HostTakenForGuest
-            | Bug::InvalPdtHighKept
             | Bug::ProcessIdTopIgnored
             | Bug::GpaTagNarrow
             | Bug::HeldGuestWritable
@@ -380,6 +379,8 @@ impl Bug {
             Bug::PageOverflowLost => "page-request-queue-full",
             Bug::GscidTopIgnored => "one-bit-apart-guests",
             Bug::PscidTopIgnored => "one-bit-apart-ids",
+            Bug::InvalPdtHighKept => "process-pd17",
+            Bug::ReadSetsDirty => "ad-update-first-stage",
             Bug::MaskIgnored => "hpm-filters",
             Bug::MessagesSwapped => "messages-due-together",
             Bug::MrifAnsweredEarly => "mrif-fence",
