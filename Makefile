@@ -41,7 +41,7 @@ help:
 	@echo "  V=1                 say more"
 	@echo "  DUT=name or path    another device under test, or the dut.yaml of your own RTL;"
 	@echo "                      small and large are presets of ours"
-	@echo "  DUT=soft            the specification in software; soft:<bug> a wrong one (make duts lists them)"
+	@echo "  DUT=soft            the specification in software; soft:<bug> a wrong one, soft-narrow one of other choices (make duts lists them)"
 	@echo "make random SEEDS=n   random tests, n seeds from SEED on (also JOBS, WAVES, V, DUT)"
 	@echo "  PROFILE=name        what they draw from: names of testcases/profiles, or all"
 	@echo "  MINUTES=m           seed after seed for so long, instead of SEEDS"
