@@ -429,15 +429,6 @@ impl World {
                 self.push("a tick among them", Op::AtsTimeout);
                 self.push("a tick among them", Op::WaitIdle);
                 self.push("a tick among them", Op::Cycles(300));
-                // Software looks where the fence stands before it clears what may have stopped it.
-                self.push(
-                    "a tick among them",
-                    Op::RegRead {
-                        offset: regs::CQH,
-                        size: 4,
-                        expect: None,
-                    },
-                );
                 self.write("clear cmd_to", regs::CQCSR, 4, enable | 1 << CMD_TO);
                 self.driver.wait_commands();
             }
