@@ -93,7 +93,9 @@ impl Scoreboard {
         let wanted = if matches!(of, ReadFor::Commands { .. }) {
             Vec::new()
         } else {
-            self.wanted(&axi)
+            let mut wanted = Vec::new();
+            self.wanted(&axi, &mut wanted);
+            wanted
         };
         self.mem.reads.of(axi.id).push_back(MemRead {
             axi,
@@ -107,9 +109,8 @@ impl Scoreboard {
     }
 
     /// The entries, of walks of open requests, that a read may bring: under each of their labels.
-    fn wanted(&self, axi: &AxiAddr) -> Vec<Wanted> {
+    fn wanted(&self, axi: &AxiAddr, wanted: &mut Vec<Wanted>) {
         let (first, last) = extent(axi);
-        let mut wanted = Vec::new();
         let open = |q: &crate::dev::Req| q.fate == Fate::Open;
         let requests = self
             .dev
@@ -131,7 +132,6 @@ impl Scoreboard {
                 }
             }
         }
-        wanted
     }
 
     /// Memory has sampled a beat.
@@ -400,7 +400,9 @@ impl Scoreboard {
             {
                 self.update_is_seen(sampled, &read.data);
             }
-            if let Some(read) = read.filter(|_| !commands) {
+            if let Some(mut read) = read.filter(|_| !commands) {
+                // Of requests that came meanwhile, whose walks have joined it.
+                self.wanted(&axi, &mut read.wanted);
                 if self.oracle.returned(sampled, &read.data, &read.wanted) {
                     self.ask_all();
                 } else {
@@ -545,6 +547,8 @@ impl Scoreboard {
             if let Some(n) = self.notice_for(addr, Some(data)) {
                 return self.notice_write(n, Some(data), w);
             }
+            // The cycle counter may have overflowed a moment ago: of vectors that are alike, its is owed one.
+            self.hpm_time();
             if let Some(vector) = self.message_for(addr, Some(data)) {
                 return self.message_write(vector, addr, Some(data), w);
             }
@@ -787,8 +791,6 @@ impl Scoreboard {
         w: &MemWrite,
     ) -> WriteFor {
         self.counters.messages += 1;
-        // The cycle counter may have overflowed a moment ago.
-        self.hpm_time();
         let regs = self.iommu.registers();
         let entry = regs.msi_cfg[usize::from(vector)];
         let old = self

@@ -567,6 +567,12 @@ impl Scoreboard {
         u64::from(self.dev.open()) + self.askers.open().count() as u64
     }
 
+    /// Clocks that the walks of all that has been open at once since then may take.
+    fn walks_limit(&self, since: u64) -> u64 {
+        let asked = self.askers.open().count() as u64;
+        self.bounds.drain(&self.dev, since) + asked * self.bounds.other
+    }
+
     /// Page requests whose record or response does not come.
     pub(crate) fn check_pages(&mut self, all: bool) {
         if self.ats.stopped && !all {
@@ -581,12 +587,12 @@ impl Scoreboard {
         } else {
             self.bounds.record + self.pq.jobs.len() as u64 * self.bounds.record / 4
         };
-        while let Some(n) = self
-            .pq
-            .jobs
-            .iter()
-            .position(|j| all || j.since.max(since) + limit < now)
-        {
+        let late = |of: &Self, at: u64| {
+            // The walks of its contexts wait for those of requests and translations before it.
+            let walks = if settled { 0 } else { of.walks_limit(at) };
+            all || at.max(since) + limit + walks < now
+        };
+        while let Some(n) = self.pq.jobs.iter().position(|j| late(self, j.since)) {
             let job = self.pq.jobs.remove(n);
             let taken = self.options(&job).iter().all(|o| !o.refused());
             let responses = self.responses(&job);

@@ -81,7 +81,7 @@ impl Bounds {
     }
 
     /// Until all that was open at once since then has ended.
-    fn drain(&self, dev: &Dev, since: u64) -> u64 {
+    pub(crate) fn drain(&self, dev: &Dev, since: u64) -> u64 {
         u64::from(dev.most_open(since)) * self.other * 2
     }
 }

@@ -42,8 +42,9 @@ pub(crate) struct Walk {
     pub(crate) overtaken: bool,
     /// Leaves are not used without walking to them.
     pub(crate) no_skip: bool,
-    /// The next access goes to memory, and joins no other.
-    pub(crate) fresh: bool,
+    /// The next load of the entry at this address goes to memory, and joins no other; its second stage
+    /// comes first, where there is one.
+    pub(crate) fresh: Option<u64>,
     /// Clock of the request, or of its last start.
     pub(crate) begin: u64,
     /// User bits of what it needs next.
@@ -238,7 +239,7 @@ impl<'a> View<'a> {
             }
             return Some(self.stand_in(label, bytes, false));
         }
-        if !self.walk.fresh
+        if self.walk.fresh != Some(addr)
             && self.rng.percent(self.habits.use_cached)
             && let Some(step) = self.choose_held(bytes, label)
         {

@@ -224,8 +224,8 @@ impl State {
         };
         let user = job.walk.user;
         let sent = match need {
-            Need::Read { .. } => {
-                (self.habits.merge && !job.walk.fresh && self.port.join(waiter))
+            Need::Read { addr, .. } => {
+                (self.habits.merge && job.walk.fresh != Some(addr) && self.port.join(waiter))
                     || (self.port.walking < self.habits.walkers && self.port.walk(waiter, user))
             }
             Need::Swap { .. } => {
@@ -666,10 +666,10 @@ impl State {
         job.stage = Stage::Walk;
         self.todo.push_back(waiter.job);
         if !within && !held && !wrong {
-            job.walk.fresh = true;
+            job.walk.fresh = Some(read.addr);
             return;
         }
-        job.walk.fresh = false;
+        job.walk.fresh.take_if(|at| *at == read.addr);
         job.walk.overtaken |= overtaken;
         if let Some(Entry::FirstStage { leaf: true, .. }) = entries[0] {
             job.walk.leaf = Some((waiter.need, words[0]));
@@ -746,7 +746,7 @@ impl State {
                 from: From::Memory,
             });
             // The entry has changed under the walk: it is read again, not found in the cache.
-            job.walk.fresh = !done;
+            job.walk.fresh = (!done).then_some(addr);
             job.stage = Stage::Walk;
             self.todo.push_back(waiter.job);
         }

@@ -144,6 +144,27 @@ fn a_message_of_the_cycle_counter_may_fail_at_once() {
 }
 
 #[test]
+fn of_vectors_alike_the_message_of_the_cycle_counter_is_its() {
+    for (before, fine) in [(20, true), (2000, false)] {
+        let mut rig = self::rig();
+        rig.write(offset::FCTL, 0);
+        rig.write8(offset::ICVEC, 0x310);
+        for vector in [0, 3] {
+            rig.write8(offset::MSI_CFG_TBL + 16 * vector, MSI);
+            rig.write(offset::MSI_CFG_TBL + 16 * vector + 8, 0x77);
+        }
+        rig.write8(offset::IOHPMCYCLES, (1 << 63) - before);
+        rig.idle(20);
+        rig.store4(MSI, 0x77);
+        if fine {
+            rig.fine();
+        } else {
+            rig.only(Check::MessageUnexpected);
+        }
+    }
+}
+
+#[test]
 fn a_half_that_is_not_written_goes_on() {
     // The high half anew: it wraps when it would have. The low half: the other has had its carry.
     let high = (offset::IOHPMCYCLES + 4, 0x7fff_ffff, (1 << 63) - 52);
