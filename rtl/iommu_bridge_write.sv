@@ -563,7 +563,7 @@ module iommu_bridge_write
         tail_d = drain_end;
         drain  = 1'b1;
       end else if (refused[drain_slot]) begin
-        if (come(drain_place.start, beats_q)) tail_d = beats_q;
+        tail_d = beats_q;
       end else if (send_valid && send_slot == drain_slot) begin
         tail_d = send_cnt;
       end
@@ -722,5 +722,6 @@ module iommu_bridge_write
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
   `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
   `IOMMU_ASSERT(SendQueueRoom, !fwd || sq_ready)
+  `IOMMU_ASSERT(DrainedFromItsStart, !drain_seen || come(drain_place.start, beats_q))
   `IOMMU_ASSERT(BufferNoOverflow, (beats_q - tail_q) <= CntW'(BufBeats))
 endmodule
