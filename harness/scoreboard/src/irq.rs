@@ -41,6 +41,8 @@ pub(crate) struct Irq {
     pub(crate) due: [Option<u64>; SOURCES],
     /// The bit was surely 1 when its clearing began.
     was_one: [bool; SOURCES],
+    /// Clock when its clearing began.
+    clearing: [u64; SOURCES],
     /// Clock when the last clearing of the bit ended.
     pub(crate) cleared: [u64; SOURCES],
     /// Wires as they are.
@@ -108,6 +110,7 @@ impl Irq {
     /// Software began to clear source `n`.
     pub(crate) fn begin_clear(&mut self, n: usize, messages: bool, now: u64, settle: u64) {
         self.was_one[n] = self.pend[n].lo;
+        self.clearing[n] = now;
         self.pend[n].begin_clear(now);
         // A cause that is too young to have taken effect may set the bit again.
         self.raised[n] = self.was_one[n] && self.pend[n].is_young(now, settle);
@@ -128,6 +131,11 @@ impl Irq {
         self.moved = now;
         self.cleared[n] = now;
         let (hi, lo) = self.level[n];
+        if !hi && self.pend[n].event() >= self.clearing[n] {
+            // A cause meanwhile may have set the bit, and sent, before it was cleared: then the next
+            // one does so again.
+            self.raised[n] = false;
+        }
         if hi {
             self.event(n, lo, messages, now, settle);
             if lo && messages && self.was_one[n] && self.credit[n] > 0 {
@@ -232,6 +240,28 @@ mod tests {
             irq.begin_clear(FIP, true, 200, 10);
             irq.end_clear(FIP, true, 203, 10);
             assert_eq!(irq.take_message(0, None, &registers), again);
+            assert!(!irq.take_message(0, None, &registers));
+        }
+    }
+
+    #[test]
+    fn a_cause_during_a_clearing_may_be_followed_by_another_that_sends() {
+        for (at, again) in [(201, true), (150, false)] {
+            let mut irq = Irq::default();
+            let registers = Registers::reset(&Config::new(Capabilities::version_1_0()));
+            irq.begin_clear(FIP, true, 200, 10);
+            if at > 200 {
+                irq.event(FIP, true, true, at, 10);
+            }
+            irq.end_clear(FIP, true, 203, 10);
+            if at < 200 {
+                irq.event(FIP, true, true, 204, 10);
+            }
+            assert!(irq.take_message(0, None, &registers));
+            irq.event(FIP, true, true, 208, 10);
+            assert_eq!(irq.take_message(0, None, &registers), again);
+            // Not a third time.
+            irq.event(FIP, true, true, 209, 10);
             assert!(!irq.take_message(0, None, &registers));
         }
     }
