@@ -505,8 +505,7 @@ covers! {
         must "S1-25" pas: [Spa] except |(spa,), t|
             when(&BARE_IN_REACH, spa == Spa::Beyond && !t.config.choices.check_spa);
         /// Implicit accesses of the second stage.
-        must "PDT-02" implicit: [Implicit, Ended] except |(i, ended), t| first([
-            when(&READ_FIRST, i == Implicit::TableWritten && ended == Ended::Corrupt),
+        must "PDT-02" implicit: [Implicit, Ended] except |(i, _), t| first([
             needs_any(t, "a second stage", SECOND, true),
             needs_any(t, "a process directory", PD, i == Implicit::Directory),
             needs_any(t, "a first stage", FIRST, i != Implicit::Directory),
@@ -515,10 +514,6 @@ covers! {
     }
 }
 
-static READ_FIRST: Impossible = Impossible {
-    name: "read-before-written",
-    why: "the second-stage entries of an update have been read for the table itself: poison there ends that walk",
-};
 static CORRUPTION: Impossible = Impossible {
     name: "no-corruption-reports",
     why: "dut.yaml: poison is reported as an access fault",
