@@ -290,7 +290,7 @@ pub const fn translates(caps: Capabilities, label: &Label, first: u64) -> bool {
             level, range_log2, ..
         } => {
             let pte = Pte(first);
-            let aligned = pte.n() || pte.ppn() & ((1 << (range_log2 - 12)) - 1) == 0;
+            let aligned = pte.n() || !pte.misaligned_in(range_log2);
             matches!(pte.kind(caps, level), Kind::Leaf) && aligned
         }
         _ => false,

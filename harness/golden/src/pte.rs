@@ -201,7 +201,13 @@ impl Pte {
     /// Step 5: "If i>0 and pte.ppn[i-1:0] != 0, this is a misaligned superpage".
     #[inline]
     pub const fn misaligned(self, scheme: &Scheme, i: u8) -> bool {
-        self.ppn() & ((1 << (scheme.range_log2(i) - 12)) - 1) != 0
+        self.misaligned_in(scheme.range_log2(i))
+    }
+
+    /// The same of an entry whose range has 2^`range_log2` bytes.
+    #[inline]
+    pub const fn misaligned_in(self, range_log2: u8) -> bool {
+        self.ppn() & ((1 << (range_log2 - 12)) - 1) != 0
     }
 
     /// Step 10: the translated address. For NAPOT, ppn[3:0] stands for va.vpn[3:0].

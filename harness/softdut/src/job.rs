@@ -6,6 +6,7 @@ use std::sync::Arc;
 use iommu_golden::ats::PageRequest;
 use iommu_golden::{Access, Iommu, Iova, MrifTarget, Request, RequestKind};
 
+use crate::port::Waiter;
 use crate::replay::{Need, Walk};
 
 /// An AXI burst of a device, its fields as on the pins.
@@ -152,6 +153,16 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Its walk, as job `n`, waits for this from memory.
+    pub(crate) fn waiter(&self, n: usize, need: Need) -> Waiter {
+        Waiter {
+            job: n,
+            serial: self.serial,
+            start: self.walk.start,
+            need,
+        }
+    }
+
     pub(crate) fn new(
         serial: u64,
         what: What,

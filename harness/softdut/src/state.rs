@@ -216,12 +216,7 @@ impl State {
         let Some(job) = self.jobs.get_mut(n) else {
             return true;
         };
-        let waiter = Waiter {
-            job: n,
-            serial: job.serial,
-            start: job.walk.start,
-            need,
-        };
+        let waiter = job.waiter(n, need);
         let user = job.walk.user;
         let sent = match need {
             Need::Read { addr, .. } => {
@@ -518,12 +513,7 @@ impl State {
             label,
             big,
         };
-        let waiter = Waiter {
-            job: n,
-            serial: job.serial,
-            start: job.walk.start,
-            need,
-        };
+        let waiter = job.waiter(n, need);
         let user = job.walk.user;
         self.port.swap(waiter, user, false);
     }

@@ -74,6 +74,15 @@ impl Rig {
         self.walk(r.addr);
     }
 
+    /// The record of `ASK` as a type that is disallowed, and its interrupt.
+    fn record_refusal(&mut self) {
+        let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(RW));
+        request.kind = iommu_golden::RequestKind::AtsTranslation;
+        let record = FaultRecord::of_request(Cause::TypeDisallowed, &request, 0);
+        self.record_at(0, record.to_words(), Resp::Okay);
+        self.clock(&[Event::Wsi(2)]);
+    }
+
     fn complete(&mut self, r: AtsRange) {
         self.clock(&[Event::AtsCompletion(r.pack())]);
     }
@@ -247,11 +256,7 @@ fn a_block_without_ats_refuses_with_or_without_a_record() {
             ..AtsRange::default()
         });
         if recorded {
-            let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(RW));
-            request.kind = iommu_golden::RequestKind::AtsTranslation;
-            let record = FaultRecord::of_request(Cause::TypeDisallowed, &request, 0);
-            rig.record_at(0, record.to_words(), Resp::Okay);
-            rig.clock(&[Event::Wsi(2)]);
+            rig.record_refusal();
         }
         rig.end();
         if status == 0 {
@@ -278,11 +283,7 @@ fn a_refused_request_is_recorded() {
             }
         });
         if recorded {
-            let mut request = iommu_golden::Request::write(0, iommu_golden::Iova(RW));
-            request.kind = iommu_golden::RequestKind::AtsTranslation;
-            let record = FaultRecord::of_request(Cause::TypeDisallowed, &request, 0);
-            rig.record_at(0, record.to_words(), Resp::Okay);
-            rig.clock(&[Event::Wsi(2)]);
+            rig.record_refusal();
         }
         rig.end();
         if recorded {

@@ -167,7 +167,7 @@ pub(super) struct MsiTable {
 }
 
 /// Packs the bits of `x` that `mask` selects ("extract" of the specification).
-fn extract(x: u64, mask: u64) -> u64 {
+pub(crate) fn extract(x: u64, mask: u64) -> u64 {
     (0..64)
         .filter(|b| mask >> b & 1 != 0)
         .enumerate()
@@ -176,7 +176,7 @@ fn extract(x: u64, mask: u64) -> u64 {
 }
 
 /// The reverse of [`extract`].
-fn deposit(x: u64, mask: u64) -> u64 {
+pub(crate) fn deposit(x: u64, mask: u64) -> u64 {
     (0..64)
         .filter(|b| mask >> b & 1 != 0)
         .enumerate()

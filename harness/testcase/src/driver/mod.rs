@@ -23,6 +23,7 @@ pub use contexts::{
     ProcessMode, Target,
 };
 use contexts::{MsiTable, ProcessDirectory};
+pub(crate) use contexts::{deposit, extract};
 use tables::Tables;
 pub use tables::{Format, GuestScheme, LEAF_SIZES, Leaf, MEGAPAGE, Scheme, Space, pte};
 

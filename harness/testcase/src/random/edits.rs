@@ -2,7 +2,7 @@
 //! never less. Racing or not, what an edit does to a run is the scoreboard's
 //! affair.
 
-use crate::driver::{PAGE, pte, range_operand};
+use crate::driver::{PAGE, deposit, pte, range_operand};
 use crate::op::Op;
 use crate::regs;
 
@@ -847,11 +847,5 @@ impl World {
 
 /// The page of an interrupt file: `file` spread over the bits of the mask.
 fn message_page(mask: u64, pattern: u64, file: u64) -> u64 {
-    let mut page = pattern;
-    let mut left = file;
-    for bit in (0..52).filter(|b| mask >> b & 1 != 0) {
-        page |= (left & 1) << bit;
-        left >>= 1;
-    }
-    page << 12
+    (pattern | deposit(file, mask)) << 12
 }

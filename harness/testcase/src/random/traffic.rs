@@ -35,8 +35,11 @@ impl World {
         let read = dma.lock && dma.write.is_none();
         let p = self.profile.clone();
         let pair = read && p.chance(Chance::ExclusivePair, &mut self.r.aim);
-        self.push("traffic", Op::Dma(dma.clone()));
-        if pair && self.room() > 2 {
+        self.push("traffic", Op::Dma(dma));
+        if pair
+            && self.room() > 2
+            && let Some(mut dma) = self.last.clone()
+        {
             // With the monitor set, as whoever takes a lock does it.
             self.push("exclusive pair", Op::WaitDma);
             let bytes = dma.shape.map_or(1, |s| 1 << s.size);

@@ -5,7 +5,7 @@
 
 use iommu_bus::mem::FaultAccess;
 
-use crate::driver::{PAGE, pte};
+use crate::driver::{PAGE, deposit, extract, pte};
 
 use super::contexts::tc;
 use super::focus::Aim;
@@ -86,21 +86,7 @@ fn page_of(leaf: &Leaf, offset: u64) -> Leaf {
 
 /// The interrupt file that a guest-physical page is: the bits of its number that the mask selects.
 fn file_of(m: &Messages, page: u64) -> Option<u64> {
-    if page & !m.mask != m.pattern & !m.mask {
-        return None;
-    }
-    let bits = (0..52).filter(|b| m.mask >> b & 1 == 1);
-    Some(
-        bits.enumerate()
-            .fold(0, |file, (n, b)| file | (page >> b & 1) << n),
-    )
-}
-
-/// The bits of a page's number that say which file it is.
-fn bits_of(m: &Messages, file: u64) -> u64 {
-    let bits = (0..52).filter(|b| m.mask >> b & 1 == 1);
-    bits.enumerate()
-        .fold(0, |page, (n, b)| page | (file >> n & 1) << b)
+    (page & !m.mask == m.pattern & !m.mask).then(|| extract(page, m.mask))
 }
 
 impl World {
@@ -222,7 +208,7 @@ impl World {
         let entry = |file: u64| self.driver.word(m.table + 16 * file);
         let invalid = (0..m.count).find(|&file| entry(file) & 1 == 0);
         let draw = match invalid.filter(|_| self.r.aim.percent(30)) {
-            Some(file) => bits_of(&m, file),
+            Some(file) => deposit(file, m.mask),
             None => self.r.aim.bits(),
         };
         let at = (m.pattern | draw & m.mask) << 12;
@@ -409,6 +395,6 @@ mod tests {
         assert_eq!(file_of(&m, 0b10_0101), Some(1));
         assert_eq!(file_of(&m, 0b11_0001), Some(2));
         assert_eq!(file_of(&m, 0b10_0011), None);
-        assert_eq!(bits_of(&m, 3), 0b1_0100);
+        assert_eq!(deposit(3, m.mask), 0b1_0100);
     }
 }
