@@ -401,24 +401,19 @@ module iommu_walker
     else rreq.user = issue_user;
   end
 
-  if (TimingCuts) begin : gen_rreq_cut
-    logic      valid_q;
-    mem_rreq_t rreq_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= 1'b0;
-      else valid_q <= valid_q ? !mem_rreq_ready_i : taken;
-    end
-    always_ff @(posedge clk_i) begin
-      if (taken) rreq_q <= rreq;
-    end
-    assign taken            = issue && held_q && !valid_q;
-    assign mem_rreq_valid_o = valid_q;
-    assign mem_rreq_o       = rreq_q;
-  end else begin : gen_rreq
-    assign taken            = issue && mem_rreq_ready_i;
-    assign mem_rreq_valid_o = issue;
-    assign mem_rreq_o       = rreq;
-  end
+  // The choice is in its register before its read is fetched.
+  logic rreq_room, offered;
+  assign offered = issue && (held_q || !TimingCuts);
+  assign taken   = offered && rreq_room;
+  iommu_slice #(.T(mem_rreq_t), .Cut(TimingCuts)) u_rreq (
+      .clk_i, .rst_ni,
+      .valid_i(offered),
+      .ready_o(rreq_room),
+      .data_i (rreq),
+      .valid_o(mem_rreq_valid_o),
+      .ready_i(mem_rreq_ready_i),
+      .data_o (mem_rreq_o)
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -460,22 +455,17 @@ module iommu_walker
   mem_wreq_t wreq;
   logic      amo_taken;
   assign amo_taken = mem_wreq_valid_o && mem_wreq_ready_i;
-  if (TimingCuts) begin : gen_wreq_cut
-    logic      valid_q;
-    mem_wreq_t wreq_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= 1'b0;
-      else valid_q <= valid_q ? !mem_wreq_ready_i : amo_busy_q;
-    end
-    always_ff @(posedge clk_i) begin
-      if (!valid_q) wreq_q <= wreq;
-    end
-    assign mem_wreq_valid_o = valid_q;
-    assign mem_wreq_o       = wreq_q;
-  end else begin : gen_wreq
-    assign mem_wreq_valid_o = amo_busy_q;
-    assign mem_wreq_o       = wreq;
-  end
+  // It stands until memory has taken it (amo_taken), not only until the register has.
+  logic wreq_room;
+  iommu_slice #(.T(mem_wreq_t), .Cut(TimingCuts)) u_wreq (
+      .clk_i, .rst_ni,
+      .valid_i(amo_busy_q),
+      .ready_o(wreq_room),
+      .data_i (wreq),
+      .valid_o(mem_wreq_valid_o),
+      .ready_i(mem_wreq_ready_i),
+      .data_o (mem_wreq_o)
+  );
   always_comb begin
     wreq      = '0;
     wreq.id     = MemIdWide'(amo_slot_q);
@@ -699,7 +689,7 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_cmp_rsp};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_cmp_rsp, wreq_room};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])
