@@ -94,13 +94,14 @@ impl Scoreboard {
             Vec::new()
         } else {
             let mut wanted = Vec::new();
-            self.wanted(&axi, &mut wanted);
+            self.wanted(&axi, 0, &mut wanted);
             wanted
         };
         self.mem.reads.of(axi.id).push_back(MemRead {
             axi,
             beat: 0,
             of,
+            at: self.now,
             sampled: self.now,
             samples: 0,
             wanted,
@@ -108,8 +109,9 @@ impl Scoreboard {
         });
     }
 
-    /// The entries, of walks of open requests, that a read may bring: under each of their labels.
-    fn wanted(&self, axi: &AxiAddr, wanted: &mut Vec<Wanted>) {
+    /// The entries, of walks of open requests, that a read may bring: under each of their labels. Of
+    /// walks that have needed no other since clock `since`, none.
+    fn wanted(&self, axi: &AxiAddr, since: u64, wanted: &mut Vec<Wanted>) {
         let (first, last) = extent(axi);
         let open = |q: &crate::dev::Req| q.fate == Fate::Open;
         let requests = self
@@ -117,7 +119,8 @@ impl Scoreboard {
             .live()
             .filter(|(_, q)| open(q))
             .map(|(_, q)| &q.legal);
-        for legal in requests.chain(self.askers.open().map(|a| &a.legal)) {
+        let all = requests.chain(self.askers.open().map(|a| &a.legal));
+        for legal in all.filter(|l| l.grown >= since) {
             for l in &legal.loads {
                 if l.addr <= last && first < l.addr.saturating_add(l.len.into()) {
                     let w = Wanted {
@@ -401,8 +404,8 @@ impl Scoreboard {
                 self.update_is_seen(sampled, &read.data);
             }
             if let Some(mut read) = read.filter(|_| !commands) {
-                // Of requests that came meanwhile, whose walks have joined it.
-                self.wanted(&axi, &mut read.wanted);
+                // Of requests that came meanwhile, or have come to it, whose walks have joined it.
+                self.wanted(&axi, read.at, &mut read.wanted);
                 if self.oracle.returned(sampled, &read.data, &read.wanted) {
                     self.ask_all();
                 } else {

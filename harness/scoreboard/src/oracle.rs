@@ -201,8 +201,12 @@ pub struct Legal {
     pub loads: Vec<Load>,
     /// The A/D updates that these walks make.
     pub updates: Vec<Update>,
-    /// What the walks that were asked about last have looked up in the may-hold sets.
+    /// What the walks that were asked about last have looked up in the may-hold sets, and whether they
+    /// minded how old it is.
     looked: Looked,
+    ordered: bool,
+    /// Clock at which the last of the loads was added.
+    pub(crate) grown: u64,
 }
 
 impl Legal {
@@ -217,6 +221,14 @@ impl Legal {
         self.verdicts.clear();
         self.updates.clear();
         self.looked.clear();
+        self.ordered = false;
+    }
+
+    /// Notes whether there are more loads than there were.
+    fn has_grown(&mut self, loads: usize, now: u64) {
+        if self.loads.len() > loads {
+            self.grown = now;
+        }
     }
 
     /// Adds an outcome if it is new.
@@ -482,7 +494,8 @@ impl Oracle {
     /// Whether the last words that memory has returned add to what is legal for this request.
     pub(crate) fn concerns(&self, legal: &Legal) -> bool {
         let news = &self.held.news;
-        news.iter().any(|n| n.concerns(&legal.looked))
+        news.iter()
+            .any(|n| n.concerns(&legal.looked, legal.ordered))
     }
 
     /// Memory has returned these doublewords (address, data), as it sampled them then, for
@@ -576,7 +589,9 @@ impl Oracle {
         out: &mut Legal,
     ) -> bool {
         self.words.catch_up(mem);
+        let loads = out.loads.len();
         if self.memos.answer(&self.words, mem, query, out) {
+            out.has_grown(loads, now);
             return true;
         }
         let first = out.loads.is_empty() && out.verdicts.is_empty();
@@ -621,9 +636,12 @@ impl Oracle {
             ordered: true,
             ..*query
         };
-        let all = self.each(iommu, mem, query, now, out, BOUND_FREE, add)
-            || self.each(iommu, mem, &ordered, now, out, BOUND, add);
+        let loads = out.loads.len();
+        let free = self.each(iommu, mem, query, now, out, BOUND_FREE, add);
+        let all = free || self.each(iommu, mem, &ordered, now, out, BOUND, add);
         out.looked.join(&self.held.looked());
+        out.ordered |= !free;
+        out.has_grown(loads, now);
         all
     }
 
@@ -638,7 +656,7 @@ impl Oracle {
     ) -> bool {
         self.begin(mem);
         let source = Cell::default();
-        let mut all = false;
+        let (mut all, loads) = (false, out.loads.len());
         for _ in 0..BOUND {
             let mut lost = (false, false);
             // Each of them makes the same choices.
@@ -661,6 +679,7 @@ impl Oracle {
             }
         }
         out.looked.join(&self.held.looked());
+        out.has_grown(loads, now);
         all
     }
 

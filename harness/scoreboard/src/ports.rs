@@ -62,6 +62,8 @@ pub(crate) struct MemRead {
     pub(crate) axi: AxiAddr,
     pub(crate) beat: usize,
     pub(crate) of: ReadFor,
+    /// Clock of its AR.
+    pub(crate) at: u64,
     /// Clock at which memory sampled its first beat (until then: that of its AR), and the
     /// beats sampled.
     pub(crate) sampled: u64,

@@ -274,16 +274,22 @@ pub(crate) struct News {
     /// It is a choice also for who reads at its place in memory: that holds something else by now,
     /// or is read in the other byte order.
     choice: bool,
+    /// It was there before, and no completed invalidation reaches it: it is younger now, no more.
+    renewed: bool,
 }
 
 impl News {
-    /// Whether walks that have looked this up would find it.
+    /// Whether walks that have looked this up would find it now, and have not found it before.
     pub(crate) fn is_in(&self, looked: &Looked) -> bool {
-        looked.get(self.key) != NOTHING
+        !self.renewed && looked.get(self.key) != NOTHING
     }
 
-    /// Whether it adds a choice to these walks: not where all of them read it from memory.
-    pub(crate) fn concerns(&self, looked: &Looked) -> bool {
+    /// Whether it adds a choice to these walks: not where all of them read it from memory, nor where
+    /// they have found it before, unless they have minded how old it is (`ordered`).
+    pub(crate) fn concerns(&self, looked: &Looked, ordered: bool) -> bool {
+        if self.renewed && !ordered {
+            return false;
+        }
         match looked.get(self.key) {
             NOTHING => false,
             place => self.choice || place != Looked::place(Some(self.addr)),
@@ -486,12 +492,17 @@ impl MayHold {
                 killer: None,
                 searched: 0,
             };
+            let mut renewed = false;
             match set
                 .iter_mut()
                 .find(|h| h.words == kept && h.big == big && h.what == new.what)
             {
-                Some(h) if h.sampled > sampled => {}
-                Some(h) => *h = new,
+                Some(h) => {
+                    renewed = h.addr == addr && !h.updated && h.touched(log).is_none();
+                    if h.sampled <= sampled {
+                        *h = new;
+                    }
+                }
                 None => {
                     if set.len() > REMEMBERED
                         && set
@@ -510,6 +521,7 @@ impl MayHold {
                 key,
                 addr,
                 choice: past || swapped,
+                renewed,
             });
         }
         all
@@ -562,7 +574,8 @@ pub(crate) fn resolved(mut words: EntryWords, big: bool, half: bool) -> EntryWor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iommu_golden::{Gpa, Iova};
+    use iommu_golden::command::{Iofence, Iotinval};
+    use iommu_golden::{Command, Gpa, Iova, Spa};
 
     fn keys(label: Label) -> Vec<Key> {
         let mut all = Vec::new();
@@ -590,25 +603,75 @@ mod tests {
             key: key(0x7000),
             addr: a,
             choice,
+            renewed: false,
         };
+        let concerns = |n: News, looked: &Looked| n.concerns(looked, false);
         let mut looking = Looking::default();
         let mut looked = |all: &[(u64, Option<u64>)]| {
             all.iter().for_each(|&(k, at)| looking.add(key(k), at));
             looking.take()
         };
-        assert!(!came(true).concerns(&looked(&[(0x8000, Some(a))])));
+        assert!(!concerns(came(true), &looked(&[(0x8000, Some(a))])));
         let both = looked(&[(0x8000, Some(a)), (0x7000, Some(a))]);
-        assert!(!came(false).concerns(&both), "it is what they read");
-        assert!(came(true).concerns(&both), "memory has changed since");
+        assert!(!concerns(came(false), &both), "it is what they read");
+        assert!(concerns(came(true), &both), "memory has changed since");
         for other in [Some(b), None] {
             let mut all = looked(&[(0x7000, other)]);
-            assert!(came(false).concerns(&all), "read at {other:?}");
-            assert!(came(false).concerns(&looked(&[(0x7000, other), (0x7000, Some(a))])));
+            assert!(concerns(came(false), &all), "read at {other:?}");
+            assert!(concerns(
+                came(false),
+                &looked(&[(0x7000, other), (0x7000, Some(a))])
+            ));
             all.join(&both);
-            assert!(came(false).concerns(&all), "read at {other:?} too");
+            assert!(concerns(came(false), &all), "read at {other:?} too");
             assert_eq!(all.0.len(), 2);
+            // What was there before is none, unless they mind its age.
+            let renewed = News {
+                renewed: true,
+                ..came(false)
+            };
+            assert!(!concerns(renewed, &all) && renewed.concerns(&all, true));
         }
         assert_eq!(looked(&[]), Looked::default());
+    }
+
+    #[test]
+    fn an_entry_read_once_more_is_news_once_it_was_taken_away() {
+        let caps = Capabilities::version_1_0();
+        let mut held = MayHold::new(caps);
+        let mut log = Log::default();
+        let label = first(None, 5, 0x7000, 0);
+        let mut renewed = |log: &Log, addr, sampled| {
+            held.news.clear();
+            held.insert(&label, addr, &[0xdf], (false, false, false), sampled, log);
+            held.news.iter().map(|n| n.renewed).collect::<Vec<_>>()
+        };
+        assert_eq!(renewed(&log, 0x100, 10), [false]);
+        assert_eq!(renewed(&log, 0x100, 20), [true]);
+        assert_eq!(renewed(&log, 0x108, 30), [false], "from elsewhere");
+        let fence = Command::Iofence(Iofence {
+            av: false,
+            wsi: false,
+            pr: false,
+            pw: false,
+            data: 0,
+            addr: Spa(0),
+        });
+        let all = Command::IotinvalVma(Iotinval {
+            gv: false,
+            av: false,
+            pscv: false,
+            nl: false,
+            s: false,
+            gscid: 0,
+            pscid: 0,
+            addr: 0,
+        });
+        log.fetched(0, 40, &all);
+        log.fetched(1, 41, &fence);
+        log.visible(2, 50);
+        assert_eq!(renewed(&log, 0x108, 60), [false], "taken away meanwhile");
+        assert_eq!(renewed(&log, 0x108, 70), [true]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Memos {
         let differs = |m: &Memo| m.words.iter().any(|(w, was)| words.known(*w) != Some(*was));
         let concerned = |m: &Memo| {
             let mut found = held.news.iter().filter(|n| n.is_in(&m.looked));
-            found.any(|n| n.concerns(&m.looked) || differs(m))
+            found.any(|n| n.concerns(&m.looked, false) || differs(m))
         };
         for memo in &mut self.pages {
             if memo.as_ref().is_some_and(concerned) {
