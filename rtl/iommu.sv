@@ -279,6 +279,7 @@ module iommu #(
       .GsCache(GsCache),
       .GsTlb(GsTlb),
       .NumWalkers(NumWalkers),
+      .BridgeSlots((RdSlots > WrSlots) ? RdSlots : WrSlots),
       .CmdPrefetch(CmdPrefetch),
       .NumHpm(NumHpm),
       .NumItags(NumItags),

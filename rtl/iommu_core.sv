@@ -18,6 +18,7 @@ module iommu_core
     parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
     parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
     parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
+    parameter int unsigned BridgeSlots  = 32,  // tags of the bridge's reads, and as many of its writes; a power of 2, up to 64
     parameter int unsigned CmdPrefetch  = 8,   // commands read in a burst at most, a power of 2, up to 32
     parameter int unsigned NumHpm       = 7,   // HPM event counters, 1 to 31
     parameter int unsigned NumItags     = 32,  // ATS invalidations under way, a power of 2, 2 to 32
@@ -284,6 +285,7 @@ module iommu_core
       .GsCache(GsCache),
       .GsTlb(GsTlb),
       .NumWalkers(NumWalkers),
+      .BridgeSlots(BridgeSlots),
       .TimingCuts(TimingCuts)
   ) u_xlate (
       .clk_i, .rst_ni,

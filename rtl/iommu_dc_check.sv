@@ -2,20 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Device-context configuration checks (section of that name), one doubleword
-// at a time, in memory order. Combinational: a rule that needs two doublewords
-// is evaluated at the later one. The verdict counts only when tc.V is 1.
+// at a time, in memory order. A rule that needs two doublewords is evaluated at
+// the later one. The verdict counts only when tc.V is 1. Combinational, but the
+// verdict is behind a register with TimingCuts: inputs stand.
 
 module iommu_dc_check
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // a register between the rules and the verdict
+) (
+    input  logic        clk_i,   // clock
     input  csr_cfg_t    cfg_i,   // capabilities and feature control
     input  logic [2:0]  beat_i,  // which doubleword
     input  logic [63:0] data_i,  // its value, little-endian
     // from the doublewords before; ignored at the first
     input  dc_t         dc_i,
     input  verdict_t    verdict_i,
-    output dc_t         dc_o,
+    output dc_t         dc_o,       // the fields of this doubleword (dc_fields); in others anything
     output verdict_t    verdict_o
 );
 
@@ -43,30 +47,43 @@ module iommu_dc_check
   end
   // Bits of an address, shifted right by 12, that MGPAW leaves reserved.
   logic [63:0] above_mgpaw;
-  assign above_mgpaw = {64{1'b1}} << mgpaw;
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_mgpaw (.clk_i, .d_i({64{1'b1}} << mgpaw), .q_o(above_mgpaw));
 
   logic [3:0] mode;  // MODE field of iohgatp, iosatp, pdtp and msiptp
   assign mode = data_i[63:60];
 
+  assign dc_o = '{
+          en_ats: data_i[1],
+          en_pri: data_i[2],
+          t2gpa: data_i[3],
+          dtf: data_i[4],
+          pdtv: data_i[5],
+          prpr: data_i[6],
+          gade: data_i[7],
+          sade: data_i[8],
+          dpe: data_i[9],
+          sbe: data_i[10],
+          sxl: data_i[11],
+          gs_mode: decode_mode(mode, cfg_i.gxl),
+          gs_ppn: data_i[PpnW-1:0],
+          gscid: (mode == ModeBare) ? '0 : data_i[59:44],
+          pscid: data_i[31:12],
+          rcid: data_i[51:40],
+          mcid: data_i[63:52],
+          fs_ppn: data_i[PpnW-1:0],
+          fs_mode: mode,
+          msi_on: mode == 4'd1,
+          msi_ppn: data_i[PpnW-1:0],
+          msi_mask: data_i[51:0],
+          msi_pattern: data_i[51:0]
+      };
+
+  logic [7:0] bad_d, bad;  // by doubleword
   always_comb begin
-    dc_o      = dc_i;
-    verdict_o = verdict_i;
+    bad_d = '0;
     unique case (beat_i)
       3'd0: begin  // tc
-        dc_o          = '0;
-        dc_o.en_ats   = data_i[1];
-        dc_o.en_pri   = data_i[2];
-        dc_o.t2gpa    = data_i[3];
-        dc_o.dtf      = data_i[4];
-        dc_o.pdtv     = data_i[5];
-        dc_o.prpr     = data_i[6];
-        dc_o.gade     = data_i[7];
-        dc_o.sade     = data_i[8];
-        dc_o.dpe      = data_i[9];
-        dc_o.sbe      = data_i[10];
-        dc_o.sxl      = data_i[11];
-        verdict_o.v   = data_i[0];
-        verdict_o.bad =
+        bad_d[beat_i] =
             // reserved bits
             (data_i[23:12] != '0) || (data_i[63:32] != '0) ||
             // EN_ATS, EN_PRI or PRPR without ATS
@@ -84,10 +101,7 @@ module iommu_dc_check
             (cfg_i.gxl ? !data_i[11] : (!cfg_i.gxl_wr && data_i[11]));
       end
       3'd1: begin  // iohgatp
-        dc_o.gs_mode  = decode_mode(mode, cfg_i.gxl);
-        dc_o.gs_ppn   = data_i[PpnW-1:0];
-        dc_o.gscid    = (mode == ModeBare) ? '0 : data_i[59:44];
-        verdict_o.bad = verdict_i.bad ||
+        bad_d[beat_i] =
             !mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
                      {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4}) ||
             // T2GPA with a Bare second stage
@@ -96,37 +110,31 @@ module iommu_dc_check
             ((mode != ModeBare) && (data_i[1:0] != '0));
       end
       3'd2: begin  // ta; all 12 bits of RCID and MCID are supported
-        dc_o.pscid    = data_i[31:12];
-        dc_o.rcid     = data_i[51:40];
-        dc_o.mcid     = data_i[63:52];
-        verdict_o.bad = verdict_i.bad || (data_i[11:0] != '0) || (data_i[39:32] != '0) ||
+        bad_d[beat_i] = (data_i[11:0] != '0) || (data_i[39:32] != '0) ||
                         (!cfg_i.caps.qosid && (data_i[63:40] != '0));
       end
       3'd3: begin  // fsc: pdtp or iosatp
-        dc_o.fs_ppn   = data_i[PpnW-1:0];
-        dc_o.fs_mode  = mode;
-        verdict_o.bad = verdict_i.bad || (data_i[59:44] != '0) ||
+        bad_d[beat_i] = (data_i[59:44] != '0) ||
             !(dc_i.pdtv
                 ? pd_mode_ok(mode, {cfg_i.caps.pd20, cfg_i.caps.pd17, cfg_i.caps.pd8})
                 : mode_ok(mode, dc_i.sxl, cfg_i.caps.sv32, {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39}));
       end
       3'd4: begin  // msiptp: Off or Flat; Off when the second stage is Bare
-        dc_o.msi_on   = (mode == 4'd1);
-        dc_o.msi_ppn  = data_i[PpnW-1:0];
-        verdict_o.bad = verdict_i.bad || (data_i[59:44] != '0) || (mode > 4'd1) ||
+        bad_d[beat_i] = (data_i[59:44] != '0) || (mode > 4'd1) ||
                         ((dc_i.gs_mode == PtBare) && (mode != 4'd0));
       end
       3'd5, 3'd6: begin  // msi_addr_mask, msi_addr_pattern
-        if (beat_i[0]) dc_o.msi_mask = data_i[51:0];
-        else dc_o.msi_pattern = data_i[51:0];
-        verdict_o.bad = verdict_i.bad || (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
+        bad_d[beat_i] = (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
       end
       default: begin  // reserved doubleword
-        verdict_o.bad = verdict_i.bad || (data_i != '0);
+        bad_d[beat_i] = (data_i != '0);
       end
     endcase
   end
+  iommu_cut #(.T(logic [7:0]), .Cut(TimingCuts)) u_cut_bad (.clk_i, .d_i(bad_d), .q_o(bad));
+  assign verdict_o.v   = (beat_i == 3'd0) ? data_i[0] : verdict_i.v;
+  assign verdict_o.bad = (bad != '0) || ((beat_i != 3'd0) && verdict_i.bad);
 
   logic unused;
-  assign unused = &{1'b0, cfg_i, above_mgpaw[11:0]};
+  assign unused = &{1'b0, cfg_i, dc_i, above_mgpaw[11:0]};
 endmodule

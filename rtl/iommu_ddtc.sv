@@ -35,6 +35,7 @@ module iommu_ddtc
 
   logic [Entries-1:0] valid, match_d, match, same_did_d, same_did, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
+  logic               fill_now;
 
   always_comb begin
     for (int unsigned i = 0; i < Entries; i++) match_d[i] = valid[i] && (did_q[i] == did_i);
@@ -64,12 +65,13 @@ module iommu_ddtc
       .touch_i     (touch_i),
       .fill_i      (fill_i),
       .same_i      (match),
+      .fill_o      (fill_now),
       .fill_index_o(fill_index),
       .drop_i      (drop)
   );
 
   always_ff @(posedge clk_i) begin
-    if (fill_i) begin
+    if (fill_now) begin
       did_q[fill_index] <= did_i;
       dc_q[fill_index]  <= fill_dc_i;
     end

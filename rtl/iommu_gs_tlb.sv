@@ -4,9 +4,8 @@
 // Second-stage leaf PTEs that walks have read, by guest and guest-physical page,
 // of any size: most of all those of the pages that hold first-stage tables and
 // process directories. Combinational; the step pipeline does a lookup or a fill
-// in a cycle, invalidation goes before both. With TimingCuts there is a register
-// behind the comparison: a lookup's answer, and a fill, come a cycle after
-// lookup_i or fill_i, for space_i, vpn_i and fill_* that stand still.
+// in a cycle, invalidation goes before both. With TimingCuts there are registers
+// as in iommu_walk_cache, at the same times.
 
 `include "iommu_macros.svh"
 
@@ -15,7 +14,7 @@ module iommu_gs_tlb
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Entries = 16,  // pages kept
-    parameter bit TimingCuts = 1'b0       // a register between comparison and answer
+    parameter bit TimingCuts = 1'b0       // registers between comparison and answer
 ) (
     input  logic              clk_i,      // clock
     input  logic              rst_ni,     // asynchronous reset, active low
@@ -23,7 +22,7 @@ module iommu_gs_tlb
     input  logic [VpnW-1:0]   vpn_i,      // guest-physical page
     input  logic              lookup_i,   // look up; without it nothing hits
     output logic              hit_o,
-    output logic [PpnW-1:0]   ppn_o,      // of the 4 KiB page vpn_i; like the rest, valid when hit
+    output logic [PpnW-1:0]   ppn_o,      // of the page, 0 in the bits inside it; like the rest, valid when hit
     output page_size_t        size_o,
     output logic [1:0]        pbmt_o,
     output pte_perm_t         perm_o,
@@ -57,66 +56,90 @@ module iommu_gs_tlb
 
   // Several pages may cover an address when software changed a table without
   // invalidating; any of them is right.
-  logic [Entries-1:0] valid, match_d, match, first, drop;
-  logic [IndexW-1:0]  hit_index, fill_index;
-  logic [VpnW-1:0]    mask;
+  typedef logic [Entries-1:0] set_t;
+  set_t              valid, same_space_d, same_space, same_vpn_d, same_vpn, match_d, match, first, drop;
+  logic [IndexW-1:0] hit_index, fill_index;
+  logic              fill, write;  // a fill has found its place; it is written
   always_comb begin
-    match_d = '0;
-    if ((lookup_i || fill_i) && (valid != '0)) begin
+    same_space_d = '0;
+    same_vpn_d   = '0;
+    if (TimingCuts || ((lookup_i || fill_i) && (valid != '0))) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match_d[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
+        same_space_d[i] = space_q[i] == space;
+        same_vpn_d[i]   = ((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0;
       end
     end
   end
+  iommu_cut #(.T(set_t), .Cut(TimingCuts)) u_cut_space (.clk_i, .d_i(same_space_d), .q_o(same_space));
+  iommu_cut #(.T(set_t), .Cut(TimingCuts)) u_cut_vpn (.clk_i, .d_i(same_vpn_d), .q_o(same_vpn));
+  assign match_d = (lookup_i || fill_i) ? valid & same_space & same_vpn : '0;
 
-  logic look_now, fill_now;
+  // Both halves of a 4 MiB page go.
+  function automatic logic [VpnW-1:0] open_bits(input pt_mode_e mode, input page_size_t size);
+    return page_mask(size) | VpnW'({(mode == Pt32) && (size != '0), 9'd0});
+  endfunction
+
   if (TimingCuts) begin : gen_cut
-    logic               look_q, fill_q;
-    logic [Entries-1:0] match_q;
+    logic [1:0] fill_q, inv_q;
+    logic       all_q, hit_q;
+    set_t       match_q, in_space_d, in_range_d, in_space_q, in_range_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        look_q  <= 1'b0;
-        fill_q  <= 1'b0;
+        fill_q  <= '0;
+        inv_q   <= '0;
         match_q <= '0;
+        hit_q   <= 1'b0;
       end else begin
-        look_q  <= lookup_i;
-        fill_q  <= fill_i;
+        fill_q  <= inv_i ? '0 : {fill_q[0], fill_i};
+        inv_q   <= {inv_q[0], inv_i};
         match_q <= match_d;
+        hit_q   <= match != '0;
       end
     end
     // An invalidation may have come in between.
-    assign look_now = look_q;
-    assign fill_now = fill_q;
-    assign match    = match_q & valid;
-  end else begin : gen_no_cut
-    assign look_now = lookup_i;
-    assign fill_now = fill_i;
-    assign match    = match_d;
-  end
+    assign fill  = fill_q[1] && !inv_i;
+    assign match = match_q & valid;
+    assign hit_o = hit_q;
 
-  assign first  = match & (~match + 1'b1);
-  assign hit_o  = look_now && (match != '0);
-  assign size_o = size_q[hit_index];
-  assign pbmt_o = pbmt_q[hit_index];
-  assign perm_o = perm_q[hit_index];
-  assign mask   = page_mask(size_o);
-  assign ppn_o  = ppn_q[hit_index] | (vpn_i[PpnW-1:0] & mask[PpnW-1:0]);
-
-  always_comb begin
-    drop = '0;
-    if (inv_i) begin
+    // As `reaches` says.
+    always_comb begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        // Both halves of a 4 MiB page go.
-        drop[i] = reaches(inv_reach_i, space_q[i], 1'b0, vpn_q[i], page_mask(size_q[i]) | VpnW'({
-                          (space_q[i].gs_mode == Pt32) && (size_q[i] != '0), 9'd0}));
+        in_space_d[i] = ((space_q[i].gs_mode != PtBare) == inv_reach_i.guest) &&
+                        (!inv_reach_i.gscid_en || (space_q[i].gscid == inv_reach_i.gscid)) && !inv_reach_i.pscid_en;
+        in_range_d[i] = !inv_reach_i.addr_en || (((vpn_q[i] ^ inv_reach_i.vpn) & ~inv_reach_i.range &
+                                                  ~open_bits(space_q[i].gs_mode, size_q[i])) == '0);
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      in_space_q <= in_space_d;
+      in_range_q <= in_range_d;
+      all_q      <= inv_reach_i.all;
+    end
+    assign drop = inv_q[1] ? ((in_space_q & in_range_q) | {Entries{all_q}}) : '0;
+    `IOMMU_ASSERT(GsTlbNoWriteIntoDrop, !(write && (inv_q != '0)))
+  end else begin : gen_no_cut
+    assign fill  = fill_i && !inv_i;
+    assign match = match_d;
+    assign hit_o = lookup_i && (match != '0);
+    always_comb begin
+      drop = '0;
+      if (inv_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          drop[i] = reaches(inv_reach_i, space_q[i], 1'b0, vpn_q[i], open_bits(space_q[i].gs_mode, size_q[i]));
+        end
       end
     end
   end
 
-  logic fill;
-  assign fill = fill_now && !inv_i;
+  assign first  = match & (~match + 1'b1);
+  assign size_o = size_q[hit_index];
+  assign pbmt_o = pbmt_q[hit_index];
+  assign perm_o = perm_q[hit_index];
+  assign ppn_o  = ppn_q[hit_index];
+
   iommu_replace #(
-      .Entries(Entries)
+      .Entries(Entries),
+      .Cut    (TimingCuts)
   ) u_replace (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),
@@ -126,6 +149,7 @@ module iommu_gs_tlb
       .touch_i     (1'b1),
       .fill_i      (fill),
       .same_i      (first),
+      .fill_o      (write),
       .fill_index_o(fill_index),
       .drop_i      (drop)
   );
@@ -133,7 +157,7 @@ module iommu_gs_tlb
   logic [VpnW-1:0] fill_mask;
   assign fill_mask = page_mask(fill_size_i);
   always_ff @(posedge clk_i) begin
-    if (fill) begin
+    if (write) begin
       space_q[fill_index] <= space;
       vpn_q[fill_index]   <= vpn_i & ~fill_mask;
       size_q[fill_index]  <= fill_size_i;
@@ -146,5 +170,5 @@ module iommu_gs_tlb
   `IOMMU_ASSERT(GsTlbLookupXorFill, !(lookup_i && fill_i))
 
   logic unused;
-  assign unused = &{1'b0, mask[VpnW-1:PpnW], fill_mask[VpnW-1:PpnW]};
+  assign unused = &{1'b0, fill_mask[VpnW-1:PpnW], inv_reach_i.pscid};
 endmodule

@@ -37,7 +37,8 @@ module iommu_iotlb
     input  logic              fill_part_i,  // the first stage's page is larger than what is kept
     // invalidation
     input  logic              inv_i,
-    input  reach_t            inv_reach_i
+    input  reach_t            inv_reach_i,
+    input  logic              inv_next_i    // with TimingCuts: the pipeline is at an invalidation, not at a lookup or a fill
 );
 
   localparam int unsigned IndexW = (Entries > 1) ? $clog2(Entries) : 1;
@@ -55,18 +56,71 @@ module iommu_iotlb
   logic [VpnW-1:0]    gppn_q[Entries];
   page_attr_t         attr_q[Entries];
 
-  logic [Entries-1:0] valid, match_d, match, first_d, first, reached_d, reached, drop;
+  logic [Entries-1:0] valid, match, first_d, first, reached_d, reached, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
+  logic               fill_now;
 
-  always_comb begin
-    match_d = '0;
-    if (TimingCuts || lookup_i) begin
+  if (TimingCuts) begin : gen_compare_cut
+    // One comparison part by part serves lookups and invalidations: each part into a
+    // register, then what they say together.
+    typedef logic [Entries-1:0] set_t;
+    typedef struct packed {
+      logic [VpnW-1:0] vpn;
+      logic [VpnW-1:0] range;
+    } wanted_t;
+    typedef struct packed {
+      set_t vpn;
+      set_t gscid;
+      set_t pscid;
+      set_t modes;
+      set_t two_stages;
+      set_t one_stage;
+    } same_t;
+    wanted_t wanted_d, wanted;
+    same_t   same_d, same;
+    assign wanted_d = inv_next_i ? '{vpn: inv_reach_i.vpn, range: inv_reach_i.range} : '{vpn: vpn_i, range: '0};
+    // The address space is known last.
+    logic [GscidW-1:0] gscid;
+    logic [PscidW-1:0] pscid;
+    assign gscid = inv_next_i ? inv_reach_i.gscid : space_i.gscid;
+    assign pscid = inv_next_i ? inv_reach_i.pscid : space_i.pscid;
+    iommu_cut #(.T(wanted_t), .Cut(1'b1)) u_cut_wanted (.clk_i, .d_i(wanted_d), .q_o(wanted));
+    iommu_cut #(.T(same_t), .Cut(1'b1)) u_cut_same (.clk_i, .d_i(same_d), .q_o(same));
+    always_comb begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match_d[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
+        same_d.vpn[i]        = ((vpn_q[i] ^ wanted.vpn) & ~page_mask(size_q[i]) & ~wanted.range) == '0;
+        same_d.gscid[i]      = space_q[i].gscid == gscid;
+        same_d.pscid[i]      = space_q[i].pscid == pscid;
+        same_d.modes[i]      = (space_q[i].gs_mode == space_i.gs_mode) && (space_q[i].fs_mode == space_i.fs_mode);
+        same_d.two_stages[i] = space_q[i].gs_mode != PtBare;
+        same_d.one_stage[i]  = space_q[i].fs_mode != PtBare;
       end
     end
+    assign match = valid & same.vpn & same.gscid & same.pscid & same.modes;
+    // As `reaches` says.
+    set_t in_space, in_range;
+    assign in_space  = ~(same.two_stages ^ {Entries{inv_reach_i.guest}}) & (same.gscid | {Entries{!inv_reach_i.gscid_en}}) &
+                       ((same.pscid & same.one_stage & ~glob_q) | {Entries{!inv_reach_i.pscid_en}});
+    assign in_range  = same.vpn | part_q | {Entries{!inv_reach_i.addr_en}};
+    assign reached_d = (in_space & in_range) | {Entries{inv_reach_i.all}};
+  end else begin : gen_compare
+    always_comb begin
+      match   = '0;
+      reached_d = '0;
+      if (lookup_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          match[i] = valid[i] && (space_q[i] == space_i) && (((vpn_q[i] ^ vpn_i) & ~page_mask(size_q[i])) == '0);
+        end
+      end
+      if (inv_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          reached_d[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]) | {VpnW{part_q[i]}});
+        end
+      end
+    end
+    logic unused_next;
+    assign unused_next = inv_next_i;
   end
-  iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_match (.clk_i, .d_i(match_d), .q_o(match));
   // Pages of several sizes may cover one address when software changed a table
   // without invalidating; any of them is right, a mixture is not.
   // Whether to look at all is told late: behind the comparison.
@@ -87,17 +141,9 @@ module iommu_iotlb
   assign ppn_o    = hit_ppn | (vpn_i[PpnW-1:0] & hit_mask[PpnW-1:0]);
   assign gppn_o   = hit_gppn | (vpn_i & hit_mask);
 
-  // An address names the first stage's leaf, which may have left several pieces
-  // of its page here: how far that reached is not known, so all of them go.
-  always_comb begin
-    reached_d = '0;
-    if (TimingCuts || inv_i) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        reached_d[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i], page_mask(size_q[i]) | {VpnW{part_q[i]}});
-      end
-    end
-  end
-
+  // An address of an invalidation names the first stage's leaf, which may have left
+  // several pieces of its page here: how far that reached is not known (part_q), so
+  // all of them go.
   iommu_cut #(.T(logic [Entries-1:0]), .Cut(TimingCuts)) u_cut_drop (.clk_i, .d_i(reached_d), .q_o(reached));
   assign drop = inv_i ? reached : '0;
 
@@ -113,6 +159,7 @@ module iommu_iotlb
       .touch_i     (touch_i),
       .fill_i      (fill_i),
       .same_i      (first),
+      .fill_o      (fill_now),
       .fill_index_o(fill_index),
       .drop_i      (drop)
   );
@@ -121,7 +168,7 @@ module iommu_iotlb
   assign fill_mask = page_mask(fill_size_i);
 
   always_ff @(posedge clk_i) begin
-    if (fill_i) begin
+    if (fill_now) begin
       space_q[fill_index] <= space_i;
       vpn_q[fill_index]   <= vpn_i & ~fill_mask;
       size_q[fill_index]  <= fill_size_i;

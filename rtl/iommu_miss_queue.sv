@@ -6,7 +6,7 @@
 //   waiting[s]  for what the walk in slot s will bring
 //   woken       their walk has brought it or failed: look up again
 //   blocked     for a free walk slot, in order of arrival
-// There is a place for every tag, so that nothing here is ever full, and a miss
+// There is a place for every tag in use, so that nothing here is ever full, and a miss
 // never stops the requests behind it. The pipeline does one thing in a cycle:
 // a request enters or changes list (push, pop), or a waiting list is woken.
 
@@ -17,6 +17,7 @@ module iommu_miss_queue
   import iommu_xlate_pkg::*;
 #(
     parameter int unsigned Slots = 8,  // walk slots
+    parameter int unsigned BridgeSlots = 32,  // tags of reads, and as many of writes; a power of 2, up to 64
     parameter bit          TimingCuts = 1'b0,  // registers behind what is read of the head: it stands for some cycles before it is removed
     localparam int unsigned SlotW = (Slots > 1) ? $clog2(Slots) : 1
 ) (
@@ -31,7 +32,7 @@ module iommu_miss_queue
     // first request: of woken, else of blocked
     output logic             woken_valid_o,
     output logic             blocked_valid_o,
-    output xreq_t          head_o,
+    output xreq_t          head_o,          // with TimingCuts a cycle after the lists have changed, like what follows
     output logic             head_waited_o,  // it has waited for another's walk before,
     output stage_e           head_stage_o,   // the last time for this
     input  logic             pop_i,          // remove it; it may be pushed in the same cycle
@@ -41,10 +42,17 @@ module iommu_miss_queue
     output logic             empty_o         // no request here
 );
 
-  localparam int unsigned Tags = Places;
-  typedef logic [PlaceW-1:0] tag_t;
+  // Numbers without the tags that nobody has: {0, write, slot}, or {1, tag of an own client}.
+  localparam int unsigned BridgeSlotW = $clog2(BridgeSlots);
+  localparam int unsigned TagW = ((BridgeSlotW + 1 > AuxTagW) ? BridgeSlotW + 1 : AuxTagW) + 1;
+  localparam int unsigned Tags = 2 ** (TagW - 1) + 2 ** AuxTagW;
+  typedef logic [TagW-1:0] tag_t;
+  function automatic tag_t tag_of(input logic [PlaceW-1:0] place);
+    if (place[PlaceW-1]) return {1'b1, (TagW - 1)'(place[AuxTagW-1:0])};
+    return tag_t'({place[TrTagW-1], place[BridgeSlotW-1:0]});
+  endfunction
 
-  xreq_t         req_q [Tags];  // requests by tag
+  xreq_t           req_q [Tags];  // requests by tag
   tag_t            next_q[Tags];  // links by tag
   logic [Tags-1:0] waited_q;
   stage_e          stage_q[Tags];
@@ -57,17 +65,14 @@ module iommu_miss_queue
 
   tag_t head_tag, push_tag;
   assign head_tag        = woken_valid_q ? woken_head_q : blocked_head_q;
-  assign push_tag        = push_req_i.place;
+  assign push_tag        = tag_of(push_req_i.place);
   assign woken_valid_o   = woken_valid_q;
   assign blocked_valid_o = blocked_valid_q;
-  assign head_o          = req_q[head_tag];
-  assign head_waited_o   = waited_q[head_tag];
-  assign head_stage_o    = stage_q[head_tag];
 
-  // Of the head, for the lists.
-  logic head_waited;
   tag_t head_next;
-  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_waited (.clk_i, .d_i(head_waited_o), .q_o(head_waited));
+  iommu_cut #(.T(xreq_t), .Cut(TimingCuts)) u_cut_head (.clk_i, .d_i(req_q[head_tag]), .q_o(head_o));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_waited (.clk_i, .d_i(waited_q[head_tag]), .q_o(head_waited_o));
+  iommu_cut #(.T(stage_e), .Cut(TimingCuts)) u_cut_stage (.clk_i, .d_i(stage_q[head_tag]), .q_o(head_stage_o));
   iommu_cut #(.T(tag_t), .Cut(TimingCuts)) u_cut_next (.clk_i, .d_i(next_q[head_tag]), .q_o(head_next));
   assign empty_o         = !woken_valid_q && !blocked_valid_q && (wait_valid_q == '0);
 
@@ -128,7 +133,7 @@ module iommu_miss_queue
       end
       if (push_i) begin
         // A request that has waited in vain for something walks for it itself.
-        waited_q[push_tag] <= push_wait_i || (pop_i && head_waited);
+        waited_q[push_tag] <= push_wait_i || (pop_i && head_waited_o);
         if (push_wait_i) begin
           if (!wait_valid_q[push_slot_i]) wait_head_q[push_slot_i] <= push_tag;
           wait_tail_q[push_slot_i]  <= push_tag;
@@ -147,5 +152,6 @@ module iommu_miss_queue
   `IOMMU_ASSERT(MissWakeAlone, !(wake_i && (push_i || pop_i)))
   `IOMMU_ASSERT(MissPopSomething, !pop_i || woken_valid_q || blocked_valid_q)
   `IOMMU_ASSERT(MissBlockedHeadNotBackToBlocked, !(pop_blocked && push_blocked))
+  `IOMMU_ASSERT(MissTagKnown, !push_i || push_req_i.place[PlaceW-1] || (32'(push_req_i.place[TrTagW-2:0]) < BridgeSlots))
   `IOMMU_ASSERT(MissPushPoppedOrNew, !(push_i && pop_i) || (push_tag == head_tag))
 endmodule

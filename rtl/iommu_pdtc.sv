@@ -17,7 +17,7 @@ module iommu_pdtc
 ) (
     input  logic                  clk_i,      // clock
     input  logic                  rst_ni,     // asynchronous reset, active low
-    input  logic                  lookup_i,   // look up; without it nothing hits
+    input  logic                  lookup_i,   // look up; without it nothing hits, or with TimingCuts what hits is not used
     input  logic [DeviceIdW-1:0]  did_i,      // looked up, and filled
     input  logic [ProcessIdW-1:0] pid_i,
     output logic                  hit_o,
@@ -40,10 +40,11 @@ module iommu_pdtc
 
   logic [Entries-1:0] valid, match_d, match, reached_d, reached, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
+  logic               fill_now;
 
   always_comb begin
     match_d = '0;
-    if (lookup_i && (valid != '0)) begin
+    if (TimingCuts || (lookup_i && (valid != '0))) begin
       for (int unsigned i = 0; i < Entries; i++) begin
         match_d[i] = valid[i] && (did_q[i] == did_i) && (pid_q[i] == pid_i);
       end
@@ -76,12 +77,13 @@ module iommu_pdtc
       .touch_i     (touch_i),
       .fill_i      (fill_i),
       .same_i      (match),
+      .fill_o      (fill_now),
       .fill_index_o(fill_index),
       .drop_i      (drop)
   );
 
   always_ff @(posedge clk_i) begin
-    if (fill_i) begin
+    if (fill_now) begin
       did_q[fill_index] <= did_i;
       pid_q[fill_index] <= pid_i;
       pc_q[fill_index]  <= fill_pc_i;

@@ -2,12 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Steps 3 to 9 of the virtual address translation process for one PTE of either
-// stage (Sv32, Sv39, Sv48 and Sv57, Svnapot, Svpbmt). Combinational.
+// stage (Sv32, Sv39, Sv48 and Sv57, Svnapot, Svpbmt). Combinational, but fault_o
+// and update_o are behind a register with TimingCuts: inputs stand.
 
 module iommu_pte_check
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // a register between the rules and the verdict
+) (
+    input  logic              clk_i,      // clock
     input  logic              svpbmt_i,   // capabilities.Svpbmt
     input  logic              svrsw_i,    // capabilities.Svrsw60t59b
     input  pt_mode_e          mode_i,     // not Bare
@@ -76,16 +80,34 @@ module iommu_pte_check
   // Without R an ATS translation request is granted nothing: the walk ends here, and accesses nothing.
   assign permitted = user_ok && (any_i ? r : write_i ? w : exec_i ? x : r);
 
-  // D is needed by a write that the page permits.
-  logic needs_d;
-  assign needs_d  = write_i && w && !d;
-  assign update_o = !fault_o && leaf_o && (!a || needs_d) && ade_i;
+  // What is wrong with it, and what it lacks.
+  typedef struct packed {
+    logic encoding;  // not valid, or reserved bits
+    logic pointer;   // bits or a level that no pointer has
+    logic napot;
+    logic misaligned;
+    logic denied;
+    logic a;         // A is not set
+    logic d;         // D is needed by a write that the page permits, and not set
+  } rules_t;
+  rules_t rules_d, rules;
+  assign rules_d = '{
+          encoding: !v || reserved,
+          pointer: reserved_pointer || (level_i == '0),
+          napot: reserved_napot,
+          misaligned: misaligned,
+          denied: !permitted,
+          a: !a,
+          d: write_i && w && !d
+      };
+  iommu_cut #(.T(rules_t), .Cut(TimingCuts)) u_cut_rules (.clk_i, .d_i(rules_d), .q_o(rules));
+  assign update_o = !fault_o && leaf_o && (rules.a || rules.d) && ade_i;
   assign set_d_o  = write_i && w;
 
   always_comb begin
-    if (!v || reserved) fault_o = 1'b1;
-    else if (!leaf_o) fault_o = reserved_pointer || (level_i == '0);
-    else fault_o = reserved_napot || misaligned || !permitted || (!ade_i && (!a || (needs_d && !any_i)));
+    if (rules.encoding) fault_o = 1'b1;
+    else if (!leaf_o) fault_o = rules.pointer;
+    else fault_o = rules.napot || rules.misaligned || rules.denied || (!ade_i && (rules.a || (rules.d && !any_i)));
   end
 
   assign ppn_o  = leaf_o ? ((ppn & ~mask[PpnW-1:0]) | (vpn_i[PpnW-1:0] & mask[PpnW-1:0])) : ppn;

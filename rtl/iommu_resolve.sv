@@ -118,9 +118,33 @@ module iommu_resolve
   assign priv_o  = req_i.priv && needs_pc;
   assign space_o = '{gs_mode: dc_i.gs_mode, gscid: dc_i.gscid, fs_mode: fs_o.mode, pscid: fs_o.pscid};
 
+  // Which sentence of the process decides.
+  typedef enum logic [2:0] {
+    ByOff,       // ddtp.MODE
+    ByBare,      // ddtp.MODE
+    ByType,      // the transaction is not allowed
+    ByDdt,       // the device context is not known
+    ByContext,   // only its verdict is asked for
+    ByPdt,       // the process context is not known
+    ByAddress,   // the IOVA is the physical address
+    ByPage       // page tables
+  } by_e;
+  by_e by_d;
+  always_comb begin
+    if (ddtp_i.mode == DdtpOff) by_d = ByOff;
+    else if (ddtp_i.mode == DdtpBare) by_d = ats ? ByType : ByBare;
+    else if (wide) by_d = ByType;
+    else if (!dc_valid_i) by_d = ByDdt;
+    else if (req_i.kind == KdContext) by_d = ByContext;
+    else if ((ats && !dc_i.en_ats) || (req_i.pv && (!dc_i.pdtv || pd_wide))) by_d = ByType;
+    else if (needs_pc && !pc_valid_i) by_d = ByPdt;
+    else if (needs_pc && req_i.priv && !pc_i.ens) by_d = ByType;
+    else if (own_address || ((fs_o.mode == PtBare) && (dc_i.gs_mode == PtBare))) by_d = ByAddress;
+    else by_d = ByPage;
+  end
+
   // Address bits above the mode's width equal its highest bit, or are 0.
-  logic canonical_d, canonical;
-  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_canonical (.clk_i, .d_i(canonical_d), .q_o(canonical));
+  logic canonical_d;
   always_comb begin
     unique case (fs_o.mode)
       Pt32:    canonical_d = req_i.iova[63:32] == '0;
@@ -131,65 +155,65 @@ module iommu_resolve
     endcase
   end
 
+  typedef struct packed {
+    by_e  by;
+    logic canonical;
+    logic has_dc;  // the device context is known, and took part
+    logic pc_took; // so did the process context
+  } decided_t;
+  decided_t decided_d, decided;
+  logic     has_dc_d;
+  assign has_dc_d  = (ddtp_i.mode != DdtpOff) && (ddtp_i.mode != DdtpBare) && !wide && dc_valid_i;
+  assign decided_d = '{
+          by: by_d,
+          canonical: canonical_d,
+          has_dc: has_dc_d,
+          pc_took: has_dc_d && needs_pc && pc_valid_i && (req_i.kind != KdContext) &&
+                   !((ats && !dc_i.en_ats) || (req_i.pv && (!dc_i.pdtv || pd_wide)))
+      };
+  iommu_cut #(.T(decided_t), .Cut(TimingCuts)) u_cut_decided (.clk_i, .d_i(decided_d), .q_o(decided));
+
   always_comb begin
     same_o        = 1'b0;
     paged_o       = 1'b0;
-    uses_dc_o     = 1'b0;
-    uses_pc_o     = 1'b0;
+    uses_dc_o     = decided.has_dc;
+    uses_pc_o     = decided.pc_took;
     start_o.deny  = 1'b0;
     start_o.cause = access_cause(req_i.exec, req_i.write);
     start_o.stage = SgDdt;
     start_o.rd    = ddt_rd;
     start_o.level = ddt_level;
     start_o.addr  = ddt_addr;
-
-    if (ddtp_i.mode == DdtpOff) begin
-      start_o.deny  = 1'b1;
-      start_o.cause = CauseAllDisallow;
-    end else if (ddtp_i.mode == DdtpBare) begin
-      if (ats) begin
+    unique case (decided.by)
+      ByOff: begin
+        start_o.deny  = 1'b1;
+        start_o.cause = CauseAllDisallow;
+      end
+      ByType: begin
         start_o.deny  = 1'b1;
         start_o.cause = CauseTypeDisallow;
-      end else begin
-        start_o.deny = out_of_range;
-        same_o       = !out_of_range;
       end
-    end else if (wide) begin
-      start_o.deny  = 1'b1;
-      start_o.cause = CauseTypeDisallow;
-    end else if (!dc_valid_i) begin
-      if (found.ddt_out_of_range) begin
-        start_o.deny  = 1'b1;
-        start_o.cause = CauseDdtAccess;
+      ByDdt: begin
+        start_o.deny = found.ddt_out_of_range;
+        if (found.ddt_out_of_range) start_o.cause = CauseDdtAccess;
       end
-    end else begin
-      uses_dc_o = 1'b1;
-      if (req_i.kind == KdContext) begin
+      ByContext: begin
         start_o.deny  = !dc_i.en_ats || (req_i.need_pri && !dc_i.en_pri);
         start_o.cause = CauseTypeDisallow;
         same_o        = !start_o.deny;
-      end else if ((ats && !dc_i.en_ats) || (req_i.pv && (!dc_i.pdtv || pd_wide))) begin
-        start_o.deny  = 1'b1;
-        start_o.cause = CauseTypeDisallow;
-      end else if (needs_pc && !pc_valid_i) begin
-        start_o.stage = SgPdt;
-      end else begin
-        uses_pc_o     = needs_pc;
-        start_o.stage = SgPage;
-        if (needs_pc && req_i.priv && !pc_i.ens) begin
-          start_o.deny  = 1'b1;
-          start_o.cause = CauseTypeDisallow;
-        end else if (own_address || ((fs_o.mode == PtBare) && (dc_i.gs_mode == PtBare))) begin
-          start_o.deny = out_of_range;
-          same_o       = !out_of_range;
-        end else if (!canonical) begin
-          start_o.deny  = 1'b1;
-          start_o.cause = page_cause(req_i.exec, req_i.write);
-        end else begin
-          paged_o = 1'b1;
-        end
       end
-    end
+      ByPdt:   start_o.stage = SgPdt;
+      ByBare, ByAddress: begin
+        start_o.deny = out_of_range;
+        same_o       = !out_of_range;
+      end
+      default: begin  // ByPage
+        start_o.deny = !decided.canonical;
+        paged_o      = decided.canonical;
+        if (!decided.canonical) start_o.cause = page_cause(req_i.exec, req_i.write);
+      end
+    endcase
+    if (decided.pc_took || (decided.by inside {ByAddress, ByPage})) start_o.stage = SgPage;
   end
 
   logic unused;

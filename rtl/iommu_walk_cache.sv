@@ -4,9 +4,11 @@
 // Walk cache of one stage: non-leaf PTEs that walks have read, fully associative
 // by address space, level and the part of the address above it. A lookup gives
 // the lowest table that is known. Combinational; the step pipeline does a lookup
-// or a fill in a cycle, invalidation goes before both. With TimingCuts there is a
-// register behind the comparison: a lookup's answer, and a fill, come a cycle
-// after lookup_i or fill_i, for space_i, vpn_i and fill_* that stand still.
+// or a fill in a cycle, invalidation goes before both. With TimingCuts space_i and
+// vpn_i are compared in every cycle, part by part into registers, and stand from the
+// cycle before lookup_i or fill_i on: the answer is there two cycles after it, a fill
+// is written three after it. An invalidation drops entries two cycles after inv_i,
+// and with them all fills that are under way; inv_reach_i stands for a cycle longer.
 
 `include "iommu_macros.svh"
 
@@ -16,7 +18,7 @@ module iommu_walk_cache
 #(
     parameter int unsigned Entries = 16,  // pointers kept
     parameter bit Second = 1'b0,          // of the second stage: the first stage is no part of the tag
-    parameter bit TimingCuts = 1'b0       // a register between comparison and answer
+    parameter bit TimingCuts = 1'b0       // registers between comparison and answer
 ) (
     input  logic              clk_i,      // clock
     input  logic              rst_ni,     // asynchronous reset, active low
@@ -60,20 +62,50 @@ module iommu_walk_cache
 
   logic [Entries-1:0] valid, best, same, drop;
   logic [IndexW-1:0]  hit_index, fill_index;
+  logic               fill, write;  // a fill has found its place; it is written
 
-  // Entries that match the address; by level, and the one of the lowest level.
-  logic [Entries-1:0] match_d, match, at_level[Levels];
-  logic [VpnW-1:0]    below[Levels];
-  always_comb begin
-    match_d = '0;
-    for (int unsigned l = 0; l < Levels; l++) below[l] = '0;
-    if (lookup_i && (valid != '0)) begin
-      for (int unsigned l = 0; l < Levels; l++) below[l] = table_mask(mode, LevelW'(l));
+  // Entries that match the address, and the one of the same place, which a fill replaces.
+  typedef logic [Entries-1:0] set_t;
+  set_t            match_d, match, same_d, at_level[Levels];
+  logic [VpnW-1:0] fill_vpn;
+  assign fill_vpn = vpn_i & ~table_mask(mode, fill_level_i);
+  if (TimingCuts) begin : gen_compare_cut
+    // One comparison for both, part by part.
+    set_t same_space_q, same_vpn_q;
+    always_ff @(posedge clk_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        match_d[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~below[level_q[i]]) == '0);
+        same_space_q[i] <= space_q[i] == space;
+        same_vpn_q[i]   <= ((vpn_q[i] ^ vpn_i) & ~table_mask(mode, LevelW'(level_q[i]))) == '0;
+      end
+    end
+    always_comb begin
+      for (int unsigned i = 0; i < Entries; i++) begin
+        match_d[i] = lookup_i && valid[i] && same_space_q[i] && same_vpn_q[i];
+        same_d[i]  = fill_i && valid[i] && same_space_q[i] && same_vpn_q[i] && (level_q[i] == fill_level_i[1:0]);
+      end
+    end
+  end else begin : gen_compare
+    logic [VpnW-1:0] below[Levels];
+    always_comb begin
+      match_d = '0;
+      for (int unsigned l = 0; l < Levels; l++) below[l] = '0;
+      if (lookup_i && (valid != '0)) begin
+        for (int unsigned l = 0; l < Levels; l++) below[l] = table_mask(mode, LevelW'(l));
+        for (int unsigned i = 0; i < Entries; i++) begin
+          match_d[i] = valid[i] && (space_q[i] == space) && (((vpn_q[i] ^ vpn_i) & ~below[level_q[i]]) == '0);
+        end
+      end
+    end
+    always_comb begin
+      same_d = '0;
+      if (fill_i && !inv_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          same_d[i] = valid[i] && (space_q[i] == space) && (level_q[i] == fill_level_i[1:0]) && (vpn_q[i] == fill_vpn);
+        end
       end
     end
   end
+  // By level, and the one of the lowest level.
   always_comb begin
     best = '0;
     for (int unsigned l = 0; l < Levels; l++) at_level[l] = '0;
@@ -84,62 +116,73 @@ module iommu_walk_cache
       end
     end
   end
-  assign hit_o   = |best;
   assign level_o = LevelW'(level_q[hit_index]);
   assign ppn_o   = ppn_q[hit_index];
   assign glob_o  = glob_q[hit_index];
 
-  // A fill replaces the pointer of the same place.
-  logic               fill, fill_now;
-  logic [Entries-1:0] same_d;
-  logic [VpnW-1:0]    fill_vpn;
-  assign fill     = fill_now && !inv_i;
-  assign fill_vpn = vpn_i & ~table_mask(mode, fill_level_i);
-  always_comb begin
-    same_d = '0;
-    if (fill_i && (TimingCuts || !inv_i)) begin
-      for (int unsigned i = 0; i < Entries; i++) begin
-        same_d[i] = valid[i] && (space_q[i] == space) && (level_q[i] == fill_level_i[1:0]) && (vpn_q[i] == fill_vpn);
-      end
-    end
-  end
-
   if (TimingCuts) begin : gen_cut
-    logic               fill_q;
-    logic [Entries-1:0] match_q, same_q;
+    logic [1:0] fill_q, inv_q;
+    logic       all_q, hit_q;
+    set_t       match_q, same_q, in_space_d, in_range_d, in_space_q, in_range_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        fill_q  <= 1'b0;
+        fill_q  <= '0;
+        inv_q   <= '0;
         match_q <= '0;
         same_q  <= '0;
+        hit_q   <= 1'b0;
       end else begin
-        fill_q  <= fill_i;
+        fill_q  <= inv_i ? '0 : {fill_q[0], fill_i};
+        inv_q   <= {inv_q[0], inv_i};
         match_q <= match_d;
         same_q  <= same_d;
+        hit_q   <= best != '0;
       end
     end
     // An invalidation may have come in between.
-    assign fill_now = fill_q;
-    assign match    = match_q & valid;
-    assign same     = same_q & valid;
-  end else begin : gen_no_cut
-    assign fill_now = fill_i;
-    assign match    = match_d;
-    assign same     = same_d;
-  end
+    assign fill  = fill_q[1] && !inv_i;
+    assign match = match_q & valid;
+    assign same  = same_q & valid;
+    assign hit_o = hit_q;
 
-  always_comb begin
-    drop = '0;
-    if (inv_i) begin
+    // As `reaches` says.
+    always_comb begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i],
-                          table_mask(Second ? space_q[i].gs_mode : space_q[i].fs_mode, LevelW'(level_q[i])));
+        in_space_d[i] = ((space_q[i].gs_mode != PtBare) == inv_reach_i.guest) &&
+                        (!inv_reach_i.gscid_en || (space_q[i].gscid == inv_reach_i.gscid)) &&
+                        (!inv_reach_i.pscid_en || ((space_q[i].fs_mode != PtBare) && (space_q[i].pscid == inv_reach_i.pscid) &&
+                                                   !glob_q[i]));
+        in_range_d[i] = !inv_reach_i.addr_en ||
+                        (((vpn_q[i] ^ inv_reach_i.vpn) & ~inv_reach_i.range &
+                          ~table_mask(Second ? space_q[i].gs_mode : space_q[i].fs_mode, LevelW'(level_q[i]))) == '0);
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      in_space_q <= in_space_d;
+      in_range_q <= in_range_d;
+      all_q      <= inv_reach_i.all;
+    end
+    assign drop = inv_q[1] ? ((in_space_q & in_range_q) | {Entries{all_q}}) : '0;
+    `IOMMU_ASSERT(WalkCacheNoWriteIntoDrop, !(write && (inv_q != '0)))
+  end else begin : gen_no_cut
+    assign fill  = fill_i && !inv_i;
+    assign match = match_d;
+    assign same  = same_d;
+    assign hit_o = best != '0;
+    always_comb begin
+      drop = '0;
+      if (inv_i) begin
+        for (int unsigned i = 0; i < Entries; i++) begin
+          drop[i] = reaches(inv_reach_i, space_q[i], glob_q[i], vpn_q[i],
+                            table_mask(Second ? space_q[i].gs_mode : space_q[i].fs_mode, LevelW'(level_q[i])));
+        end
       end
     end
   end
 
   iommu_replace #(
-      .Entries(Entries)
+      .Entries(Entries),
+      .Cut    (TimingCuts)
   ) u_replace (
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),
@@ -149,12 +192,13 @@ module iommu_walk_cache
       .touch_i     (1'b1),
       .fill_i      (fill),
       .same_i      (same),
+      .fill_o      (write),
       .fill_index_o(fill_index),
       .drop_i      (drop)
   );
 
   always_ff @(posedge clk_i) begin
-    if (fill) begin
+    if (write) begin
       level_q[fill_index] <= fill_level_i[1:0];
       space_q[fill_index] <= space;
       vpn_q[fill_index]   <= fill_vpn;

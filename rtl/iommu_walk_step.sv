@@ -12,9 +12,10 @@
 // caches); go on with the physical address for what it was wanted for.
 // Combinational from phase_i to nxt_o, so that the next read can leave in the
 // cycle in which its address becomes known. With TimingCuts there are registers
-// between the parts, and a step takes a cycle a phase; cur_i and rsp_i stand
-// still meanwhile. What lookups find is taken once (PhCheck, PhRead), so that an
-// invalidation in between changes nothing in a step that has begun before it.
+// between the parts, and a step takes a cycle a phase; the slot and rsp_i stand
+// still meanwhile, so that these registers (iommu_cut) need no enables. What lookups
+// find is taken once (PhVerdict, PhRead), so that an invalidation in between changes
+// nothing in a step that has begun before it.
 
 `include "iommu_macros.svh"
 
@@ -33,7 +34,10 @@ module iommu_walk_step
     input  logic [PaW-1:0] addr_high_i,   // physical address bits at or above 2^PAS
     input  logic [StepPhases-1:0] phase_i,  // phase of the step, one-hot; without TimingCuts all at once
     input  logic           mem_i,         // a beat of read data, else the slot asked
-    input  walk_t          cur_i,         // the slot
+    input  walk_t          cur_i,         // the slot: its walk,
+    input  xreq_t          req_i,         // request,
+    input  dc_t            dc_i,          // device context,
+    input  pc_t            pc_i,          // and first-stage context
     input  logic           keep_i,        // what it reads may be kept
     input  mem_rrsp_t      rsp_i,         // the beat
     input  logic [51:0]    msi_index_i,   // look LkMsi: number of the interrupt file
@@ -41,6 +45,11 @@ module iommu_walk_step
     input  logic           amo_err_i,
     input  logic           amo_poison_i,
     output walk_t          nxt_o,
+    output logic           dc_we_o,       // the fields dc_fields_o of dc_o are new too,
+    output dc_t            dc_o,
+    output dc_t            dc_fields_o,
+    output logic           pc_we_o,       // or pc_o is
+    output pc_t            pc_o,
     output walk_state_e    state_o,
     output logic [8:5]     events_o,      // walks that begin, by eventID
     output logic           second_o,      // in PhRoute: PhMatch and PhRead are needed
@@ -54,50 +63,74 @@ module iommu_walk_step
 );
 
   walk_t cur;
+  xreq_t req;
+  dc_t   dc;
+  pc_t   pc;
   assign cur = cur_i;
+  assign req = req_i;
+  assign dc  = dc_i;
+  assign pc  = pc_i;
 
   space_t space;
-  assign space = '{gs_mode: cur.dc.gs_mode, gscid: cur.dc.gscid, fs_mode: cur.pc.mode, pscid: cur.pc.pscid};
+  assign space = '{gs_mode: dc.gs_mode, gscid: dc.gscid, fs_mode: pc.mode, pscid: pc.pscid};
 
   logic any;  // every permission is an answer
-  assign any = cur.req.kind == KdAts;
+  assign any = req.kind == KdAts;
 
   // ---------------------------------------------------------------- read data
-  logic        big_endian, updated;
-  logic [63:0] raw, data_d, data;
-  assign big_endian = (cur.rd inside {RdPdt, RdPc, RdFs}) ? cur.dc.sbe : cfg_i.be;
-  assign updated    = !mem_i && (cur.look == LkAmo);
-
-  logic entry32;  // a PTE of 4 bytes
-  assign entry32 = ((cur.rd == RdFs) && (cur.pc.mode == Pt32)) || ((cur.rd == RdGs) && (cur.dc.gs_mode == Pt32));
+  // How it lies in memory, and how a PTE's access is seen.
+  typedef struct packed {
+    logic big_endian;
+    logic entry32;    // a PTE of 4 bytes
+    logic high32;     // in the upper half
+    logic updated;    // it is what an update has written
+    logic acc_exec;
+    logic acc_write;
+  } shape_t;
+  shape_t      shape_d, shape;
+  logic [63:0] raw, ordered, data;
+  logic        acc_exec, acc_write;
+  assign shape_d = '{
+          big_endian: (cur.rd inside {RdPdt, RdPc, RdFs}) ? dc.sbe : cfg_i.be,
+          entry32: ((cur.rd == RdFs) && (pc.mode == Pt32)) || ((cur.rd == RdGs) && (dc.gs_mode == Pt32)),
+          high32: cur.addr[2],
+          updated: !mem_i && (cur.look == LkAmo),
+          acc_exec: acc_exec,
+          acc_write: acc_write
+      };
+  iommu_cut #(.T(shape_t), .Cut(TimingCuts)) u_cut_shape (.clk_i, .d_i(shape_d), .q_o(shape));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_data (.clk_i, .d_i(ordered), .q_o(data));
 
   always_comb begin
     raw = rsp_i.data;
-    if (entry32) raw = {32'd0, cur.addr[2] ? rsp_i.data[63:32] : rsp_i.data[31:0]};
-    data_d = raw;
-    if (big_endian) begin
-      for (int unsigned i = 0; i < 8; i++) data_d[8*i+:8] = raw[8*(7-i)+:8];
-      if (entry32) data_d = {32'd0, data_d[63:32]};
+    if (shape.entry32) raw = {32'd0, shape.high32 ? rsp_i.data[63:32] : rsp_i.data[31:0]};
+    ordered = raw;
+    if (shape.big_endian) begin
+      for (int unsigned i = 0; i < 8; i++) ordered[8*i+:8] = raw[8*(7-i)+:8];
+      if (shape.entry32) ordered = {32'd0, ordered[63:32]};
     end
-    // What an update has written.
-    if (updated) data_d = cur.pte | {56'd0, cur.set_d, 7'b100_0000};
+    if (shape.updated) ordered = cur.pte | {56'd0, cur.set_d, 7'b100_0000};
   end
 
   logic err, poison;  // of the whole read, at its last beat
   assign err    = mem_i ? (rsp_i.err || cur.err) : amo_err_i;
   assign poison = mem_i ? (rsp_i.poison || cur.poison) : amo_poison_i;
 
-  dc_t      dc_next_d, dc_next;
-  verdict_t dc_verdict_d, dc_verdict;
-  iommu_dc_check u_dc_check (
+  verdict_t dc_verdict;
+  iommu_dc_check #(
+      .TimingCuts(TimingCuts)
+  ) u_dc_check (
+      .clk_i    (clk_i),
       .cfg_i    (cfg_i),
       .beat_i   (cur.beat),
       .data_i   (data),
-      .dc_i     (cur.dc),
+      .dc_i     (dc),
       .verdict_i(cur.verdict),
-      .dc_o     (dc_next_d),
-      .verdict_o(dc_verdict_d)
+      .dc_o     (dc_o),
+      .verdict_o(dc_verdict)
   );
+  assign dc_we_o     = mem_i && (cur.rd == RdDc);
+  assign dc_fields_o = dc_fields(cur.beat);
 
   // ---------------------------------------------------------------- PTE of either stage
   typedef struct packed {
@@ -112,38 +145,42 @@ module iommu_walk_step
     pte_perm_t       perm;
   } checked_t;
   checked_t pte_d, pte;
-  logic     is_gs, acc_exec, acc_write;
+  logic     is_gs;
   assign is_gs = cur.rd == RdGs;
+  iommu_cut #(.T(checked_t), .Cut(TimingCuts)) u_cut_pte (.clk_i, .d_i(pte_d), .q_o(pte));
 
   // Access as the second stage sees it: reads of tables, or writes of A and D.
   always_comb begin
-    acc_exec  = cur.req.exec;
-    acc_write = cur.req.write;
+    acc_exec  = req.exec;
+    acc_write = req.write;
     if (is_gs) begin
       if (cur.why != WhyData) begin
         acc_exec  = 1'b0;
         acc_write = cur.why == WhyFsAd;
-      end else if (any && (cur.pc.mode != PtBare)) begin
+      end else if (any && (pc.mode != PtBare)) begin
         // A clean page of a first stage that does not set D grants no write.
-        acc_write = cur.req.write && cur.fs_perm.w && cur.fs_perm.d;
+        acc_write = req.write && cur.fs_perm.w && cur.fs_perm.d;
       end
     end
   end
 
-  iommu_pte_check u_pte_check (
+  iommu_pte_check #(
+      .TimingCuts(TimingCuts)
+  ) u_pte_check (
+      .clk_i   (clk_i),
       .svpbmt_i(cfg_i.caps.svpbmt),
       .svrsw_i (cfg_i.caps.svrsw60t59b),
-      .mode_i  (is_gs ? cur.dc.gs_mode : cur.pc.mode),
+      .mode_i  (is_gs ? dc.gs_mode : pc.mode),
       .gs_i    (is_gs),
       .pte_i   (data),
       .level_i (is_gs ? cur.glevel : cur.level),
-      .vpn_i   (is_gs ? cur.gpa[58:12] : cur.req.iova[58:12]),
-      .exec_i  (acc_exec),
-      .write_i (acc_write),
+      .vpn_i   (is_gs ? cur.gpa[58:12] : req.iova[58:12]),
+      .exec_i  (shape.acc_exec),
+      .write_i (shape.acc_write),
       .priv_i  (cur.priv),
-      .sum_i   (cur.pc.sum),
+      .sum_i   (pc.sum),
       .any_i   (any && (!is_gs || (cur.why == WhyData))),
-      .ade_i   (is_gs ? cur.dc.gade : cur.dc.sade),
+      .ade_i   (is_gs ? dc.gade : dc.sade),
       .fault_o (pte_d.fault),
       .leaf_o  (pte_d.leaf),
       .update_o(pte_d.update),
@@ -158,41 +195,30 @@ module iommu_walk_step
   // ---------------------------------------------------------------- causes
   logic [11:0] access, gs_access, gs_corrupt;
   logic        for_pdt;
-  assign access     = access_cause(cur.req.exec, cur.req.write);
+  assign access     = access_cause(req.exec, req.write);
   assign for_pdt    = cur.why inside {WhyPdt, WhyPc};
   assign gs_access  = for_pdt ? CausePdtAccess : access;
   assign gs_corrupt = for_pdt ? CausePdtCorrupt : CausePtCorrupt;
 
   // ---------------------------------------------------------------- directories
   logic [11:0]    ddt_offset;
-  logic [PaW-1:0] ddt_addr;
   always_comb begin
     if (cur.level == 3'd2) begin
-      ddt_offset = cfg_i.caps.msi_flat ? {cur.req.device_id[14:6], 3'd0} : {cur.req.device_id[15:7], 3'd0};
+      ddt_offset = cfg_i.caps.msi_flat ? {req.device_id[14:6], 3'd0} : {req.device_id[15:7], 3'd0};
     end else begin
-      ddt_offset = cfg_i.caps.msi_flat ? {cur.req.device_id[5:0], 6'd0} : {cur.req.device_id[6:0], 5'd0};
+      ddt_offset = cfg_i.caps.msi_flat ? {req.device_id[5:0], 6'd0} : {req.device_id[6:0], 5'd0};
     end
   end
-  assign ddt_addr = {data[53:10], ddt_offset};
-
-  // Entry of the process directory at a level.
-  function automatic logic [63:0] pdt_addr(input logic [LevelW-1:0] level, input logic [PpnW-1:0] ppn,
-                                           input logic [ProcessIdW-1:0] pid);
-    unique case (level)
-      3'd2:    pdt_addr = 64'({ppn, 6'd0, pid[19:17], 3'd0});
-      3'd1:    pdt_addr = 64'({ppn, pid[16:8], 3'd0});
-      default: pdt_addr = 64'({ppn, pid[7:0], 4'd0});
-    endcase
-  endfunction
 
   logic [LevelW-1:0] pdt_top, level_down;
-  assign pdt_top    = LevelW'(cur.dc.fs_mode[1:0]) - 3'd1;
+  assign pdt_top    = LevelW'(dc.fs_mode[1:0]) - 3'd1;
   assign level_down = cur.level - 3'd1;
 
   // What the step has made of it.
   typedef struct packed {
     walk_state_e state;
     logic        fail;       // stop with mid.cause
+    logic        in_table;   // mid.addr is an MSI PTE's, to be compared with 2^PAS
     logic        guest_fail; // a guest-page fault
     logic        go_gpa;     // translate mid.gpa for mid.why
     logic        go_data;    // the same, or mid.gpa is an interrupt file's
@@ -211,9 +237,10 @@ module iommu_walk_step
     logic pc_bad;   // second half of a process context
   } entry_t;
   entry_t entry_d, entry;
+  iommu_cut #(.T(entry_t), .Cut(TimingCuts)) u_cut_entry (.clk_i, .d_i(entry_d), .q_o(entry));
   assign entry_d.high    = (data[53:10] & addr_high_i[PaW-1:12]) != '0;
   assign entry_d.dir_bad = (data[9:1] != '0) || (data[63:54] != '0);
-  assign entry_d.pc_bad  = (data[59:44] != '0) || !mode_ok(data[63:60], cur.dc.sxl, cfg_i.caps.sv32,
+  assign entry_d.pc_bad  = (data[59:44] != '0) || !mode_ok(data[63:60], dc.sxl, cfg_i.caps.sv32,
                                                            {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39});
 
   // ---------------------------------------------------------------- first-stage walk cache
@@ -225,7 +252,7 @@ module iommu_walk_step
   } pointer_t;
   pointer_t fs_d, fs;
   logic     fs_lookup;
-  assign fs_lookup = phase_i[PhData] && !mem_i && (cur.look == LkStart) && (cur.stage == SgPage) && (cur.pc.mode != PtBare);
+  assign fs_lookup = phase_i[PhData] && !mem_i && (cur.look == LkStart) && (cur.stage == SgPage) && (pc.mode != PtBare);
   iommu_walk_cache #(
       .Entries   (FsCache),
       .TimingCuts(TimingCuts)
@@ -233,7 +260,7 @@ module iommu_walk_step
       .clk_i       (clk_i),
       .rst_ni      (rst_ni),
       .space_i     (space),
-      .vpn_i       (cur.req.iova[58:12]),
+      .vpn_i       (req.iova[58:12]),
       .lookup_i    (fs_lookup),
       .hit_o       (fs_d.hit),
       .level_o     (fs_d.level),
@@ -248,22 +275,143 @@ module iommu_walk_step
   );
 
   // ---------------------------------------------------------------- interpret what was read
-  logic [63:0] data_gpa;
-
   // MSI PTE
-  logic        msi_reserved_d, msi_reserved;
+  logic msi_reserved_d, msi_reserved;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_msi_reserved (.clk_i, .d_i(msi_reserved_d), .q_o(msi_reserved));
   always_comb begin
     msi_reserved_d = (cur.pte[62:54] != '0) || (cur.pte[6:3] != '0);
     if (cur.pte[2]) msi_reserved_d = msi_reserved_d || (cur.pte[9:7] != '0);
     else msi_reserved_d = msi_reserved_d || (data[63:61] != '0) || (data[59:54] != '0);
   end
 
+  // The read's fault, if it has one, and the table or page that it leads to.
+  typedef struct packed {
+    logic              fault;
+    logic              guest;  // a guest-page fault
+    logic [11:0]       cause;
+    logic [LevelW-1:0] level;
+    logic [51:0]       page;
+  } heard_t;
+  heard_t            heard_d, heard;
+  logic              fault, guest;
+  logic [11:0]       cause;
+  logic [LevelW-1:0] next_level;
+  logic [51:0]       next_page;
+  logic              begins;
+  assign begins  = !mem_i && (cur.look == LkStart);
+  assign heard_d = '{fault: fault, guest: guest, cause: cause, level: next_level, page: next_page};
+  iommu_cut #(.T(heard_t), .Cut(TimingCuts)) u_cut_heard (.clk_i, .d_i(heard_d), .q_o(heard));
+  always_comb begin
+    fault = 1'b1;
+    guest = 1'b0;
+    cause = access;
+    unique case (cur.rd)
+      RdDdt: begin
+        if (err) cause = CauseDdtAccess;
+        else if (poison) cause = CauseDdtCorrupt;
+        else if (!data[0]) cause = CauseDdtInvalid;
+        else if (entry.dir_bad) cause = CauseDdtMisconf;
+        else if (entry.high) cause = CauseDdtAccess;
+        else fault = 1'b0;
+      end
+      RdDc: begin
+        if (err) cause = CauseDdtAccess;
+        else if (poison) cause = CauseDdtCorrupt;
+        else if (!dc_verdict.v) cause = CauseDdtInvalid;
+        else if (dc_verdict.bad) cause = CauseDdtMisconf;
+        else fault = 1'b0;
+      end
+      RdPdt: begin
+        if (err) cause = CausePdtAccess;
+        else if (poison) cause = CausePdtCorrupt;
+        else if (!data[0]) cause = CausePdtInvalid;
+        else if (entry.dir_bad) cause = CausePdtMisconf;
+        else fault = 1'b0;
+      end
+      RdPc: begin
+        if (err) cause = CausePdtAccess;
+        else if (poison) cause = CausePdtCorrupt;
+        else if (!cur.verdict.v) cause = CausePdtInvalid;
+        else if (cur.verdict.bad || entry.pc_bad) cause = CausePdtMisconf;
+        else fault = 1'b0;
+      end
+      RdFs: begin
+        if (err) cause = access;
+        else if (poison) cause = CausePtCorrupt;
+        else if (pte.fault) cause = page_cause(req.exec, req.write);
+        else fault = 1'b0;
+      end
+      RdGs: begin
+        cause = gs_access;
+        if (err) fault = 1'b1;
+        else if (poison) cause = gs_corrupt;
+        else if (pte.fault) guest = 1'b1;
+        else fault = !pte.leaf && entry.high;
+      end
+      default: begin  // RdMsi
+        if (err) cause = CauseMsiAccess;
+        else if (poison) cause = CauseMsiCorrupt;
+        else if (!cur.pte[0]) cause = CauseMsiInvalid;
+        else if (cur.pte[63] || !cur.pte[1] || (!cur.pte[2] && !cfg_i.caps.msi_mrif) || msi_reserved) cause = CauseMsiMisconf;
+        else if (req.exec && !any) cause = CauseExecAccess;
+        else if (!cur.pte[2] && (req.kind == KdDebug)) cause = CauseTypeDisallow;
+        else fault = 1'b0;
+      end
+    endcase
+
+    next_level = (is_gs ? cur.glevel : cur.level) - 3'd1;
+    next_page  = {8'd0, (cur.rd inside {RdDdt, RdPdt}) ? data[53:10] : pte.ppn};
+    if (begins) begin
+      if (cur.stage == SgPdt) begin
+        next_level = pdt_top;
+        next_page  = 52'(dc.fs_ppn);
+      end else begin
+        next_level = fs.hit ? fs.level : top_level(pc.mode);
+        next_page  = (pc.mode == PtBare) ? req.iova[63:12] : {8'd0, fs.hit ? fs.ppn : pc.ppn};
+      end
+    end
+  end
+
+  // Of the process context that is being read.
+  assign pc_we_o = mem_i && (cur.rd == RdPc);
+  always_comb begin
+    pc_o = pc;
+    if (!rsp_i.last) begin
+      pc_o.ens   = data[1];
+      pc_o.sum   = data[2];
+      pc_o.pscid = data[31:12];
+    end else begin
+      pc_o.mode = decode_mode(data[63:60], dc.sxl);
+      pc_o.ppn  = data[PpnW-1:0];
+      if (decode_mode(data[63:60], dc.sxl) == PtBare) pc_o.pscid = '0;
+    end
+  end
+
+  // Offset of the next entry of the process directory, or of the first stage's.
+  logic [11:0] offset;
+  logic        in_pdt;
+  assign in_pdt = begins ? (cur.stage == SgPdt) : (cur.rd == RdPdt);
+  always_comb begin
+    offset = 12'(pte_addr(pc.mode, heard.level, 1'b0, '0, req.iova[58:12]));
+    if (in_pdt) begin
+      unique case (heard.level)
+        3'd2:    offset = {6'd0, req.process_id[19:17], 3'd0};
+        3'd1:    offset = {req.process_id[16:8], 3'd0};
+        default: offset = {req.process_id[7:0], 4'd0};
+      endcase
+    end
+  end
+
+  iommu_cut #(.T(walk_t), .Cut(TimingCuts)) u_cut_mid (.clk_i, .d_i(mid_d), .q_o(mid));
+  iommu_cut #(.T(said_t), .Cut(TimingCuts)) u_cut_said (.clk_i, .d_i(said_d), .q_o(said));
+  logic new_gpa, new_data;  // mid.gpa is at heard.page; it is the access's
   always_comb begin
     mid_d        = cur;
     said_d       = '0;
     said_d.state = WkDone;
-    data_gpa     = cur.req.iova;
-    if (phase_i[PhThink]) begin
+    new_gpa      = 1'b0;
+    new_data     = 1'b0;
+    if (TimingCuts || phase_i[PhThink]) begin
       mid_d.cause = access;
       if (mem_i) begin
         mid_d.beat   = cur.beat + 3'd1;
@@ -276,151 +424,109 @@ module iommu_walk_step
         end
       end
 
-      if (!mem_i && (cur.look == LkStart)) begin
+      if (begins) begin
         unique case (cur.stage)
           SgDdt: said_d.state = WkReq;
           SgPdt: begin
-            mid_d.level   = pdt_top;
-            mid_d.gpa     = pdt_addr(pdt_top, cur.dc.fs_ppn, cur.req.process_id);
-            mid_d.why     = (pdt_top == '0) ? WhyPc : WhyPdt;
+            mid_d.level   = heard.level;
+            mid_d.why     = (heard.level == '0) ? WhyPc : WhyPdt;
+            new_gpa       = 1'b1;
             said_d.go_gpa = 1'b1;
           end
           default: begin
-            if (cur.pc.mode == PtBare) begin
-              said_d.go_data = 1'b1;
+            if (pc.mode == PtBare) begin
+              new_data = 1'b1;
             end else begin
-              mid_d.level = fs.hit ? fs.level : top_level(cur.pc.mode);
-              mid_d.glob  = fs.hit && fs.glob;
-              mid_d.gpa   = 64'(pte_addr(cur.pc.mode, mid_d.level, 1'b0, fs.hit ? fs.ppn : cur.pc.ppn,
-                                       cur.req.iova[58:12]));
+              mid_d.level   = heard.level;
+              mid_d.glob    = fs.hit && fs.glob;
               mid_d.why     = WhyFs;
+              new_gpa       = 1'b1;
               said_d.go_gpa = 1'b1;
             end
           end
         endcase
       end else if (!mem_i && (cur.look == LkMsi)) begin
-        mid_d.rd     = RdMsi;
-        mid_d.addr   = {cur.dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
-        mid_d.cause  = CauseMsiAccess;
-        said_d.state = WkReq;
-        said_d.fail  = (mid_d.addr & addr_high_i) != '0;
-      end else if (updated && !err && !poison && !amo_same_i) begin
+        mid_d.rd        = RdMsi;
+        mid_d.addr      = {dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
+        mid_d.cause     = CauseMsiAccess;
+        said_d.state    = WkReq;
+        said_d.in_table = 1'b1;
+      end else if (shape.updated && !err && !poison && !amo_same_i) begin
         said_d.state = WkReq;  // read it again
       end else begin
         unique case (cur.rd)
           RdDdt: begin
-            mid_d.addr   = ddt_addr;
-            mid_d.level  = level_down;
+            mid_d.addr   = {heard.page[PpnW-1:0], ddt_offset};
+            mid_d.level  = heard.level;
             mid_d.rd     = (cur.level == 3'd1) ? RdDc : RdDdt;
             said_d.state = WkReq;
-            said_d.fail  = 1'b1;
-            if (err) mid_d.cause = CauseDdtAccess;
-            else if (poison) mid_d.cause = CauseDdtCorrupt;
-            else if (!data[0]) mid_d.cause = CauseDdtInvalid;
-            else if (entry.dir_bad) mid_d.cause = CauseDdtMisconf;
-            else if (entry.high) mid_d.cause = CauseDdtAccess;
-            else said_d.fail = 1'b0;
+            said_d.fail  = heard.fault;
+            if (heard.fault) mid_d.cause = heard.cause;
           end
           RdDc: begin
-            mid_d.dc      = dc_next;
             mid_d.verdict = dc_verdict;
             said_d.state  = WkWait;
             if (rsp_i.last) begin
               said_d.state = WkCtx;
-              said_d.fail  = 1'b1;
-              if (err) mid_d.cause = CauseDdtAccess;
-              else if (poison) mid_d.cause = CauseDdtCorrupt;
-              else if (!dc_verdict.v) mid_d.cause = CauseDdtInvalid;
-              else if (dc_verdict.bad) mid_d.cause = CauseDdtMisconf;
-              else begin
-                said_d.fail    = 1'b0;
-                mid_d.dc_valid = 1'b1;
-              end
+              said_d.fail  = heard.fault;
+              if (heard.fault) mid_d.cause = heard.cause;
+              else mid_d.dc_valid = 1'b1;
             end
           end
           RdPdt: begin
-            mid_d.level = level_down;
-            mid_d.gpa   = pdt_addr(level_down, data[53:10], cur.req.process_id);
+            mid_d.level = heard.level;
             mid_d.why   = (cur.level == 3'd1) ? WhyPc : WhyPdt;
-            said_d.fail = 1'b1;
-            if (err) mid_d.cause = CausePdtAccess;
-            else if (poison) mid_d.cause = CausePdtCorrupt;
-            else if (!data[0]) mid_d.cause = CausePdtInvalid;
-            else if (entry.dir_bad) mid_d.cause = CausePdtMisconf;
-            else begin
-              said_d.fail   = 1'b0;
-              said_d.go_gpa = 1'b1;
-            end
+            new_gpa     = 1'b1;
+            said_d.fail = heard.fault;
+            if (heard.fault) mid_d.cause = heard.cause;
+            else said_d.go_gpa = 1'b1;
           end
           RdPc: begin
             said_d.state = WkWait;
             if (!rsp_i.last) begin
-              mid_d.pc.ens      = data[1];
-              mid_d.pc.sum      = data[2];
-              mid_d.pc.pscid    = data[31:12];
               mid_d.verdict.v   = data[0];
               mid_d.verdict.bad = (data[11:3] != '0) || (data[63:32] != '0);
             end else begin
-              mid_d.pc.mode = decode_mode(data[63:60], cur.dc.sxl);
-              mid_d.pc.ppn  = data[PpnW-1:0];
-              if (mid_d.pc.mode == PtBare) mid_d.pc.pscid = '0;
               said_d.state = WkCtx;
-              said_d.fail  = 1'b1;
-              if (err) mid_d.cause = CausePdtAccess;
-              else if (poison) mid_d.cause = CausePdtCorrupt;
-              else if (!cur.verdict.v) mid_d.cause = CausePdtInvalid;
-              else if (cur.verdict.bad || entry.pc_bad) mid_d.cause = CausePdtMisconf;
-              else begin
-                said_d.fail = 1'b0;
-              end
+              said_d.fail  = heard.fault;
+              if (heard.fault) mid_d.cause = heard.cause;
             end
           end
           RdFs: begin
-            said_d.fail = 1'b1;
-            if (err) mid_d.cause = access;
-            else if (poison) mid_d.cause = CausePtCorrupt;
-            else if (pte.fault) mid_d.cause = page_cause(cur.req.exec, cur.req.write);
-            else begin
-              said_d.fail = 1'b0;
-              if (!pte.leaf) begin
-                said_d.fs_fill = 1'b1;
-                mid_d.level    = level_down;
-                mid_d.glob     = cur.glob || pte.g;
-                mid_d.gpa      = 64'(pte_addr(cur.pc.mode, level_down, 1'b0, pte.ppn, cur.req.iova[58:12]));
-                mid_d.why      = WhyFs;
-                said_d.go_gpa  = 1'b1;
-              end else if (pte.update) begin
-                mid_d.fs_pte   = data;
-                mid_d.fs_set_d = pte.set_d;
-                mid_d.why      = WhyFsAd;  // of the entry that was just read
-                said_d.go_gpa  = 1'b1;
-              end else begin
-                mid_d.fs_size  = pte.size;
-                mid_d.fs_pbmt  = pte.pbmt;
-                mid_d.fs_perm  = pte.perm;
-                mid_d.glob     = cur.glob || pte.g;
-                data_gpa       = 64'({pte.ppn, cur.req.iova[11:0]});
-                said_d.go_data = 1'b1;
-              end
+            said_d.fail = heard.fault;
+            if (heard.fault) begin
+              mid_d.cause = heard.cause;
+            end else if (!pte.leaf) begin
+              said_d.fs_fill = 1'b1;
+              mid_d.level    = heard.level;
+              mid_d.glob     = cur.glob || pte.g;
+              mid_d.why      = WhyFs;
+              new_gpa        = 1'b1;
+              said_d.go_gpa  = 1'b1;
+            end else if (pte.update) begin
+              mid_d.fs_pte   = data;
+              mid_d.fs_set_d = pte.set_d;
+              mid_d.why      = WhyFsAd;  // of the entry that was just read
+              said_d.go_gpa  = 1'b1;
+            end else begin
+              mid_d.fs_size = pte.size;
+              mid_d.fs_pbmt = pte.pbmt;
+              mid_d.fs_perm = pte.perm;
+              mid_d.glob    = cur.glob || pte.g;
+              new_data      = 1'b1;
             end
           end
           RdGs: begin
-            said_d.fail = 1'b1;
-            if (err) begin
-              mid_d.cause = gs_access;
-            end else if (poison) begin
-              mid_d.cause = gs_corrupt;
-            end else if (pte.fault) begin
-              said_d.guest_fail = 1'b1;
-            end else begin
-              said_d.fail = 1'b0;
+            said_d.fail       = heard.fault;
+            said_d.guest_fail = heard.guest;
+            if (heard.fault) mid_d.cause = heard.cause;
+            if (!heard.fault || !pte.leaf) begin
               if (!pte.leaf) begin
-                said_d.gs_fill = 1'b1;
-                mid_d.glevel   = cur.glevel - 3'd1;
-                mid_d.addr     = pte_addr(cur.dc.gs_mode, mid_d.glevel, 1'b0, pte.ppn, cur.gpa[58:12]);
-                mid_d.cause    = gs_access;
+                said_d.gs_fill = !heard.guest && !err && !poison;
+                mid_d.glevel   = heard.level;
+                mid_d.addr     = pte_addr(dc.gs_mode, heard.level, 1'b0, heard.page[PpnW-1:0], cur.gpa[58:12]);
+                mid_d.cause    = heard.cause;
                 said_d.state   = WkReq;
-                said_d.fail    = entry.high;
               end else if (pte.update) begin
                 mid_d.pte    = data;
                 mid_d.set_d  = pte.set_d;
@@ -436,18 +542,9 @@ module iommu_walk_step
             if (!rsp_i.last) begin
               mid_d.pte = data;
             end else begin
-              said_d.fail = 1'b1;
-              if (err) mid_d.cause = CauseMsiAccess;
-              else if (poison) mid_d.cause = CauseMsiCorrupt;
-              else if (!cur.pte[0]) mid_d.cause = CauseMsiInvalid;
-              else if (cur.pte[63] || !cur.pte[1] || (!cur.pte[2] && !cfg_i.caps.msi_mrif) || msi_reserved) begin
-                mid_d.cause = CauseMsiMisconf;
-              end else if (cur.req.exec && !any) begin
-                mid_d.cause = CauseExecAccess;
-              end else if (!cur.pte[2] && (cur.req.kind == KdDebug)) begin
-                mid_d.cause = CauseTypeDisallow;
-              end else begin
-                said_d.fail   = 1'b0;
+              said_d.fail = heard.fault;
+              if (heard.fault) mid_d.cause = heard.cause;
+              else begin
                 said_d.finish = 1'b1;
                 mid_d.msi     = 1'b1;
                 mid_d.mrif    = !cur.pte[2];
@@ -463,10 +560,9 @@ module iommu_walk_step
         endcase
       end
 
-      if (said_d.go_data) begin
-        mid_d.gpa = data_gpa;
-        mid_d.why = WhyData;
-      end
+      said_d.go_data = new_data;
+      if (new_data) mid_d.why = WhyData;
+      if (new_data || new_gpa) mid_d.gpa = {heard.page, new_data ? req.iova[11:0] : offset};
     end
   end
 
@@ -484,12 +580,14 @@ module iommu_walk_step
   logic     msi_d, msi;        // mid.gpa is an interrupt file's
   logic     gpa_wide_d, gpa_wide;  // beyond what the second stage translates
   logic     go_gpa;            // translate mid.gpa
-  assign gs_on     = cur.dc.gs_mode != PtBare;
-  assign msi_d     = said.go_data &&
-                     msi_match(cur.dc.msi_on, cur.dc.msi_pattern, cur.dc.msi_mask, mid.gpa[63:12], '0);
+  assign gs_on     = dc.gs_mode != PtBare;
+  assign msi_d     = said.go_data && msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, mid.gpa[63:12], '0);
   assign go_gpa    = said.go_gpa || (said.go_data && !msi);
   assign gs_lookup = go_gpa && gs_on;
   assign second_o  = gs_on && (said.go_gpa || said.go_data);
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_msi (.clk_i, .d_i(msi_d), .q_o(msi));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_wide (.clk_i, .d_i(gpa_wide_d), .q_o(gpa_wide));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_leaf_ok (.clk_i, .d_i(leaf_ok_d), .q_o(leaf_ok));
 
   iommu_gs_tlb #(
       .Entries   (GsTlb),
@@ -539,62 +637,76 @@ module iommu_walk_step
   // A leaf that does not permit the access is read again: what memory says now
   // decides. ATS wants what memory says in any case.
   logic want_exec, want_write;
-  assign want_exec  = (mid.why == WhyData) && cur.req.exec;
-  assign want_write = (mid.why == WhyData) ? cur.req.write : (mid.why == WhyFsAd);
+  assign want_exec  = (mid.why == WhyData) && req.exec;
+  assign want_write = (mid.why == WhyData) ? req.write : (mid.why == WhyFsAd);
   assign leaf_ok_d  = leaf.hit && pte_permits(leaf.perm, want_exec, want_write, 1'b0, 1'b0) &&
                       !(any && (mid.why == WhyData));
 
   always_comb begin
-    unique case (cur.dc.gs_mode)
+    unique case (dc.gs_mode)
       Pt32:    gpa_wide_d = mid.gpa[63:34] != '0;
       Pt39:    gpa_wide_d = mid.gpa[63:41] != '0;
       Pt48:    gpa_wide_d = mid.gpa[63:50] != '0;
       default: gpa_wide_d = mid.gpa[63:59] != '0;
     endcase
-    if (cur.dc.sxl && (mid.gpa[63:34] != '0)) gpa_wide_d = 1'b1;
+    if (dc.sxl && (mid.gpa[63:34] != '0)) gpa_wide_d = 1'b1;
   end
 
   // ---------------------------------------------------------------- go on
-  logic           resume;    // spa is the physical address of mid.gpa
-  logic [PaW-1:0] spa_d, spa, gs_addr_d, gs_addr;
-  logic           begin_gs;  // a walk of the second stage begins, at gs_addr
+  logic [PaW-1:0]    spa_d, spa, gs_addr_d, gs_addr;
   logic [LevelW-1:0] gs_level;
-  assign begin_gs = gs_lookup && !gpa_wide && !leaf_ok;
-  assign resume   = said.at_page || (go_gpa && (!gs_on || (!gpa_wide && leaf_ok)));
+  logic [VpnW-1:0]   leaf_mask;
+  assign leaf_mask = page_mask(leaf.size);
   always_comb begin
     if (said.at_page) spa_d = {pte.ppn, mid.gpa[11:0]};
-    else if (gs_on) spa_d = {leaf.ppn, mid.gpa[11:0]};
+    else if (gs_on) spa_d = {leaf.ppn | (mid.gpa[PaW-1:12] & leaf_mask[PpnW-1:0]), mid.gpa[11:0]};
     else spa_d = mid.gpa[PaW-1:0];
   end
-  assign gs_level  = gs.hit ? gs.level : top_level(cur.dc.gs_mode);
-  assign gs_addr_d = pte_addr(cur.dc.gs_mode, gs_level, !gs.hit, gs.hit ? gs.ppn : cur.dc.gs_ppn, mid.gpa[58:12]);
+  assign gs_level  = gs.hit ? gs.level : top_level(dc.gs_mode);
+  assign gs_addr_d = pte_addr(dc.gs_mode, gs_level, !gs.hit, gs.hit ? gs.ppn : dc.gs_ppn, mid.gpa[58:12]);
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_spa (.clk_i, .d_i(spa_d), .q_o(spa));
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_gs_addr (.clk_i, .d_i(gs_addr_d), .q_o(gs_addr));
 
-  logic beyond;  // a physical address that is needed next is at or above 2^PAS
-  logic deny;
+  // What the step ends with.
+  typedef struct packed {
+    logic guest_fault;
+    logic begin_gs;   // a walk of the second stage begins, at gs_addr
+    logic resume;     // spa is the physical address of mid.gpa
+    logic beyond;     // a physical address that is needed next is at or above 2^PAS
+  } plan_t;
+  plan_t plan_d, plan;
+  logic  begin_gs_d, resume_d;
+  assign begin_gs_d = gs_lookup && !gpa_wide && !leaf_ok;
+  assign resume_d   = said.at_page || (go_gpa && (!gs_on || (!gpa_wide && leaf_ok)));
+  assign plan_d = '{
+          guest_fault: said.guest_fail || (gs_lookup && gpa_wide),
+          begin_gs: begin_gs_d,
+          resume: resume_d,
+          beyond: (begin_gs_d && ((gs_addr & addr_high_i) != '0)) || (resume_d && ((spa & addr_high_i) != '0)) ||
+                  (said.in_table && ((mid.addr & addr_high_i) != '0))
+      };
+  iommu_cut #(.T(plan_t), .Cut(TimingCuts)) u_cut_plan (.clk_i, .d_i(plan_d), .q_o(plan));
+
   always_comb begin
-    nxt_o   = mid;
-    state_o = said.state;
-    beyond  = 1'b0;
-    deny    = said.fail;
+    nxt_o         = mid;
+    nxt_o.iotval2 = '0;
+    state_o       = said.state;
     if (msi) begin
       nxt_o.look = LkMsi;
       state_o    = WkMsi;
     end
-    if (phase_i[PhEnd]) begin
-      if (said.guest_fail || (gs_lookup && gpa_wide)) begin
-        deny          = 1'b1;
-        nxt_o.cause   = guest_cause(cur.req.exec, cur.req.write);
+    if (TimingCuts || phase_i[PhEnd]) begin
+      if (plan.guest_fault) begin
+        nxt_o.cause   = guest_cause(req.exec, req.write);
         nxt_o.iotval2 = {mid.gpa[63:2], mid.why == WhyFsAd, mid.why != WhyData};
-      end else if (begin_gs) begin
+      end else if (plan.begin_gs) begin
         nxt_o.rd     = RdGs;
         nxt_o.glevel = gs_level;
         nxt_o.addr   = gs_addr;
         nxt_o.cause  = (mid.why inside {WhyPdt, WhyPc}) ? CausePdtAccess : access;
         state_o      = WkReq;
-        beyond       = (gs_addr & addr_high_i) != '0;
-      end else if (resume || said.finish) begin
-        beyond = resume && ((spa & addr_high_i) != '0);
-        if (resume) nxt_o.addr = spa;
+      end else if (plan.resume || said.finish) begin
+        if (plan.resume) nxt_o.addr = spa;
         unique case (mid.why)
           WhyPdt: begin
             nxt_o.rd    = RdPdt;
@@ -622,7 +734,7 @@ module iommu_walk_step
           default: begin  // WhyData: the end
             nxt_o.cause = access;
             state_o     = WkDone;
-            if (resume) begin
+            if (plan.resume) begin
               nxt_o.ppn     = spa[PaW-1:12];
               nxt_o.gs_size = said.at_page ? pte.size : gs_on ? leaf.size : '1;
               nxt_o.gs_pbmt = said.at_page ? pte.pbmt : gs_on ? leaf.pbmt : '0;
@@ -631,7 +743,7 @@ module iommu_walk_step
           end
         endcase
       end
-      if (deny || beyond) begin
+      if (said.fail || plan.guest_fault || plan.beyond) begin
         nxt_o.deny = 1'b1;
         state_o    = WkDone;
       end
@@ -644,59 +756,25 @@ module iommu_walk_step
       if (!mem_i && (cur.look == LkStart)) begin
         events_o[5] = cur.stage == SgDdt;
         events_o[6] = cur.stage == SgPdt;
-        events_o[7] = (cur.stage == SgPage) && (cur.pc.mode != PtBare);
+        events_o[7] = (cur.stage == SgPage) && (pc.mode != PtBare);
       end
-      events_o[8] = begin_gs;
+      events_o[8] = plan.begin_gs;
     end
   end
 
-  // ---------------------------------------------------------------- registers between the parts
+  // What lookups find, taken once.
   if (TimingCuts) begin : gen_cuts
     always_ff @(posedge clk_i) begin
-      if (phase_i[PhData]) data <= data_d;
-      if (phase_i[PhCheck]) begin
-        dc_next      <= dc_next_d;
-        dc_verdict   <= dc_verdict_d;
-        pte          <= pte_d;
-        msi_reserved <= msi_reserved_d;
-        entry        <= entry_d;
-        fs           <= fs_d;
-      end
-      if (phase_i[PhThink]) begin
-        mid  <= mid_d;
-        said <= said_d;
-      end
-      if (phase_i[PhRoute]) begin
-        msi      <= msi_d;
-        gpa_wide <= gpa_wide_d;
-      end
+      if (phase_i[PhVerdict]) fs <= fs_d;
       if (phase_i[PhRead]) begin
         leaf <= leaf_d;
         gs   <= gs_d;
       end
-      if (phase_i[PhAddr]) begin
-        leaf_ok <= leaf_ok_d;
-        spa     <= spa_d;
-        gs_addr <= gs_addr_d;
-      end
     end
   end else begin : gen_no_cuts
-    assign data         = data_d;
-    assign dc_next      = dc_next_d;
-    assign dc_verdict   = dc_verdict_d;
-    assign pte          = pte_d;
-    assign msi_reserved = msi_reserved_d;
-    assign entry        = entry_d;
-    assign fs           = fs_d;
-    assign mid          = mid_d;
-    assign said         = said_d;
-    assign msi          = msi_d;
-    assign gpa_wide     = gpa_wide_d;
-    assign leaf         = leaf_d;
-    assign gs           = gs_d;
-    assign leaf_ok      = leaf_ok_d;
-    assign spa          = spa_d;
-    assign gs_addr      = gs_addr_d;
+    assign fs   = fs_d;
+    assign leaf = leaf_d;
+    assign gs   = gs_d;
   end
 
   `IOMMU_ASSERT(StepOnePhase, !TimingCuts || $onehot0(phase_i))
@@ -708,5 +786,5 @@ module iommu_walk_step
   `IOMMU_ASSERT(StepSingleBeat, !(phase_i[PhEnd] && mem_i) || (cur.rd inside {RdDc, RdPc, RdMsi}) || rsp_i.last)
 
   logic unused;
-  assign unused = &{1'b0, cfg_i, gs.glob, fs_d, gs_d, rsp_i.id};
+  assign unused = &{1'b0, cfg_i, gs.glob, fs_d, gs_d, req, rsp_i.id, leaf_mask[VpnW-1:PpnW]};
 endmodule

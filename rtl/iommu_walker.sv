@@ -57,6 +57,9 @@ module iommu_walker
     output logic [Slots-1:0]     report_o,          // ended with a fault to be recorded
     input  logic [SlotW-1:0]     sel_i,             // slot to show
     output walk_t                walk_o,
+    output xreq_t                walk_req_o,        // its request,
+    output dc_t                  walk_dc_o,         // device context
+    output pc_t                  walk_pc_o,         // and first-stage context
     output logic                 keep_o,            // what it has read may be kept
     // invalidation: what walks have read may not be kept; and the walk caches
     input  logic                 stale_i,
@@ -90,14 +93,19 @@ module iommu_walker
 
   walk_state_e      state_q[Slots];
   walk_t            walk_q [Slots];
+  xreq_t            req_q  [Slots];
+  dc_t              dc_q   [Slots];
+  pc_t              pc_q   [Slots];
   logic [Slots-1:0] stale_q;
+  logic [Slots-1:0] starting;  // a walk is about to begin in the slot
+  logic             denied;    // without a step
 
   // Slots by state.
   logic [Slots-1:0] want, looks, msis, amos;
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      idle_o[i] = (state_q[i] == WkIdle);
-      ctx_o[i]  = (state_q[i] == WkCtx);
+      idle_o[i] = (state_q[i] == WkIdle) && !starting[i];
+      ctx_o[i]  = (state_q[i] == WkCtx) && !starting[i];
       done_o[i] = (state_q[i] == WkDone);
       want[i]   = (state_q[i] == WkReq);
       looks[i]  = (state_q[i] == WkLook);
@@ -126,21 +134,21 @@ module iommu_walker
   logic                  step_mem, step_look, step_start, step_valid;  // the step ends in this cycle
   logic                  step_second, keep;
   walk_t                 start_walk, cur, nxt;
+  xreq_t                 cur_req;
+  dc_t                   start_dc, cur_dc, nxt_dc, nxt_dc_fields;
+  pc_t                   cur_pc, nxt_pc;
+  logic                  nxt_dc_we, nxt_pc_we;
   walk_state_e           state_next;
   logic [8:5]            events;
 
   assign rsp_slot  = rsp.id[SlotW-1:0];
-  assign rsp_amo   = rsp_valid && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
   assign look_slot = next_of(looks, look_turn_q);
 
   always_comb begin
     start_walk          = '0;
-    start_walk.req      = start_req_i;
     start_walk.stage    = start_i.stage;
     start_walk.look     = LkStart;
     start_walk.dc_valid = start_dc_valid_i;
-    start_walk.dc       = start_dc_valid_i ? start_dc_i : '0;
-    start_walk.pc       = start_pc_i;
     start_walk.priv     = start_priv_i;
     start_walk.rd       = start_i.rd;
     start_walk.level    = start_i.level;
@@ -150,17 +158,19 @@ module iommu_walker
     start_walk.cause    = start_i.cause;
     start_walk.fs_size  = '1;
   end
+  assign start_dc = start_dc_valid_i ? start_dc_i : '0;
 
   if (TimingCuts) begin : gen_step_cut
     // One step at a time: chosen, loaded from its slot, and through the phases. A
     // slot waits (WkWait, WkLook) until its step writes it.
     localparam int unsigned Beats = 8 * 2 ** SlotW;  // of read data that may wait: a context a slot
-    logic                  load_q, mem_q;
+    logic                  idle_q, load_q, mem_q;
     logic [SlotW-1:0]      slot_q;
     logic [StepPhases-1:0] phase_q;
     mem_rrsp_t             rsp_q;
-    walk_t                 cur_q;
-    logic                  idle, take, choose, room;
+    logic                  take, choose, room, beat_valid, beat_ready;
+    logic                  amo_q, first_q;  // the beat is of an update; it came into its register a cycle ago
+    mem_rrsp_t             beat;
 
     iommu_fifo #(
         .Width($bits(mem_rrsp_t)),
@@ -171,35 +181,57 @@ module iommu_walker
         .valid_i(mem_rrsp_valid_i),
         .ready_o(room),
         .data_i (mem_rrsp_i),
+        .valid_o(beat_valid),
+        .ready_i(beat_ready),
+        .data_o (beat)
+    );
+    iommu_slice #(.T(mem_rrsp_t), .Cut(1'b1)) u_beat (
+        .clk_i, .rst_ni,
+        .valid_i(beat_valid),
+        .ready_o(beat_ready),
+        .data_i (beat),
         .valid_o(rsp_valid),
         .ready_i(rsp_amo || take),
         .data_o (rsp)
     );
 
-    assign idle   = !load_q && (phase_q == '0);
-    assign take   = idle && rsp_valid && !rsp_amo;
-    assign choose = take || (idle && (looks != '0));
+    // What the beat is for is known a cycle after it.
+    assign rsp_amo = rsp_valid && !first_q && amo_q;
+    assign take    = idle_q && rsp_valid && !first_q && !amo_q;
+    assign choose  = take || (idle_q && (looks != '0));
 
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
+        idle_q  <= 1'b1;
         load_q  <= 1'b0;
         phase_q <= '0;
+        first_q <= 1'b1;
+        amo_q   <= 1'b0;
       end else begin
+        if (idle_q) idle_q <= !choose;
+        else if (phase_q[PhEnd]) idle_q <= 1'b1;
         load_q           <= choose;
         phase_q          <= phase_q << 1;
-        phase_q[PhData]  <= load_q;
+        phase_q[PhShape] <= load_q;
         phase_q[PhMatch] <= phase_q[PhRoute] && step_second;
         phase_q[PhAddr]  <= phase_q[PhRead] || (phase_q[PhRoute] && !step_second);
+        first_q          <= !rsp_valid || rsp_amo || take;
+        amo_q            <= state_q[rsp_slot] inside {WkAmo, WkAmoB};
       end
     end
+    // The slot stands from its choice to the end of its step, so that what is made of
+    // it needs no enables.
     always_ff @(posedge clk_i) begin
-      if (choose) begin
+      if (idle_q) begin
         mem_q  <= take;
         slot_q <= take ? rsp_slot : look_slot;
         rsp_q  <= rsp;
       end
-      if (load_q) cur_q <= walk_q[slot_q];
     end
+    iommu_cut #(.T(walk_t), .Cut(1'b1)) u_cut_cur (.clk_i, .d_i(walk_q[slot_q]), .q_o(cur));
+    iommu_cut #(.T(xreq_t), .Cut(1'b1)) u_cut_cur_req (.clk_i, .d_i(req_q[slot_q]), .q_o(cur_req));
+    iommu_cut #(.T(dc_t), .Cut(1'b1)) u_cut_cur_dc (.clk_i, .d_i(dc_q[slot_q]), .q_o(cur_dc));
+    iommu_cut #(.T(pc_t), .Cut(1'b1)) u_cut_cur_pc (.clk_i, .d_i(pc_q[slot_q]), .q_o(cur_pc));
 
     assign step_phase = phase_q;
     assign step_valid = phase_q[PhEnd];
@@ -208,17 +240,17 @@ module iommu_walker
     assign step_start = 1'b0;
     assign step_slot  = slot_q;
     assign step_rsp   = rsp_q;
-    assign cur        = cur_q;
     // An invalidation reaches what is filled in its cycle: it comes a cycle later.
     assign keep       = !stale_q[slot_q];
 
     `IOMMU_ASSERT(WalkRoomForReadData, !mem_rrsp_valid_i || room)
     `IOMMU_ASSERT(WalkStepHasItsSlot,
-                  idle || (state_q[slot_q] == (mem_q ? WkWait : WkLook)))
+                  idle_q || (state_q[slot_q] == (mem_q ? WkWait : WkLook)))
   end else begin : gen_step
     logic began_q;
     assign rsp        = mem_rrsp_i;
     assign rsp_valid  = mem_rrsp_valid_i;
+    assign rsp_amo    = rsp_valid && (state_q[rsp_slot] inside {WkAmo, WkAmoB});
     assign step_rsp   = mem_rrsp_i;
     assign step_mem   = mem_rrsp_valid_i && !rsp_amo;
     assign step_look  = !step_mem && !began_q && (looks != '0);
@@ -236,12 +268,15 @@ module iommu_walker
     always_comb begin
       step_slot = start_slot_i;
       cur       = start_walk;
-      if (step_mem) begin
-        step_slot = rsp_slot;
-        cur       = walk_q[rsp_slot];
-      end else if (step_look) begin
-        step_slot = look_slot;
-        cur       = walk_q[look_slot];
+      cur_req   = start_req_i;
+      cur_dc    = start_dc;
+      cur_pc    = start_pc_i;
+      if (step_mem || step_look) begin
+        step_slot = step_mem ? rsp_slot : look_slot;
+        cur       = walk_q[step_slot];
+        cur_req   = req_q[step_slot];
+        cur_dc    = dc_q[step_slot];
+        cur_pc    = pc_q[step_slot];
       end
     end
 
@@ -297,6 +332,9 @@ module iommu_walker
       .phase_i         (step_phase),
       .mem_i           (step_mem),
       .cur_i           (cur),
+      .req_i           (cur_req),
+      .dc_i            (cur_dc),
+      .pc_i            (cur_pc),
       .keep_i          (keep),
       .rsp_i           (step_rsp),
       .msi_index_i     (msi_index_q),
@@ -304,6 +342,11 @@ module iommu_walker
       .amo_err_i       (amo_err_q[step_slot] && !amo_poison_q[step_slot]),
       .amo_poison_i    (amo_poison_q[step_slot]),
       .nxt_o           (nxt),
+      .dc_we_o         (nxt_dc_we),
+      .dc_o            (nxt_dc),
+      .dc_fields_o     (nxt_dc_fields),
+      .pc_we_o         (nxt_pc_we),
+      .pc_o            (nxt_pc),
       .state_o         (state_next),
       .events_o        (events),
       .second_o        (step_second),
@@ -348,7 +391,7 @@ module iommu_walker
         msi_left_q  <= 4'(MsiRounds);
         msi_slot_q  <= next_of(msis, msi_slot_q);
         msi_page_q  <= walk_q[next_of(msis, msi_slot_q)].gpa[63:12];
-        msi_mask_q  <= walk_q[next_of(msis, msi_slot_q)].dc.msi_mask;
+        msi_mask_q  <= dc_q[next_of(msis, msi_slot_q)].msi_mask;
         msi_index_q <= '0;
       end
     end else if (msi_left_q != '0) begin
@@ -378,12 +421,12 @@ module iommu_walker
     issue_slot = step_slot;
     issue_rd   = nxt.rd;
     issue_addr = nxt.addr;
-    issue_user = '{mcid: nxt.dc.mcid, rcid: nxt.dc.rcid};
+    issue_user = '{mcid: cur_dc.mcid, rcid: cur_dc.rcid};
     if (!early) begin
       issue_slot = (TimingCuts || held_q) ? held_slot_q : next_of(want, turn_q);
       issue_rd   = walk_q[issue_slot].rd;
       issue_addr = walk_q[issue_slot].addr;
-      issue_user = '{mcid: walk_q[issue_slot].dc.mcid, rcid: walk_q[issue_slot].dc.rcid};
+      issue_user = '{mcid: dc_q[issue_slot].mcid, rcid: dc_q[issue_slot].rcid};
     end
   end
 
@@ -444,8 +487,8 @@ module iommu_walker
   endfunction
 
   assign amo_fs     = walk_q[amo_slot_q].rd == RdFs;
-  assign amo_32     = (amo_fs ? walk_q[amo_slot_q].pc.mode : walk_q[amo_slot_q].dc.gs_mode) == Pt32;
-  assign amo_be     = amo_fs ? walk_q[amo_slot_q].dc.sbe : cfg_i.be;
+  assign amo_32     = (amo_fs ? pc_q[amo_slot_q].mode : dc_q[amo_slot_q].gs_mode) == Pt32;
+  assign amo_be     = amo_fs ? dc_q[amo_slot_q].sbe : cfg_i.be;
   assign amo_addr   = walk_q[amo_slot_q].addr;
   assign amo_old_le = walk_q[amo_slot_q].pte;
   assign amo_new_le = amo_old_le | {56'd0, walk_q[amo_slot_q].set_d, 7'b100_0000};
@@ -475,7 +518,7 @@ module iommu_walker
     wreq.len    = amo_32 ? 2'd0 : 2'd1;
     wreq.size   = 3'd3;
     wreq.strb   = 8'hFF;
-    wreq.user   = '{mcid: walk_q[amo_slot_q].dc.mcid, rcid: walk_q[amo_slot_q].dc.rcid};
+    wreq.user   = '{mcid: dc_q[amo_slot_q].mcid, rcid: dc_q[amo_slot_q].rcid};
     if (amo_32) begin
       wreq.data[0] = amo_addr[2] ? {amo_old[31:0], amo_new[31:0]} : {amo_new[31:0], amo_old[31:0]};
     end else begin
@@ -484,55 +527,69 @@ module iommu_walker
     end
   end
 
-  // The data of an update: it has come, it is compared; a cycle each with TimingCuts.
-  logic             amo_got, amo_cmp, amo_cmp_32;
+  // The data of an update: it has come, what it is compared with is fetched, put in
+  // memory's order, and compared; a cycle each with TimingCuts.
+  typedef struct packed {
+    logic [63:0] pte;
+    logic        fs;    // of the first stage
+    logic        fs_32;
+    logic        gs_32;
+    logic        sbe;
+    logic        high;  // in the upper half
+  } updated_t;
+  typedef struct packed {
+    logic [63:0] pte;  // as it lies in memory
+    logic        entry32;
+    logic        high;
+  } expected_t;
+  logic             amo_got, amo_ordered, amo_cmp, found_same;
   logic [SlotW-1:0] amo_got_slot, amo_cmp_slot;
-  mem_rrsp_t        amo_got_rsp, amo_cmp_rsp;
-  logic [63:0]      amo_cmp_old;
+  mem_rrsp_t        amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp;
+  updated_t         updated_d, updated;
+  expected_t        expected_d, expected;
   if (TimingCuts) begin : gen_amo_cut
-    logic got_q, cmp_q;
+    logic [2:0] amo_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) begin
-        got_q <= 1'b0;
-        cmp_q <= 1'b0;
-      end else begin
-        got_q <= rsp_amo;
-        cmp_q <= got_q;
-      end
+      if (!rst_ni) amo_q <= '0;
+      else amo_q <= {amo_q[1:0], rsp_amo};
     end
-    assign amo_got = got_q;
-    assign amo_cmp = cmp_q;
+    assign {amo_cmp, amo_ordered, amo_got} = amo_q;
   end else begin : gen_amo
-    assign amo_got = rsp_amo;
-    assign amo_cmp = rsp_amo;
+    assign amo_got     = rsp_amo;
+    assign amo_ordered = rsp_amo;
+    assign amo_cmp     = rsp_amo;
   end
   iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_got (.clk_i, .d_i(rsp), .q_o(amo_got_rsp));
-  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_cmp (.clk_i, .d_i(amo_got_rsp), .q_o(amo_cmp_rsp));
+  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_ordered (.clk_i, .d_i(amo_got_rsp), .q_o(amo_ordered_rsp));
+  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_cmp (.clk_i, .d_i(amo_ordered_rsp), .q_o(amo_cmp_rsp));
+  iommu_cut #(.T(updated_t), .Cut(TimingCuts)) u_cut_updated (.clk_i, .d_i(updated_d), .q_o(updated));
+  iommu_cut #(.T(expected_t), .Cut(TimingCuts)) u_cut_expected (.clk_i, .d_i(expected_d), .q_o(expected));
   assign amo_got_slot = amo_got_rsp.id[SlotW-1:0];
   assign amo_cmp_slot = amo_cmp_rsp.id[SlotW-1:0];
-
-  // What an update of the slot has found in memory.
-  logic        found_fs, found_32, found_be, found_same;
-  logic [63:0] found_old;
   always_comb begin
-    found_fs   = 1'b0;
-    found_32   = 1'b0;
-    found_be   = 1'b0;
-    found_old  = '0;
-    if (TimingCuts || amo_got) begin
-      found_fs  = walk_q[amo_got_slot].rd == RdFs;
-      found_32  = (found_fs ? walk_q[amo_got_slot].pc.mode : walk_q[amo_got_slot].dc.gs_mode) == Pt32;
-      found_be  = found_fs ? walk_q[amo_got_slot].dc.sbe : cfg_i.be;
-      found_old = to_memory(walk_q[amo_got_slot].pte, found_be, found_32);
-    end
-  end
-  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_old (.clk_i, .d_i(found_old), .q_o(amo_cmp_old));
-  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_32 (.clk_i, .d_i(found_32), .q_o(amo_cmp_32));
-  always_comb begin
+    updated_d  = '0;
+    expected_d = '0;
     found_same = 1'b0;
+    if (TimingCuts || amo_got) begin
+      updated_d = '{
+          pte: walk_q[amo_got_slot].pte,
+          fs: walk_q[amo_got_slot].rd == RdFs,
+          fs_32: pc_q[amo_got_slot].mode == Pt32,
+          gs_32: dc_q[amo_got_slot].gs_mode == Pt32,
+          sbe: dc_q[amo_got_slot].sbe,
+          high: walk_q[amo_got_slot].addr[2]
+      };
+    end
+    if (TimingCuts || amo_ordered) begin
+      expected_d = '{
+          pte: to_memory(updated.pte, updated.fs ? updated.sbe : cfg_i.be, updated.fs ? updated.fs_32 : updated.gs_32),
+          entry32: updated.fs ? updated.fs_32 : updated.gs_32,
+          high: updated.high
+      };
+    end
     if (TimingCuts || amo_cmp) begin
-      if (!amo_cmp_32) found_same = amo_cmp_rsp.data == amo_cmp_old;
-      else found_same = (walk_q[amo_cmp_slot].addr[2] ? amo_cmp_rsp.data[63:32] : amo_cmp_rsp.data[31:0]) == amo_cmp_old[31:0];
+      if (!expected.entry32) found_same = amo_cmp_rsp.data == expected.pte;
+      else found_same = (expected.high ? amo_cmp_rsp.data[63:32] : amo_cmp_rsp.data[31:0]) == expected.pte[31:0];
     end
   end
 
@@ -579,19 +636,60 @@ module iommu_walker
   end
 
   // ---------------------------------------------------------------- slots
+  // A walk that begins, and a step that ends, write their slot. With TimingCuts one of
+  // the two in a cycle, from one multiplexer, with enables that are in registers: a
+  // walk begins a cycle or two after start_valid_i, what start_* say stands so long.
+  logic [Slots-1:0] begin_at, end_at;  // the slots that are written
+  if (TimingCuts) begin : gen_write_cut
+    logic [Slots-1:0] late_q, begin_q, end_q;
+    logic             deny_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        late_q  <= '0;
+        begin_q <= '0;
+        end_q   <= '0;
+      end else begin
+        late_q  <= '0;
+        begin_q <= late_q;
+        end_q   <= '0;
+        if (start_valid_i) begin
+          if (step_phase[PhRange]) late_q[start_slot_i] <= 1'b1;
+          else begin_q[start_slot_i] <= 1'b1;
+        end
+        if (step_phase[PhRange]) end_q[step_slot] <= 1'b1;
+      end
+    end
+    always_ff @(posedge clk_i) if (start_valid_i) deny_q <= start_i.deny;
+    assign begin_at = begin_q;
+    assign end_at   = end_q;
+    assign starting = late_q | begin_q;
+    assign denied   = deny_q;
+    `IOMMU_ASSERT(WalkOneWrite, $onehot0({begin_q, end_q}))
+    `IOMMU_ASSERT(WalkEndsWithItsStep, (end_q != '0) == step_valid)
+  end else begin : gen_write
+    always_comb begin
+      begin_at = '0;
+      end_at   = '0;
+      if (start_valid_i) begin_at[start_slot_i] = 1'b1;
+      if (step_valid) end_at[step_slot] = 1'b1;
+    end
+    assign starting = '0;
+    assign denied   = start_i.deny;
+  end
+
   walk_state_e      state_d[Slots];
   logic [Slots-1:0] stale_d;
   always_comb begin
     stale_d = stale_q;
     for (int unsigned i = 0; i < Slots; i++) begin
       state_d[i] = state_q[i];
-      if (start_valid_i && (start_slot_i == SlotW'(i))) begin
-        state_d[i] = start_i.deny ? WkDone : step_start ? state_next : WkLook;
+      if (begin_at[i]) begin
+        state_d[i] = denied ? WkDone : step_start ? state_next : WkLook;
         // A slot that goes on from its context keeps its mark.
         if (state_q[i] == WkIdle) stale_d[i] = 1'b0;
       end else if (free_valid_i && (free_slot_i == SlotW'(i))) begin
         state_d[i] = WkIdle;
-      end else if (step_valid && (step_slot == SlotW'(i))) begin
+      end else if (end_at[i]) begin
         state_d[i] = state_next;
       end else if (msi_ready && (msi_slot_q == SlotW'(i))) begin
         state_d[i] = WkLook;
@@ -615,9 +713,43 @@ module iommu_walker
   end
 
   // Content; its validity is in state_q.
-  always_ff @(posedge clk_i) begin
-    if (start_valid_i) walk_q[start_slot_i] <= start_walk;
-    if (step_valid) walk_q[step_slot] <= nxt;  // if both are the same slot, the step has begun the walk
+  if (TimingCuts) begin : gen_content_cut
+    logic  ends;
+    walk_t walk_d;
+    dc_t   dc_d;
+    pc_t   pc_d;
+    assign ends   = step_phase[PhEnd];
+    assign walk_d = ends ? nxt : start_walk;
+    assign dc_d   = ends ? nxt_dc : start_dc;
+    assign pc_d   = ends ? nxt_pc : start_pc_i;
+    for (genvar i = 0; i < Slots; i++) begin : gen_slot
+      logic [$bits(dc_t)-1:0] dc_bits;
+      always_comb begin
+        dc_bits = dc_q[i];
+        // Field by field: the others keep their values.
+        for (int unsigned j = 0; j < $bits(dc_t); j++) begin
+          if (begin_at[i] || (end_at[i] && nxt_dc_we && nxt_dc_fields[j])) dc_bits[j] = dc_d[j];
+        end
+      end
+      always_ff @(posedge clk_i) begin
+        if (begin_at[i] || end_at[i]) walk_q[i] <= walk_d;
+        if (begin_at[i]) req_q[i] <= start_req_i;
+        dc_q[i] <= dc_bits;
+        if (begin_at[i] || (end_at[i] && nxt_pc_we)) pc_q[i] <= pc_d;
+      end
+    end
+  end else begin : gen_content
+    always_ff @(posedge clk_i) begin
+      if (start_valid_i) begin
+        walk_q[start_slot_i] <= start_walk;
+        req_q[start_slot_i]  <= start_req_i;
+        dc_q[start_slot_i]   <= start_dc;
+        pc_q[start_slot_i]   <= start_pc_i;
+      end
+      if (step_valid) walk_q[step_slot] <= nxt;  // if both are the same slot, the step has begun the walk
+      if (step_valid && nxt_dc_we) dc_q[step_slot] <= (cur_dc & ~nxt_dc_fields) | (nxt_dc & nxt_dc_fields);
+      if (step_valid && nxt_pc_we) pc_q[step_slot] <= nxt_pc;
+    end
   end
 
   // ---------------------------------------------------------------- view of the slots
@@ -625,33 +757,50 @@ module iommu_walker
   // others unless DTF hides them, or ATS answers with success.
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      report_o[i] = done_o[i] && walk_q[i].deny && !(walk_q[i].dc_valid && walk_q[i].dc.dtf) &&
-                    !((walk_q[i].req.kind == KdAts) && ats_silent(walk_q[i].cause));
+      report_o[i] = done_o[i] && walk_q[i].deny && !(walk_q[i].dc_valid && dc_q[i].dtf) &&
+                    !((req_q[i].kind == KdAts) && ats_silent(walk_q[i].cause));
     end
   end
 
-  assign walk_o = walk_q[sel_i];
+  assign walk_o     = walk_q[sel_i];
+  assign walk_req_o = req_q[sel_i];
+  assign walk_dc_o  = dc_q[sel_i];
+  assign walk_pc_o  = pc_q[sel_i];
   assign keep_o = !stale_q[sel_i];
 
   // A walk looks for a context until the pipeline has taken it, then for the
   // next, then for a page. Only device traffic brings pages into the IOTLB.
+  typedef struct packed {
+    logic did;
+    logic pid;
+    logic page;
+    logic space;
+  } same_t;
+  same_t [Slots-1:0] same_d, same;
+  iommu_cut #(.T(same_t [Slots-1:0]), .Cut(TimingCuts)) u_cut_same (.clk_i, .d_i(same_d), .q_o(same));
+  always_comb begin
+    same_d = '0;
+    if (TimingCuts || find_i) begin
+      for (int unsigned i = 0; i < Slots; i++) begin
+        same_d[i] = '{
+            did: req_q[i].device_id == find_req_i.device_id,
+            pid: req_q[i].process_id == find_req_i.process_id,
+            page: (req_q[i].kind == KdDevice) && (find_req_i.kind == KdDevice) &&
+                  (req_q[i].iova[58:12] == find_req_i.iova[58:12]),
+            space: {dc_q[i].gs_mode, dc_q[i].gscid, pc_q[i].mode, pc_q[i].pscid} == find_space_i
+        };
+      end
+    end
+  end
   always_comb begin
     found_o = '0;
     if (find_i) begin
       for (int unsigned i = 0; i < Slots; i++) begin
         if (!idle_o[i] && !stale_q[i] && !walk_q[i].deny && (walk_q[i].stage == find_stage_i)) begin
           unique case (find_stage_i)
-            SgDdt: found_o[i] = walk_q[i].req.device_id == find_req_i.device_id;
-            SgPdt: begin
-              found_o[i] = (walk_q[i].req.device_id == find_req_i.device_id) &&
-                           (walk_q[i].req.process_id == find_req_i.process_id);
-            end
-            default: begin
-              found_o[i] = (walk_q[i].req.kind == KdDevice) && (find_req_i.kind == KdDevice) &&
-                           (walk_q[i].req.iova[58:12] == find_req_i.iova[58:12]) &&
-                           ({walk_q[i].dc.gs_mode, walk_q[i].dc.gscid, walk_q[i].pc.mode, walk_q[i].pc.pscid} ==
-                            find_space_i);
-            end
+            SgDdt:   found_o[i] = same[i].did;
+            SgPdt:   found_o[i] = same[i].did && same[i].pid;
+            default: found_o[i] = same[i].page && same[i].space;
           endcase
         end
       end
@@ -660,13 +809,13 @@ module iommu_walker
 
   assign hpm_o = '{
           ev: {events, 4'd0},
-          did: cur.req.device_id,
-          pv: cur.req.pv,
-          pid: cur.req.process_id,
-          gscv: cur.dc_valid && (cur.dc.gs_mode != PtBare),
-          gscid: cur.dc.gscid,
-          pscv: cur.dc_valid && (cur.stage == SgPage) && (cur.pc.mode != PtBare),
-          pscid: cur.pc.pscid
+          did: cur_req.device_id,
+          pv: cur_req.pv,
+          pid: cur_req.process_id,
+          gscv: cur.dc_valid && (cur_dc.gs_mode != PtBare),
+          gscid: cur_dc.gscid,
+          pscv: cur.dc_valid && (cur.stage == SgPage) && (cur_pc.mode != PtBare),
+          pscid: cur_pc.pscid
       };
 
   // ---------------------------------------------------------------- assertions
@@ -689,7 +838,7 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_cmp_rsp, wreq_room};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp, wreq_room, nxt_dc_fields, walk_pc_o};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])

@@ -41,6 +41,7 @@ module iommu_xlate
     parameter int unsigned GsCache      = 16,  // pointers in the second-stage walk cache
     parameter int unsigned GsTlb        = 16,  // second-stage leaves kept for walks
     parameter int unsigned NumWalkers   = 8,   // walks in flight, 1 to 16
+    parameter int unsigned BridgeSlots  = 32,  // tags of the bridge's reads, and as many of its writes; a power of 2, up to 64
     parameter bit          TimingCuts   = 1'b0  // registers inside lookups and walk steps: more cycles each, a faster clock
 ) (
     input  logic       clk_i,             // clock
@@ -159,7 +160,7 @@ module iommu_xlate
   end
 
   // Cycles from the choice of an operation to its last: registers on its longest way.
-  localparam int unsigned LookupCycles = 16;
+  localparam int unsigned LookupCycles = 17;
   if (TimingCuts) begin : g_cut
     op_t                     op_q;
     logic [LookupCycles-1:0] phase_q;
@@ -229,8 +230,15 @@ module iommu_xlate
   assign slot = TimingCuts ? turn_q : pick_slot;
 
   // ---------------------------------------------------------------- lookup
-  walk_t  walk_d, walk;  // of the slot; it stands until an operation has taken it
+  // Of the slot; it stands until an operation has taken it.
+  walk_t walk_d, walk;
+  xreq_t walk_req_d, walk_req;
+  dc_t   walk_dc_d, walk_dc;
+  pc_t   walk_pc_d, walk_pc;
   iommu_cut #(.T(walk_t), .Cut(TimingCuts)) u_cut_walk (.clk_i, .d_i(walk_d), .q_o(walk));
+  iommu_cut #(.T(xreq_t), .Cut(TimingCuts)) u_cut_walk_req (.clk_i, .d_i(walk_req_d), .q_o(walk_req));
+  iommu_cut #(.T(dc_t), .Cut(TimingCuts)) u_cut_walk_dc (.clk_i, .d_i(walk_dc_d), .q_o(walk_dc));
+  iommu_cut #(.T(pc_t), .Cut(TimingCuts)) u_cut_walk_pc (.clk_i, .d_i(walk_pc_d), .q_o(walk_pc));
   logic   walk_keep;
   xreq_t  head, req, new_req;
   logic   head_waited;
@@ -267,27 +275,21 @@ module iommu_xlate
     end
   end
 
-  // What the choice depends on is chosen with it.
-  typedef struct packed {
-    xreq_t  req;
-    logic   waited;
-    stage_e stage;
-  } entry_t;
-  entry_t entry_d, entry;
-  assign entry_d = '{req: retry_ready ? head : new_req, waited: head_waited, stage: head_stage};
+  // The new one is kept when it is chosen; the head stands.
+  xreq_t entry;
   if (TimingCuts) begin : g_entry_cut
-    entry_t entry_q;
-    always_ff @(posedge clk_i) if (!busy) entry_q <= entry_d;
-    assign entry = entry_q;
+    xreq_t new_q;
+    always_ff @(posedge clk_i) if (!busy) new_q <= new_req;
+    assign entry = is.retry ? head : new_q;
   end else begin : g_entry
-    assign entry = entry_d;
+    assign entry = retry_ready ? head : new_req;
   end
 
   logic from_walk, look_up;
   assign from_walk = is.done || is.ctx;
   assign look_up   = is.ctx || is.retry || is.fresh;
   iommu_cut #(.T(xreq_t), .Cut(TimingCuts)) u_cut_req (
-      .clk_i, .d_i(from_walk ? walk.req : entry.req), .q_o(req)
+      .clk_i, .d_i(from_walk ? walk_req : entry), .q_o(req)
   );
 
   typedef struct packed {
@@ -301,9 +303,9 @@ module iommu_xlate
   pc_t       pdtc_pc, pc;
   contexts_t contexts_d, contexts;
   assign contexts_d.dc_valid = from_walk ? walk.dc_valid : ddtc_hit;
-  assign contexts_d.dc       = from_walk ? walk.dc : ddtc_dc;
+  assign contexts_d.dc       = from_walk ? walk_dc : ddtc_dc;
   assign contexts_d.pc_valid = (from_walk && (walk.stage != SgDdt)) || pdtc_hit;
-  assign contexts_d.pc       = (from_walk && (walk.stage != SgDdt)) ? walk.pc : pdtc_pc;
+  assign contexts_d.pc       = (from_walk && (walk.stage != SgDdt)) ? walk_pc : pdtc_pc;
   iommu_cut #(.T(contexts_t), .Cut(TimingCuts)) u_cut_contexts (.clk_i, .d_i(contexts_d), .q_o(contexts));
   assign dc_valid = contexts.dc_valid;
   assign dc       = contexts.dc;
@@ -385,12 +387,25 @@ module iommu_xlate
   // says now decides, and names the cause. So is one that was not a virtual
   // interrupt file's for another device, and is for this one. ATS and debug want
   // more than is kept.
-  logic tlb_msi;
+  typedef struct packed {
+    logic device;    // of a device, and of a width that the page is for
+    logic msi;       // an interrupt file's page for both
+    logic fs;        // the first stage permits it
+    logic gs;        // the second
+    logic in_range;  // below 2^PAS
+  } page_ok_t;
+  page_ok_t parts_d, parts;
+  logic     tlb_msi;
   assign tlb_msi = (space.gs_mode != PtBare) && msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, 52'(tlb_gppn), '0);
-  assign page_ok_d = paged && tlb_hit && (req.kind == KdDevice) && !wide_gpa && (tlb_msi == tlb_attr.msi) &&
-                   ((space.fs_mode == PtBare) || pte_permits(tlb_attr.fs, req.exec, req.write, priv, fs.sum)) &&
-                   ((space.gs_mode == PtBare) || pte_permits(tlb_attr.gs, req.exec, req.write, 1'b0, 1'b0)) &&
-                   ((tlb_ppn & addr_high_q[PaW-1:12]) == '0);
+  assign parts_d = '{
+          device: paged && tlb_hit && (req.kind == KdDevice) && !wide_gpa,
+          msi: tlb_msi == tlb_attr.msi,
+          fs: (space.fs_mode == PtBare) || pte_permits(tlb_attr.fs, req.exec, req.write, priv, fs.sum),
+          gs: (space.gs_mode == PtBare) || pte_permits(tlb_attr.gs, req.exec, req.write, 1'b0, 1'b0),
+          in_range: (tlb_ppn & addr_high_q[PaW-1:12]) == '0
+      };
+  iommu_cut #(.T(page_ok_t), .Cut(TimingCuts)) u_cut_parts (.clk_i, .d_i(parts_d), .q_o(parts));
+  assign page_ok_d = parts == '1;
 
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_page_ok (.clk_i, .d_i(page_ok_d), .q_o(page_ok));
 
@@ -416,7 +431,7 @@ module iommu_xlate
     end
   end
   assign is_wait = is_miss && !is.ctx && !start.deny && (found != '0) &&
-                   !(is.retry && entry.waited && (entry.stage >= start.stage));
+                   !(is.retry && head_waited && (head_stage >= start.stage));
   assign is_walk = is_miss && !is_wait &&
                    (is.ctx || ((walk_idle != '0) && ((is.retry && !woken_valid) || !blocked_valid)));
 
@@ -465,7 +480,7 @@ module iommu_xlate
           gs: walk.gs_perm
       };
   // Interrupt files in memory are looked up each time.
-  assign is_fill  = is.done && !walk.deny && walk_keep && !walk.mrif && (walk.req.kind == KdDevice);
+  assign is_fill  = is.done && !walk.deny && walk_keep && !walk.mrif && (walk_req.kind == KdDevice);
   assign tlb_fill = commit && is_fill;
 
   logic      rsp_valid_q;
@@ -503,7 +518,7 @@ module iommu_xlate
       rsp_q       <= '0;
     end else begin
       rsp_valid_q <= answer && (req.kind == KdDevice);
-      if (answer && (req.kind == KdDevice)) rsp_q <= rsp_d;
+      if (TimingCuts || (answer && (req.kind == KdDevice))) rsp_q <= rsp_d;
     end
   end
   assign rsp_valid_o = rsp_valid_q;
@@ -515,8 +530,8 @@ module iommu_xlate
   page_size_t aux_size;
   pte_perm_t  fs_perm, gs_perm;
   always_comb begin
-    fs_perm  = (walk.pc.mode == PtBare) ? '1 : walk.fs_perm;
-    gs_perm  = (walk.dc.gs_mode == PtBare) ? '1 : walk.gs_perm;
+    fs_perm  = (walk_pc.mode == PtBare) ? '1 : walk.fs_perm;
+    gs_perm  = (walk_dc.gs_mode == PtBare) ? '1 : walk.gs_perm;
     aux_size = walk_size;
     // A virtual interrupt file in the range has a mapping of its own.
     if (msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, walk.gpa[63:12], 52'(page_mask(walk_size)))) aux_size = '0;
@@ -534,7 +549,7 @@ module iommu_xlate
     aux_d.r         = fs_perm.r && gs_perm.r;
     aux_d.w         = fs_perm.w && fs_perm.d && gs_perm.w && gs_perm.d;
     aux_d.x         = req.exec && fs_perm.x && gs_perm.x && aux_d.r &&
-                      !((walk.pc.mode != PtBare) && walk.priv && fs_perm.u);
+                      !((walk_pc.mode != PtBare) && walk.priv && fs_perm.u);
     aux_d.glob      = walk.glob && !walk.msi;
     aux_d.msi       = walk.msi;
     aux_d.mrif      = walk.mrif;
@@ -558,7 +573,7 @@ module iommu_xlate
       aux_q       <= '0;
     end else begin
       aux_valid_q <= answer && (req.kind != KdDevice);
-      if (answer && (req.kind != KdDevice)) aux_q <= aux_d;
+      if (TimingCuts || (answer && (req.kind != KdDevice))) aux_q <= aux_d;
     end
   end
   assign aux_rsp_valid_o = aux_valid_q;
@@ -587,12 +602,9 @@ module iommu_xlate
       fault_valid_q <= 1'b0;
       fault_q       <= '0;
     end else begin
-      if (fault_push) begin
-        fault_valid_q <= 1'b1;
-        fault_q       <= fault_d;
-      end else if (fault_ready_i) begin
-        fault_valid_q <= 1'b0;
-      end
+      if (fault_push) fault_valid_q <= 1'b1;
+      else if (fault_ready_i) fault_valid_q <= 1'b0;
+      if (TimingCuts ? !fault_valid_q : fault_push) fault_q <= fault_d;
     end
   end
   assign fault_valid_o = fault_valid_q;
@@ -601,7 +613,7 @@ module iommu_xlate
   // Requests, counted as they are answered. A debug request counts as untranslated.
   hpm_event_t hpm_rsp_q, hpm_walk;
   logic       walk_paged;  // it was a miss of the IOTLB
-  assign walk_paged = (walk.pc.mode != PtBare) || (walk.dc.gs_mode != PtBare);
+  assign walk_paged = (walk_pc.mode != PtBare) || (walk_dc.gs_mode != PtBare);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       hpm_rsp_q <= '0;
@@ -693,7 +705,7 @@ module iommu_xlate
       .dc_o           (ddtc_dc),
       .touch_i        (commit && look_up && !is.ctx && uses_dc),
       .fill_i         (op.ctx && walk_keep && (walk.stage == SgDdt)),
-      .fill_dc_i      (walk.dc),
+      .fill_dc_i      (walk_dc),
       .inv_i          (inv_ddt || op.ddtp),
       .inv_did_valid_i(!is.ddtp && inv_i.dv),
       .inv_did_i      (inv_i.did)
@@ -712,7 +724,7 @@ module iommu_xlate
       .pc_o           (pdtc_pc),
       .touch_i        (commit && look_up && !is.ctx && uses_pc),
       .fill_i         (commit && pdtc_fill),
-      .fill_pc_i      (walk.pc),
+      .fill_pc_i      (walk_pc),
       .inv_i          (inv_ddt || inv_pdt || op.ddtp),
       .inv_did_valid_i(!is.ddtp && (inv_i.dv || (inv_i.kind == InvPdt))),
       .inv_did_i      (inv_i.did),
@@ -741,7 +753,8 @@ module iommu_xlate
       .fill_attr_i(walk_attr),
       .fill_part_i(walk_part),
       .inv_i      (inv_vma || inv_gvma || op.ddtp),
-      .inv_reach_i(reach_tlb)
+      .inv_reach_i(reach_tlb),
+      .inv_next_i (is.inv)
   );
 
   // ---------------------------------------------------------------- walks and misses
@@ -773,6 +786,9 @@ module iommu_xlate
       .report_o        (walk_report),
       .sel_i           (slot),
       .walk_o          (walk_d),
+      .walk_req_o      (walk_req_d),
+      .walk_dc_o       (walk_dc_d),
+      .walk_pc_o       (walk_pc_d),
       .keep_o          (walk_keep),
       .stale_i         (op.inv),
       .inv_fs_i        ((inv_vma && !leaves_only) || op.ddtp),
@@ -801,8 +817,9 @@ module iommu_xlate
   );
 
   iommu_miss_queue #(
-      .Slots     (NumWalkers),
-      .TimingCuts(TimingCuts)
+      .Slots      (NumWalkers),
+      .BridgeSlots(BridgeSlots),
+      .TimingCuts (TimingCuts)
   ) u_miss_queue (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
@@ -841,9 +858,9 @@ module iommu_xlate
   `IOMMU_ASSERT(XlateDeniedNeverGranted, !(same && start.deny))
   `IOMMU_ASSERT(XlateGrantNeedsPermission,
                 !(ended_grant && (req.kind == KdDevice)) ||
-                (((walk.pc.mode == PtBare) ||
-                  pte_permits(walk.fs_perm, req.exec, req.write, walk.priv, walk.pc.sum)) &&
-                 ((walk.dc.gs_mode == PtBare) || pte_permits(walk.gs_perm, req.exec, req.write, 1'b0, 1'b0))))
+                (((walk_pc.mode == PtBare) ||
+                  pte_permits(walk.fs_perm, req.exec, req.write, walk.priv, walk_pc.sum)) &&
+                 ((walk_dc.gs_mode == PtBare) || pte_permits(walk.gs_perm, req.exec, req.write, 1'b0, 1'b0))))
   `IOMMU_ASSERT(XlateGrantInRange,
                 !(rsp_valid_q && rsp_q.grant && !rsp_q.sink) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
 

@@ -157,6 +157,38 @@ package iommu_xlate_pkg;
     logic [51:0]       msi_pattern;
   } dc_t;
 
+  // What a doubleword of the device context in memory holds of it, as ones.
+  function automatic dc_t dc_fields(input logic [2:0] beat);
+    dc_fields = '0;
+    unique case (beat)
+      3'd0: begin
+        {dc_fields.en_ats, dc_fields.en_pri, dc_fields.prpr, dc_fields.t2gpa, dc_fields.dtf, dc_fields.pdtv} = '1;
+        {dc_fields.dpe, dc_fields.gade, dc_fields.sade, dc_fields.sbe, dc_fields.sxl} = '1;
+      end
+      3'd1: begin
+        dc_fields.gs_mode = pt_mode_e'('1);
+        dc_fields.gs_ppn  = '1;
+        dc_fields.gscid   = '1;
+      end
+      3'd2: begin
+        dc_fields.pscid = '1;
+        dc_fields.rcid  = '1;
+        dc_fields.mcid  = '1;
+      end
+      3'd3: begin
+        dc_fields.fs_mode = '1;
+        dc_fields.fs_ppn  = '1;
+      end
+      3'd4: begin
+        dc_fields.msi_on  = '1;
+        dc_fields.msi_ppn = '1;
+      end
+      3'd5:    dc_fields.msi_mask = '1;
+      3'd6:    dc_fields.msi_pattern = '1;
+      default: dc_fields = '0;
+    endcase
+  endfunction
+
   // A device or process context while its doublewords arrive.
   typedef struct packed {
     logic v;        // V bit
@@ -324,15 +356,20 @@ package iommu_xlate_pkg;
   } look_e;
 
   // Phases of a step with TimingCuts, a cycle each, as bits of a one-hot register.
-  parameter int unsigned PhData     = 0;  // put the read data in order; match first-stage pointers
-  parameter int unsigned PhCheck    = 1;  // check the entry or the doubleword; read the pointer
-  parameter int unsigned PhThink    = 2;  // what follows
-  parameter int unsigned PhRoute    = 3;  // an interrupt file's page, or one of the second stage
-  parameter int unsigned PhMatch    = 4;  // match the second stage's leaves and pointers
-  parameter int unsigned PhRead     = 5;  // read them
-  parameter int unsigned PhAddr     = 6;  // the next physical address
-  parameter int unsigned PhEnd      = 7;  // is it in range; back into the slot
-  parameter int unsigned StepPhases = 8;
+  parameter int unsigned PhShape    = 0;   // what kind of entry was read; compare first-stage pointers
+  parameter int unsigned PhData     = 1;   // put the read data in order; which pointers match
+  parameter int unsigned PhCheck    = 2;   // check the entry or the doubleword, rule by rule; the pointer's number
+  parameter int unsigned PhVerdict  = 3;   // the verdict; read the pointer
+  parameter int unsigned PhCause    = 4;   // the cause of a fault, the next level and its table
+  parameter int unsigned PhThink    = 5;   // what follows
+  parameter int unsigned PhRoute    = 6;   // an interrupt file's page, or one of the second stage; compare the latter's leaves and pointers
+  parameter int unsigned PhMatch    = 7;   // which of them match
+  parameter int unsigned PhPick     = 8;   // their numbers
+  parameter int unsigned PhRead     = 9;   // read them
+  parameter int unsigned PhAddr     = 10;  // the next physical address
+  parameter int unsigned PhRange    = 11;  // is it in range
+  parameter int unsigned PhEnd      = 12;  // back into the slot
+  parameter int unsigned StepPhases = 13;
 
   // State of a walk's slot.
   typedef enum logic [3:0] {
@@ -347,14 +384,12 @@ package iommu_xlate_pkg;
     WkDone    // ended: asks for the lookup pipeline
   } walk_state_e;
 
-  // A walk. Everything it needs is here: caches may lose what it has used.
+  // A walk, beside its request, its device context (dc_t), and its first-stage context
+  // in stage SgPage (pc_t). Everything it needs is there: caches may lose what it has used.
   typedef struct packed {
-    xreq_t             req;
     stage_e            stage;
     look_e             look;
     logic              dc_valid;
-    dc_t               dc;
-    pc_t               pc;       // first-stage context, in stage SgPage
     verdict_t          verdict;  // of the context that is being read
     logic              priv;     // supervisor privilege in the first stage
     // the read
