@@ -225,7 +225,7 @@ pub struct ProveArgs {
     #[command(flatten)]
     pub common: CommonArgs,
     /// Profiles that are run, each with every seed.
-    #[arg(long, short, default_values = ["invalidation-races", "invalidation-guests", "invalidation-exact", "resets", "ats", "msi", "registers", "queues", "translation", "axi-edges", "saturation"])]
+    #[arg(long, short, default_values = ["invalidation-races", "invalidation-guests", "invalidation-exact", "resets", "ats", "msi", "registers", "queues", "translation", "axi-edges", "saturation", "nested"])]
     pub profile: Vec<String>,
     /// Only these wrong behaviours. May be repeated.
     #[arg(long)]

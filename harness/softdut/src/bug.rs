@@ -327,7 +327,6 @@ impl Bug {
             | Bug::MsiKept
             | Bug::InvalDdtKeepsPdt
             | Bug::InvalDdtKeepsPointer
-            | Bug::InvalPdtKept
             | Bug::ProcessIdBitIgnored
             | Bug::HostTakenForGuest
             | Bug::ProcessIdTopIgnored
@@ -342,7 +341,9 @@ impl Bug {
             | Bug::NapotFirstPage
             | Bug::StaleWalkFills
             | Bug::GvmaSuperpageKept
-            | Bug::CompareIgnored => "invalidation-exact",
+            | Bug::CompareIgnored
+            | Bug::InvalPdtKept
+            | Bug::InvalPdtHighKept => "invalidation-exact",
             Bug::KeptOverReset => "resets",
             Bug::AtsGrantsWrite
             | Bug::AtsRangeDoubled
@@ -379,8 +380,7 @@ impl Bug {
             Bug::PageOverflowLost => "page-request-queue-full",
             Bug::GscidTopIgnored => "one-bit-apart-guests",
             Bug::PscidTopIgnored => "one-bit-apart-ids",
-            Bug::InvalPdtHighKept => "process-pd17",
-            Bug::ReadSetsDirty => "ad-update-first-stage",
+            Bug::ReadSetsDirty => "nested",
             Bug::MaskIgnored => "hpm-filters",
             Bug::MessagesSwapped => "messages-due-together",
             Bug::MrifAnsweredEarly => "mrif-fence",
