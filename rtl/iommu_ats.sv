@@ -85,14 +85,48 @@ module iommu_ats
   logic      own_valid, own_ready;  // the IOMMU's own response
   ats_prgr_t own;
 
+  // With TimingCuts the pins have registers of their own: ready comes from them alone.
+  logic    tr_valid, tr_ready, ic_valid, ic_ready, pr_valid, pr_ready;
+  ats_tr_t tr;
+  ats_ic_t ic;
+  ats_pr_t pr;
+  iommu_slice #(.T(ats_tr_t), .Cut(TimingCuts)) u_slice_tr (
+      .clk_i, .rst_ni,
+      .valid_i(s_ats_tr_valid_i),
+      .ready_o(s_ats_tr_ready_o),
+      .data_i(s_ats_tr_data_i),
+      .valid_o(tr_valid),
+      .ready_i(tr_ready),
+      .data_o(tr)
+  );
+  iommu_slice #(.T(ats_ic_t), .Cut(TimingCuts)) u_slice_ic (
+      .clk_i, .rst_ni,
+      .valid_i(s_ats_ic_valid_i),
+      .ready_o(s_ats_ic_ready_o),
+      .data_i(s_ats_ic_data_i),
+      .valid_o(ic_valid),
+      .ready_i(ic_ready),
+      .data_o(ic)
+  );
+  iommu_slice #(.T(ats_pr_t), .Cut(TimingCuts)) u_slice_pr (
+      .clk_i, .rst_ni,
+      .valid_i(s_ats_pr_valid_i),
+      .ready_o(s_ats_pr_ready_o),
+      .data_i(s_ats_pr_data_i),
+      .valid_o(pr_valid),
+      .ready_i(pr_ready),
+      .data_o(pr)
+  );
+
   iommu_ats_translate #(
-      .Slots(Slots)
+      .Slots(Slots),
+      .TimingCuts(TimingCuts)
   ) u_translate (
       .clk_i, .rst_ni,
       .ats_i(csr_cfg_i.caps.ats),
-      .tr_valid_i(s_ats_tr_valid_i),
-      .tr_ready_o(s_ats_tr_ready_o),
-      .tr_i(s_ats_tr_data_i),
+      .tr_valid_i(tr_valid),
+      .tr_ready_o(tr_ready),
+      .tr_i(tr),
       .tc_valid_o(m_ats_tc_valid_o),
       .tc_ready_i(m_ats_tc_ready_i),
       .tc_o(m_ats_tc_data_o),
@@ -122,9 +156,9 @@ module iommu_ats
       .inv_valid_o(m_ats_inv_valid_o),
       .inv_ready_i(m_ats_inv_ready_i),
       .inv_o(m_ats_inv_data_o),
-      .ic_valid_i(s_ats_ic_valid_i),
-      .ic_ready_o(s_ats_ic_ready_o),
-      .ic_i(s_ats_ic_data_i),
+      .ic_valid_i(ic_valid),
+      .ic_ready_o(ic_ready),
+      .ic_i(ic),
       .req_valid_o(req_valid_o[AuxClComplete]),
       .req_ready_i(req_ready_i[AuxClComplete]),
       .req_o(req_o[AuxClComplete]),
@@ -132,14 +166,16 @@ module iommu_ats
       .rsp_fault_i(rsp_i.fault)
   );
 
-  iommu_page_queue u_page_queue (
+  iommu_page_queue #(
+      .TimingCuts(TimingCuts)
+  ) u_page_queue (
       .clk_i, .rst_ni,
       .ats_i(csr_cfg_i.caps.ats),
       .be_i(csr_cfg_i.be),
       .qosid_i,
-      .pr_valid_i(s_ats_pr_valid_i),
-      .pr_ready_o(s_ats_pr_ready_o),
-      .pr_i(s_ats_pr_data_i),
+      .pr_valid_i(pr_valid),
+      .pr_ready_o(pr_ready),
+      .pr_i(pr),
       .prgr_valid_o(own_valid),
       .prgr_ready_i(own_ready),
       .prgr_o(own),
@@ -170,15 +206,16 @@ module iommu_ats
   assign take_cmd         = cmd_prgr_valid_i && cmd_prgr_ready_o;
   assign take_own         = own_valid && own_ready;
 
-  logic from_cmd;
+  logic from_cmd, from_cmd_d;
+  assign from_cmd_d = cmd_prgr_valid_i && !(own_valid && turn_own_q);  // if anything is taken
   iommu_fifo #(
       .Width($bits(ats_prgr_t) + 1),
       .Depth(PrgrDepth)
   ) u_responses (
       .clk_i, .rst_ni,
-      .valid_i(take_cmd || take_own),
+      .valid_i(cmd_prgr_valid_i || own_valid),
       .ready_o(room),
-      .data_i({take_cmd, take_cmd ? cmd_prgr_i : own}),
+      .data_i({from_cmd_d, from_cmd_d ? cmd_prgr_i : own}),
       .valid_o(m_ats_prgr_valid_o),
       .ready_i(m_ats_prgr_ready_i),
       .data_o({from_cmd, m_ats_prgr_data_o})
@@ -205,5 +242,6 @@ module iommu_ats
   `IOMMU_ASSERT(NothingSentWithoutAts,
                 csr_cfg_i.caps.ats || !(m_ats_inv_valid_o || m_ats_prgr_valid_o))
   `IOMMU_ASSERT(OneResponseAtATime, !(take_cmd && take_own))
+  `IOMMU_ASSERT(ResponseIsTheSources, (!take_cmd || from_cmd_d) && (!take_own || !from_cmd_d))
 
 endmodule

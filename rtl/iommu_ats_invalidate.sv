@@ -19,7 +19,7 @@ module iommu_ats_invalidate
 #(
     parameter int unsigned NumItags = 32, // invalidation requests under way, a power of 2, 2 to 32
     parameter int unsigned Slots    = 4,  // translation requests under way
-    parameter bit TimingCuts        = 1'b0  // registers behind the comparison of ITags and before pending_o
+    parameter bit TimingCuts        = 1'b0  // registers behind the choice and comparison of ITags and before pending_o
 ) (
     input  logic     clk_i,         // clock
     input  logic     rst_ni,        // asynchronous reset, active low
@@ -71,11 +71,14 @@ module iommu_ats_invalidate
   logic [NumItags-1:0]  done;                  // completed in this cycle
   logic [NumItags-1:0]  hit;                   // a completion for it in this cycle
 
-  iommu_pick #(
-      .N(NumItags)
-  ) u_pick (
+  iommu_choose #(
+      .N(NumItags),
+      .Cut(TimingCuts)
+  ) u_choose (
+      .clk_i, .rst_ni,
       .req_i(~busy_q),
       .start_i(next_q),
+      .take_i(take),
       .valid_o(some_free),
       .idx_o(tag)
   );
@@ -184,14 +187,14 @@ module iommu_ats_invalidate
       .Depth(2)
   ) u_completions (
       .clk_i, .rst_ni,
-      .valid_i(ic_valid_i && up_q),
+      .valid_i(ic_valid_i && ic_ready_o),
       .ready_o(ic_room),
       .data_i(ic_i),
       .valid_o(ic_valid),
       .ready_i(ic_pop),
       .data_o(ic)
   );
-  assign ic_ready_o = up_q && ic_room;
+  assign ic_ready_o = (up_q || TimingCuts) && ic_room;
 
   assign apply  = state_q == StWait && rsp_valid_i && !rsp_fault_i;
   assign ic_pop = (state_q == StWait && rsp_valid_i) || (state_q == StIdle && !ats_i);

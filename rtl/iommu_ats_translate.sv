@@ -13,7 +13,8 @@
 module iommu_ats_translate
   import iommu_pkg::*;
 #(
-    parameter int unsigned Slots = 4  // requests under way, 1 to 4, a power of 2
+    parameter int unsigned Slots = 4,  // requests under way, 1 to 4, a power of 2
+    parameter bit TimingCuts = 1'b0    // a completion is made a cycle after its answer
 ) (
     input  logic     clk_i,        // clock
     input  logic     rst_ni,       // asynchronous reset, active low
@@ -57,6 +58,8 @@ module iommu_ats_translate
   logic             req_valid_q;
   aux_req_t         req_q;
   logic             take, complete;
+  aux_rsp_t         rsp;         // as a completion is made of it
+  logic             rsp_valid;
   logic [SlotW-1:0] free, back;  // slot for a new request; slot that is answered
   logic [SlotW-1:0] leaving;     // slot of the completion that is shown
 
@@ -65,10 +68,10 @@ module iommu_ats_translate
     for (int unsigned i = Slots; i > 0; i--) if (!busy_q[i-1]) free = SlotW'(i - 1);
   end
 
-  assign tr_ready_o  = up_q && !(&busy_q) && !req_valid_q;
+  assign tr_ready_o  = (up_q || TimingCuts) && !(&busy_q) && !req_valid_q;
   assign take        = tr_valid_i && tr_ready_o;
   assign complete    = tc_valid_o && tc_ready_i;
-  assign back        = SlotW'(rsp_i.tag);
+  assign back        = SlotW'(rsp.tag);
   assign req_valid_o = req_valid_q;
   assign req_o       = req_q;
   assign busy_o      = busy_q;
@@ -118,38 +121,53 @@ module iommu_ats_translate
     endcase
   endfunction
 
-  // A range larger than 4 KiB: 2^n pages are n-1 ones below a zero.
-  logic [5:0]  pages_log2;
+  logic [5:0]  pages_log2_d;
   logic [51:0] below;  // ones
+  logic        range;  // larger than a page
+  // The answer, the ones below its range, and its slot.
+  assign pages_log2_d = rsp_i.size_log2 - 6'd12;
+  iommu_cut #(.T(aux_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(rsp_i), .q_o(rsp));
+  iommu_cut #(.T(logic [51:0]), .Cut(TimingCuts)) u_cut_below (.clk_i, .d_i(~({52{1'b1}} << pages_log2_d)), .q_o(below));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_range (.clk_i, .d_i(pages_log2_d != '0), .q_o(range));
+  if (TimingCuts) begin : gen_rsp_cut
+    logic valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= 1'b0;
+      else valid_q <= rsp_valid_i;
+    end
+    assign rsp_valid = valid_q;
+  end else begin : gen_rsp
+    assign rsp_valid = rsp_valid_i;
+  end
+
+  // A range larger than 4 KiB: 2^n pages are n-1 ones below a zero.
   slot_t       slot;
   logic        some, is_large;
   ats_tc_t     tc;
 
-  assign slot       = slot_q[back];
-  assign pages_log2 = rsp_i.size_log2 - 6'd12;
-  assign below      = ~({52{1'b1}} << pages_log2);
-  assign some       = !rsp_i.fault && (rsp_i.r || rsp_i.w || rsp_i.x);
-  assign is_large      = some && !rsp_i.mrif && pages_log2 != '0;
+  assign slot     = slot_q[back];
+  assign some     = !rsp.fault && (rsp.r || rsp.w || rsp.x);
+  assign is_large = some && !rsp.mrif && range;
 
   always_comb begin
     tc        = '0;
     tc.last   = 1'b1;
     tc.tag    = slot.tag;
-    tc.status = rsp_i.fault ? status(rsp_i.cause) : StatusSuccess;
+    tc.status = rsp.fault ? status(rsp.cause) : StatusSuccess;
     if (tc.status == StatusSuccess) begin
       tc.priv   = slot.priv;
-      tc.cxl_io = slot.cxl && ((rsp_i.dc_valid && rsp_i.t2gpa) || (!rsp_i.fault && (rsp_i.msi || rsp_i.pbmt != '0)));
+      tc.cxl_io = slot.cxl && ((rsp.dc_valid && rsp.t2gpa) || (!rsp.fault && (rsp.msi || rsp.pbmt != '0)));
     end
-    if (!rsp_i.fault) begin
-      tc.r    = rsp_i.r;
-      tc.w    = rsp_i.w;
-      tc.x    = rsp_i.x;
-      tc.u    = rsp_i.mrif;
-      tc.glob = rsp_i.glob && slot.pv && !rsp_i.msi;
+    if (!rsp.fault) begin
+      tc.r    = rsp.r;
+      tc.w    = rsp.w;
+      tc.x    = rsp.x;
+      tc.u    = rsp.mrif;
+      tc.glob = rsp.glob && slot.pv && !rsp.msi;
     end
     if (some) begin
       tc.s    = is_large;
-      tc.addr = is_large ? (rsp_i.addr[63:12] & ~below) | (below >> 1) : rsp_i.addr[63:12];
+      tc.addr = is_large ? (rsp.addr[63:12] & ~below) | (below >> 1) : rsp.addr[63:12];
     end
     // Without ATS nothing is asked.
     if (!ats_i) begin
@@ -167,7 +185,7 @@ module iommu_ats_translate
       .Depth(Slots)
   ) u_completions (
       .clk_i, .rst_ni,
-      .valid_i(ats_i ? rsp_valid_i : take),
+      .valid_i(ats_i ? rsp_valid : take),
       .ready_o(fifo_ready),
       .data_i({ats_i ? back : free, tc}),
       .valid_o(tc_valid_o),
@@ -177,10 +195,10 @@ module iommu_ats_translate
 
   // One range is always allowed, however many are asked for.
   logic unused;
-  assign unused = ^{tr_i.length, tr_i.addr[11:0], rsp_i, fifo_ready};
+  assign unused = ^{tr_i.length, tr_i.addr[11:0], rsp, fifo_ready};
 
-  `IOMMU_ASSERT(CompletionHasRoom, !rsp_valid_i || fifo_ready)
-  `IOMMU_ASSERT(AnswerIsAwaited, !rsp_valid_i || busy_q[back])
+  `IOMMU_ASSERT(CompletionHasRoom, !rsp_valid || fifo_ready)
+  `IOMMU_ASSERT(AnswerIsAwaited, !rsp_valid || busy_q[back])
   `IOMMU_ASSERT(ExecuteNeedsRead, !(tc_valid_o && tc_o.x) || tc_o.r)
 
 endmodule

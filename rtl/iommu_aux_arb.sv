@@ -10,7 +10,9 @@
 
 module iommu_aux_arb
   import iommu_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // who is next is chosen a cycle before, an answer goes on a cycle after
+) (
     input  logic                clk_i,        // clock
     input  logic                rst_ni,       // asynchronous reset, active low
 
@@ -28,14 +30,20 @@ module iommu_aux_arb
     input  logic [AuxTagW-1:0]  rsp_tag_i
 );
 
-  logic [1:0] next_q, sel;
+  logic [1:0]          next_q, sel;
+  logic [NumAuxCl-1:0] rsp_valid;
 
-  always_comb begin
-    sel = next_q;
-    for (int unsigned i = NumAuxCl; i > 0; i--) begin
-      if (req_valid_i[2'(next_q + 2'(i - 1))]) sel = 2'(next_q + 2'(i - 1));
-    end
-  end
+  iommu_choose #(
+      .N  (NumAuxCl),
+      .Cut(TimingCuts)
+  ) u_choose (
+      .clk_i, .rst_ni,
+      .req_i(req_valid_i),
+      .start_i(next_q),
+      .take_i(req_ready_i),
+      .valid_o(req_valid_o),
+      .idx_o(sel)
+  );
 
   // Who is shown stays shown until it is taken.
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -43,14 +51,23 @@ module iommu_aux_arb
     else if (req_valid_o) next_q <= req_ready_i ? sel + 2'd1 : sel;
   end
 
-  assign req_valid_o = |req_valid_i;
-
   always_comb begin
     req_o            = req_i[sel];
     req_ready_o      = '0;
-    req_ready_o[sel] = req_ready_i;
-    rsp_valid_o      = '0;
-    rsp_valid_o[aux_client(rsp_tag_i)] = rsp_valid_i;
+    req_ready_o[sel] = req_ready_i && req_valid_o;
+    rsp_valid        = '0;
+    rsp_valid[aux_client(rsp_tag_i)] = rsp_valid_i;
+  end
+
+  if (TimingCuts) begin : gen_rsp_cut
+    logic [NumAuxCl-1:0] valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= '0;
+      else valid_q <= rsp_valid;
+    end
+    assign rsp_valid_o = valid_q;
+  end else begin : gen_rsp
+    assign rsp_valid_o = rsp_valid;
   end
 
   `IOMMU_ASSERT(AuxTagIsTheClients, !req_valid_o || aux_client(req_o.tag) == sel)

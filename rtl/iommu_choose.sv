@@ -1,15 +1,15 @@
 // Copyright iommu-cosim contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// iommu_pick, or with Cut a choice of the cycle before, which stands until it is
-// taken; then a requester, once chosen, must go on asking until then, and not
-// ask again in the cycle after unless it wants another turn.
+// iommu_pick, or with Cut a choice among those who asked in the cycle before, in
+// a register, which stands until it is taken; then a requester must go on asking
+// until then, and not ask again in the cycle after unless it wants another turn.
 
 `include "iommu_macros.svh"
 
 module iommu_choose #(
     parameter int unsigned N   = 32,    // requesters, a power of two
-    parameter bit          Cut = 1'b0,  // a register behind the choice
+    parameter bit          Cut = 1'b0,  // registers before and behind the choice
     localparam int unsigned IdxW = $clog2(N)
 ) (
     input  logic            clk_i,    // clock
@@ -20,28 +20,38 @@ module iommu_choose #(
     output logic            valid_o,  // somebody asks
     output logic [IdxW-1:0] idx_o     // the one picked; without Cut 0 if nobody asks
 );
+  logic [N-1:0]    req;
+  logic [IdxW-1:0] start;
   logic            valid_d;
   logic [IdxW-1:0] idx_d;
 
+  iommu_cut #(.T(logic [N-1:0]), .Cut(Cut)) u_cut_req (.clk_i, .d_i(req_i), .q_o(req));
+  iommu_cut #(.T(logic [IdxW-1:0]), .Cut(Cut)) u_cut_start (.clk_i, .d_i(start_i), .q_o(start));
+
   iommu_pick #(.N(N)) u_pick (
-      .req_i  (req_i),
-      .start_i(start_i),
+      .req_i  (req),
+      .start_i(start),
       .valid_o(valid_d),
       .idx_o  (idx_d)
   );
 
   if (Cut) begin : g_cut
     logic            valid_q;
+    logic            old_q;    // req is of before what was taken
     logic [IdxW-1:0] idx_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         valid_q <= 1'b0;
+        old_q   <= 1'b1;
         idx_q   <= '0;
-      end else if (!valid_q) begin
-        valid_q <= valid_d;
-        idx_q   <= idx_d;
-      end else if (take_i) begin
-        valid_q <= 1'b0;
+      end else begin
+        old_q <= valid_q && take_i;
+        if (valid_q) begin
+          if (take_i) valid_q <= 1'b0;
+        end else if (!old_q) begin
+          valid_q <= valid_d;
+          idx_q   <= idx_d;
+        end
       end
     end
     assign valid_o = valid_q;

@@ -181,7 +181,7 @@ module iommu_core
   mem_rrsp_t xl_rrsp, cq_rrsp;
 
   // interrupt files share the walks' read port and their way to the fault queue
-  logic       mem_rreq_valid, mem_rreq_ready, mem_rrsp_valid, mrif_rreq_valid, mrif_rreq_ready, rrsp_mrif;
+  logic       mem_rreq_valid, mem_rreq_ready, mrif_rreq_valid, mrif_rreq_ready, mrif_rrsp_valid;
   mem_rreq_t  mem_rreq, mrif_rreq;
   logic       mrif_fault_valid, mrif_fault_ready, acc_fault_valid, acc_fault_ready;
   fault_rec_t mrif_fault, acc_fault;
@@ -197,7 +197,7 @@ module iommu_core
   aux_req_t [NumAuxCl-1:0]   cl_req;
   logic                      aux_req_valid, aux_req_ready, aux_rsp_valid;
   aux_req_t                  aux_req;
-  aux_rsp_t                  aux_rsp;
+  aux_rsp_t                  xl_aux_rsp, aux_rsp;
   hpm_event_t [HpmPorts-1:0] hpm;
   mem_user_t                 qosid;  // iommu_qosid
 
@@ -302,7 +302,7 @@ module iommu_core
       .aux_req_ready_o(aux_req_ready),
       .aux_req_i(aux_req),
       .aux_rsp_valid_o(aux_rsp_valid),
-      .aux_rsp_o(aux_rsp),
+      .aux_rsp_o(xl_aux_rsp),
       .hpm_o(hpm),
       .qosid_i(qosid),
       .inv_valid_i(inv_valid),
@@ -378,7 +378,9 @@ module iommu_core
       .fence_valid_o, .fence_pr_o, .fence_pw_o, .fence_done_i
   );
 
-  iommu_mrif u_mrif (
+  iommu_mrif #(
+      .TimingCuts(TimingCuts)
+  ) u_mrif (
       .clk_i, .rst_ni,
       .amo_i(csr_cfg.caps.amo_mrif),
       .pas_i(csr_cfg.caps.pas),
@@ -394,7 +396,7 @@ module iommu_core
       .mem_rreq_valid_o(mrif_rreq_valid),
       .mem_rreq_ready_i(mrif_rreq_ready),
       .mem_rreq_o(mrif_rreq),
-      .mem_rrsp_valid_i(mem_rrsp_valid && rrsp_mrif),
+      .mem_rrsp_valid_i(mrif_rrsp_valid),
       .mem_rrsp_i(xl_rrsp),
       .mem_wreq_valid_o(wreq_valid[WrMrif]),
       .mem_wreq_ready_i(wreq_ready[WrMrif]),
@@ -408,19 +410,31 @@ module iommu_core
   assign mem_rreq        = mrif_rreq_valid ? mrif_rreq : xl_rreq;
   assign mrif_rreq_ready = mem_rreq_ready;
   assign xl_rreq_ready   = mem_rreq_ready && !mrif_rreq_valid;
-  assign rrsp_mrif       = xl_rrsp.id == MemIdWide'(MemIdMrif);
-  assign xl_rrsp_valid   = mem_rrsp_valid && !rrsp_mrif;
 
   assign acc_fault_valid  = mrif_fault_valid || tr_fault_valid;
   assign acc_fault        = mrif_fault_valid ? mrif_fault : tr_fault;
   assign mrif_fault_ready = acc_fault_ready;
   assign tr_fault_ready   = acc_fault_ready && !mrif_fault_valid;
 
-  iommu_fault_queue u_fault_queue (
+  logic       fq_fault_valid, fq_fault_ready;
+  fault_rec_t fq_fault;
+  iommu_slice #(.T(fault_rec_t), .Cut(TimingCuts)) u_fault_slice (
       .clk_i, .rst_ni,
-      .tr_valid_i(acc_fault_valid),
-      .tr_ready_o(acc_fault_ready),
-      .tr_fault_i(acc_fault),
+      .valid_i(acc_fault_valid),
+      .ready_o(acc_fault_ready),
+      .data_i(acc_fault),
+      .valid_o(fq_fault_valid),
+      .ready_i(fq_fault_ready),
+      .data_o(fq_fault)
+  );
+
+  iommu_fault_queue #(
+      .TimingCuts(TimingCuts)
+  ) u_fault_queue (
+      .clk_i, .rst_ni,
+      .tr_valid_i(fq_fault_valid),
+      .tr_ready_o(fq_fault_ready),
+      .tr_fault_i(fq_fault),
       .msi_valid_i(msi_fault_valid),
       .msi_ready_o(msi_fault_ready),
       .msi_fault_i(msi_fault),
@@ -441,7 +455,8 @@ module iommu_core
   );
 
   iommu_irq #(
-      .NumVec(NumVec)
+      .NumVec(NumVec),
+      .TimingCuts(TimingCuts)
   ) u_irq (
       .clk_i, .rst_ni,
       .wsi_i(csr_cfg.wsi),
@@ -475,7 +490,8 @@ module iommu_core
       .xl_rreq_valid_i(mem_rreq_valid),
       .xl_rreq_ready_o(mem_rreq_ready),
       .xl_rreq_i(mem_rreq),
-      .xl_rrsp_valid_o(mem_rrsp_valid),
+      .xl_rrsp_valid_o(xl_rrsp_valid),
+      .mrif_rrsp_valid_o(mrif_rrsp_valid),
       .xl_rrsp_o(xl_rrsp),
       .cq_rreq_valid_i(cq_rreq_valid),
       .cq_rreq_ready_o(cq_rreq_ready),
@@ -540,7 +556,12 @@ module iommu_core
       .mem_wrsp_err_i(wrsp_err)
   );
 
-  iommu_aux_arb u_aux_arb (
+  // With who is answered, which iommu_aux_arb says.
+  iommu_cut #(.T(aux_rsp_t), .Cut(TimingCuts)) u_cut_aux_rsp (.clk_i, .d_i(xl_aux_rsp), .q_o(aux_rsp));
+
+  iommu_aux_arb #(
+      .TimingCuts(TimingCuts)
+  ) u_aux_arb (
       .clk_i, .rst_ni,
       .req_valid_i(cl_req_valid),
       .req_ready_o(cl_req_ready),
@@ -550,7 +571,7 @@ module iommu_core
       .req_ready_i(aux_req_ready),
       .req_o(aux_req),
       .rsp_valid_i(aux_rsp_valid),
-      .rsp_tag_i(aux_rsp.tag)
+      .rsp_tag_i(xl_aux_rsp.tag)
   );
 
 endmodule

@@ -12,7 +12,8 @@
 module iommu_fault_queue
   import iommu_pkg::*;
 #(
-    parameter int unsigned Depth = 4  // places in front of the queue, a power of 2, 2 at least
+    parameter int unsigned Depth = 4,  // places in front of the queue, a power of 2, 2 at least
+    parameter bit TimingCuts = 1'b0    // the oldest record and its address are read before they are used
 ) (
     input  logic        clk_i,             // clock
     input  logic        rst_ni,            // asynchronous reset, active low
@@ -53,6 +54,7 @@ module iommu_fault_queue
   logic            turn_msi_q;     // both sources want in: this one is next
   logic            take_tr, take_msi;
   logic            keep;           // what is taken is put into a place
+  logic            from_msi;       // where it comes from, if anything is taken
   logic            pop;
   fault_rec_t      head_rec;
 
@@ -64,12 +66,13 @@ module iommu_fault_queue
   assign msi_ready_o = !full && !(tr_valid_i && !turn_msi_q);
   assign take_tr     = tr_valid_i && tr_ready_o;
   assign take_msi    = msi_valid_i && msi_ready_o;
-  assign keep        = (take_tr || take_msi) && cfg_i.en;
-  assign head_rec    = fifo_q[rd_q[PtrW-1:0]];
+  assign keep        = (tr_valid_i || msi_valid_i) && !full && cfg_i.en;  // one of them is taken then
+  assign from_msi    = msi_valid_i && (!tr_valid_i || turn_msi_q);
+  iommu_cut #(.T(fault_rec_t), .Cut(TimingCuts)) u_cut_head (.clk_i, .d_i(fifo_q[rd_q[PtrW-1:0]]), .q_o(head_rec));
 
   // The places' contents need no reset: empty until written.
   always_ff @(posedge clk_i) begin
-    if (keep) fifo_q[wr_q[PtrW-1:0]] <= take_msi ? msi_fault_i : tr_fault_i;
+    if (keep) fifo_q[wr_q[PtrW-1:0]] <= from_msi ? msi_fault_i : tr_fault_i;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -94,9 +97,16 @@ module iommu_fault_queue
 
   state_e      state_q, state_d;
   logic        q_full;
-  logic [31:0] slot;  // of the record
+  logic        there;  // there is a record, and q_full is of now
+  logic [31:0] slot;   // of the record
 
-  iommu_queue_tail u_tail (
+  iommu_settle #(.Cycles(3), .Cut(TimingCuts)) u_there (
+      .clk_i, .rst_ni, .there_i(!empty && state_q == StIdle), .taken_i(pop), .seen_o(there)
+  );
+
+  iommu_queue_tail #(
+      .TimingCuts(TimingCuts)
+  ) u_tail (
       .clk_i, .rst_ni,
       .cfg_i   (cfg_i),
       .clear_i (clear_i),
@@ -116,7 +126,7 @@ module iommu_fault_queue
     record_o = 1'b0;
     unique case (state_q)
       StIdle: begin
-        if (on_o && !empty) begin
+        if (on_o && there) begin
           if (cfg_i.error) begin
             pop = 1'b1;
           end else if (q_full) begin
@@ -150,6 +160,10 @@ module iommu_fault_queue
 
   // ---------------------------------------------------------------- the record
   logic [3:0][63:0] record;
+  logic [PaW-1:0]   addr;
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_addr (
+      .clk_i, .d_i({cfg_i.ppn, 12'd0} + (PaW'(slot) << 5)), .q_o(addr)
+  );
 
   assign mem_wreq_valid_o = state_q == StWrite;
 
@@ -166,7 +180,7 @@ module iommu_fault_queue
 
     mem_wreq_o      = '0;
     mem_wreq_o.id   = MemIdWide'(MemIdFault);
-    mem_wreq_o.addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 5);
+    mem_wreq_o.addr = addr;
     mem_wreq_o.len  = 2'd3;
     mem_wreq_o.size = 3'd3;
     mem_wreq_o.strb = 8'hFF;
@@ -180,6 +194,8 @@ module iommu_fault_queue
   `IOMMU_ASSERT(PlacesNotOverrun, !(keep && full))
   `IOMMU_ASSERT(PlacesNotUnderrun, !(pop && empty))
   `IOMMU_ASSERT(OneSourceAtATime, !(take_tr && take_msi))
+  `IOMMU_ASSERT(KeptIsTaken, keep == ((take_tr || take_msi) && cfg_i.en) && (!keep || from_msi == take_msi))
+  `IOMMU_ASSERT(OffersTheOldest, !mem_wreq_valid_o || head_rec == fifo_q[rd_q[PtrW-1:0]])
   `IOMMU_ASSERT(NoRecordWhileError, !mem_wreq_valid_o || !cfg_i.error)
   `IOMMU_ASSERT(NoWriteWhileOff, state_q == StIdle || on_o)
 

@@ -12,7 +12,8 @@
 module iommu_irq
   import iommu_pkg::*;
 #(
-    parameter int unsigned NumVec = 16  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter int unsigned NumVec = 16,  // interrupt vectors: 1, 2, 4, 8 or 16
+    parameter bit TimingCuts = 1'b0      // a message is chosen the cycle before its entry is read
 ) (
     input  logic              clk_i,             // clock
     input  logic              rst_ni,            // asynchronous reset, active low
@@ -81,7 +82,7 @@ module iommu_irq
   logic [3:0]      pend_q;      // message owed, one bit a cause
   logic [3:0][3:0] vec_q;       // its vector
   logic [3:0]      rise, ready_to_send;
-  logic [1:0]      pick;
+  logic [1:0]      pick_d, pick;
   logic            launch;
   logic [PaW-1:0]  addr_q;
   logic [31:0]     data_q;
@@ -97,15 +98,40 @@ module iommu_irq
         end
       end
     end
-    pick = 2'd0;
+    pick_d = 2'd0;
     for (int unsigned c = 4; c > 0; c--) begin
-      if (ready_to_send[c-1]) pick = 2'(c - 1);
+      if (ready_to_send[c-1]) pick_d = 2'(c - 1);
     end
   end
 
-  assign launch    = state_q == StIdle && ready_to_send != '0;
-  assign msi_rd_o  = launch;
-  assign msi_vec_o = vec_q[pick];
+  // The mask is looked at in the cycle of the launch too: it may just have been set.
+  if (TimingCuts) begin : gen_cut
+    logic              go_q;
+    logic [1:0]        pick_q;
+    logic [3:0]        vec_go_q;
+    logic [15:0]       mask_all;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        go_q     <= 1'b0;
+        pick_q   <= '0;
+        vec_go_q <= '0;
+      end else begin
+        go_q     <= state_q == StIdle && ready_to_send != '0 && rise == '0 && !wsi_i && !launch;
+        pick_q   <= pick_d;
+        vec_go_q <= vec_q[pick_d];
+      end
+    end
+    assign mask_all  = 16'(mask_i);
+    assign launch    = go_q && !mask_all[vec_go_q];
+    assign pick      = pick_q;
+    assign msi_vec_o = vec_go_q;
+    `IOMMU_ASSERT(LaunchIsOwed, !launch || (state_q == StIdle && pend_q[pick_q] && vec_q[pick_q] == vec_go_q))
+  end else begin : gen_no_cut
+    assign launch    = state_q == StIdle && ready_to_send != '0;
+    assign pick      = pick_d;
+    assign msi_vec_o = vec_q[pick];
+  end
+  assign msi_rd_o = launch;
 
   always_comb begin
     state_d = state_q;

@@ -13,6 +13,9 @@
 //
 // An access at or above 2^PAS never reaches the port: it is answered with an
 // error here.
+//
+// With TimingCuts answers and a write's ready reach the client a cycle after the
+// handshake at the port, and W shows what was fetched from the client.
 
 `include "iommu_macros.svh"
 
@@ -31,6 +34,7 @@ module iommu_mem_arb
     output logic      xl_rreq_ready_o,
     input  mem_rreq_t xl_rreq_i,
     output logic      xl_rrsp_valid_o,
+    output logic      mrif_rrsp_valid_o,   // in its place, data of an interrupt file
     output mem_rrsp_t xl_rrsp_o,
 
     // reads of the command queue: id 16
@@ -238,7 +242,8 @@ module iommu_mem_arb
   logic      rsp_valid, rsp_cq;
   mem_rrsp_t rsp;
 
-  assign m_mem_rready_o = up_q && !err_q;
+  // A port of flops alone, with TimingCuts: nobody asks for anything before caps are known.
+  assign m_mem_rready_o = (up_q || TimingCuts) && !err_q;
 
   always_comb begin
     if (err_q) begin
@@ -258,10 +263,27 @@ module iommu_mem_arb
     end
   end
 
-  assign xl_rrsp_valid_o = rsp_valid && !rsp_cq;
-  assign xl_rrsp_o       = rsp;
-  assign cq_rrsp_valid_o = rsp_valid && rsp_cq;
-  assign cq_rrsp_o       = rsp;
+  logic rsp_mrif;
+  assign rsp_mrif = !rsp_cq && rsp.id == MemIdWide'(MemIdMrif);
+
+  if (TimingCuts) begin : gen_rsp_cut
+    logic [2:0] valid_q;  // interrupt file, command queue, walks
+    mem_rrsp_t  rsp_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= '0;
+      else valid_q <= {rsp_mrif, rsp_cq, !rsp_cq && !rsp_mrif} & {3{rsp_valid}};
+    end
+    always_ff @(posedge clk_i) rsp_q <= rsp;
+    assign {mrif_rrsp_valid_o, cq_rrsp_valid_o, xl_rrsp_valid_o} = valid_q;
+    assign xl_rrsp_o = rsp_q;
+    assign cq_rrsp_o = rsp_q;
+  end else begin : gen_rsp
+    assign xl_rrsp_valid_o   = rsp_valid && !rsp_cq && !rsp_mrif;
+    assign mrif_rrsp_valid_o = rsp_valid && rsp_mrif;
+    assign cq_rrsp_valid_o   = rsp_valid && rsp_cq;
+    assign xl_rrsp_o         = rsp;
+    assign cq_rrsp_o         = rsp;
+  end
 
   // ---------------------------------------------------------------- writes
   typedef enum logic {
@@ -272,6 +294,8 @@ module iommu_mem_arb
   wr_state_e  wr_state_q;
   logic [WrW-1:0] sel_q, sel_d, sel;  // client on the port, client to take next
   mem_wreq_t  next_d, next;    // what it wants
+  mem_wreq_t  shown;           // whose data W shows
+  logic [NumWr-1:0] wr_ended;  // the last handshake of its write, or its answer from here
   logic       take;            // it is taken in this cycle, or answered
   logic [MemIdW-1:0] aw_id_q;
   logic [5:0] aw_atop_q;
@@ -301,20 +325,23 @@ module iommu_mem_arb
     logic [NumWr-1:0] want_q;  // who wants: whose write has not just been done
     logic [2:0]     phase_q;  // chosen, fetched, checked
     logic [WrW-1:0] choice_q;
-    mem_wreq_t      next_q;
+    mem_wreq_t      next_q;   // stands while its write is on the port
     logic           next_beyond_q;
+    logic [NumWr-1:0] ready_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         phase_q <= '0;
         want_q  <= '0;
+        ready_q <= '0;
       end else begin
-        want_q <= wreq_valid_i & ~wreq_ready_o;
+        ready_q <= wr_ended;
+        want_q  <= wreq_valid_i & ~wr_ended & ~ready_q;
         if (take) phase_q <= (next_beyond && err_b_q) ? phase_q : '0;
         else phase_q <= {phase_q[1:0], wr_state_q == WrIdle && want_q != '0 && phase_q == '0};
       end
     end
     always_ff @(posedge clk_i) begin
-      if (phase_q == '0) choice_q <= sel_d;
+      if (phase_q == '0 && wr_state_q == WrIdle) choice_q <= sel_d;
       next_q        <= next_d;
       next_beyond_q <= (next_q.addr & beyond_q) != '0;
     end
@@ -323,23 +350,26 @@ module iommu_mem_arb
     assign next        = next_q;
     assign next_beyond = next_beyond_q;
     assign take        = phase_q[2];
-
-    logic unused_data;
-    assign unused_data = ^{next_q.data, next_q.strb};
+    assign wreq_ready_o = ready_q;
+    assign shown       = next_q;
+    `IOMMU_ASSERT(ReadyIsWanted, (ready_q & ~wreq_valid_i) == '0)
+    `IOMMU_ASSERT(ShownIsTheClients, wr_state_q == WrIdle || (choice_q == sel_q && next_q.data == wreq_i[sel_q].data))
   end else begin : gen_take
     assign wr_want     = wreq_valid_i;
     assign sel         = sel_d;
     assign next        = next_d;
     assign next_beyond = (next.addr & beyond_q) != '0;
     assign take        = wr_state_q == WrIdle && wreq_valid_i != '0;
+    assign wreq_ready_o = wr_ended;
+    assign shown       = wreq_i[sel_q];
   end
   assign aw_done     = !aw_valid_q || m_mem_awready_i;
   assign w_done      = !w_valid_q || (m_mem_wready_i && m_mem_wlast_o);
 
   always_comb begin
-    wreq_ready_o = '0;
-    if (wr_state_q == WrIdle) wreq_ready_o[sel] = take && next_beyond && !err_b_q;
-    else wreq_ready_o[sel_q] = aw_done && w_done;
+    wr_ended = '0;
+    if (wr_state_q == WrIdle) wr_ended[sel] = take && next_beyond && !err_b_q;
+    else wr_ended[sel_q] = aw_done && w_done;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -412,20 +442,35 @@ module iommu_mem_arb
   assign m_mem_awatop_o   = aw_atop_q;
   assign m_mem_awuser_o   = aw_user_q;
   assign m_mem_wvalid_o   = w_valid_q;
-  assign m_mem_wdata_o    = wreq_i[sel_q].data[beat_q];
-  assign m_mem_wstrb_o    = wreq_i[sel_q].strb;
+  assign m_mem_wdata_o    = shown.data[beat_q];
+  assign m_mem_wstrb_o    = shown.strb;
   assign m_mem_wlast_o    = beat_q == aw_len_q;
-  assign m_mem_bready_o   = up_q;
+  assign m_mem_bready_o   = up_q || TimingCuts;
 
+  logic                 wrsp_err_d;
+  logic [MemIdWide-1:0] wrsp_id_d;
+  logic [NumWr-1:0]     wrsp_valid_d;
   always_comb begin
-    wrsp_id_o    = m_mem_bvalid_i ? MemIdWide'(m_mem_bid_i) : err_b_id_q;
-    wrsp_err_o   = m_mem_bvalid_i ? m_mem_bresp_i[1] : 1'b1;
-    wrsp_valid_o = '0;
-    wrsp_valid_o[writer(wrsp_id_o)] = (m_mem_bvalid_i && m_mem_bready_o) || err_b_q;
+    wrsp_id_d    = m_mem_bvalid_i ? MemIdWide'(m_mem_bid_i) : err_b_id_q;
+    wrsp_err_d   = m_mem_bvalid_i ? m_mem_bresp_i[1] : 1'b1;
+    wrsp_valid_d = '0;
+    wrsp_valid_d[writer(wrsp_id_d)] = (m_mem_bvalid_i && m_mem_bready_o) || err_b_q;
+  end
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_err (.clk_i, .d_i(wrsp_err_d), .q_o(wrsp_err_o));
+  iommu_cut #(.T(logic [MemIdWide-1:0]), .Cut(TimingCuts)) u_cut_id (.clk_i, .d_i(wrsp_id_d), .q_o(wrsp_id_o));
+  if (TimingCuts) begin : gen_wrsp_cut
+    logic [NumWr-1:0] valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) valid_q <= '0;
+      else valid_q <= wrsp_valid_d;
+    end
+    assign wrsp_valid_o = valid_q;
+  end else begin : gen_wrsp
+    assign wrsp_valid_o = wrsp_valid_d;
   end
 
   logic unused;
-  assign unused = ^{csr_cfg_i, next, m_mem_rresp_i[0], m_mem_bresp_i[0]};
+  assign unused = ^{csr_cfg_i, next, shown, m_mem_rresp_i[0], m_mem_bresp_i[0]};
 
   `IOMMU_ASSERT(ReadInsidePas, !m_mem_arvalid_o || (ar_addr_q & beyond_q) == '0)
   `IOMMU_ASSERT(WriteInsidePas, !m_mem_awvalid_o || (aw_addr_q & beyond_q) == '0)

@@ -15,7 +15,9 @@
 module iommu_mrif
   import iommu_pkg::*;
   import iommu_xlate_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // the address is compared with 2^PAS before it is used
+) (
     input  logic                 clk_i,          // clock
     input  logic                 rst_ni,         // asynchronous reset, active low
     input  logic                 amo_i,          // capabilities.AMO_MRIF
@@ -64,7 +66,8 @@ module iommu_mrif
   logic        b_q, b_err_q;  // the update's answer has come
   logic        r_q, r_err_q, r_poison_q;  // an atomic's data has come
   logic        updated, failed;
-  logic        beyond;       // the file is at or above 2^PAS
+  logic        beyond_d, beyond;  // the file is at or above 2^PAS
+  logic        compared;     // beyond is of this file
 
   always_comb begin
     state_d = state_q;
@@ -83,7 +86,9 @@ module iommu_mrif
       end
       StUpdate: begin
         // No answer with data would come for an atomic that never reaches memory.
-        if (beyond) begin
+        if (!compared) begin
+          state_d = StUpdate;
+        end else if (beyond) begin
           cause_d = CauseMrifAccess;
           state_d = req_q.dtf ? StDone : StFault;
         end else if (mem_wreq_ready_i) begin
@@ -159,7 +164,7 @@ module iommu_mrif
         old_q <= mem_rrsp_i.data;
         err_q <= mem_rrsp_i.err || mem_rrsp_i.poison;
       end
-      if (state_q == StUpdate && beyond) err_q <= 1'b1;
+      if (state_q == StUpdate && compared && beyond) err_q <= 1'b1;
       if (state_q == StUpdateB && updated) err_q <= failed;
     end
   end
@@ -175,11 +180,17 @@ module iommu_mrif
   assign word    = {req_q.mrif.addr, req_q.identity[10:6], 4'd0};
   assign pending = 64'd1 << req_q.identity[5:0];
   assign notice  = {req_q.mrif.nppn, 12'd0};
-  assign beyond  = (word & ({PaW{1'b1}} << pas_i)) != '0;
+  logic [PaW-1:0] above;  // bits that must be 0: PAS is static
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_above (.clk_i, .d_i({PaW{1'b1}} << pas_i), .q_o(above));
+  assign beyond_d = (word & above) != '0;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_beyond (.clk_i, .d_i(beyond_d), .q_o(beyond));
+  iommu_settle #(.Cycles(1), .Cut(TimingCuts)) u_compared (
+      .clk_i, .rst_ni, .there_i(state_q == StUpdate), .taken_i(1'b0), .seen_o(compared)
+  );
 
   assign mem_rreq_valid_o = state_q == StRead;
   assign mem_rreq_o       = '{id: MemIdWide'(MemIdMrif), addr: word, len: 8'd0, user: req_q.user};
-  assign mem_wreq_valid_o = (state_q == StUpdate && !beyond) || state_q == StNotice;
+  assign mem_wreq_valid_o = (state_q == StUpdate && compared && !beyond) || state_q == StNotice;
   always_comb begin
     mem_wreq_o = '0;
     if (state_q == StNotice) begin

@@ -13,7 +13,8 @@
 module iommu_page_queue
   import iommu_pkg::*;
 #(
-    parameter int unsigned Depth = 4  // messages waiting, a power of 2
+    parameter int unsigned Depth = 4,  // messages waiting, a power of 2
+    parameter bit TimingCuts = 1'b0    // the oldest message and its record's address are read before they are used
 ) (
     input  logic        clk_i,         // clock
     input  logic        rst_ni,        // asynchronous reset, active low
@@ -75,7 +76,7 @@ module iommu_page_queue
   logic        q_full;
   logic [31:0] slot;                  // of the record
   logic        msg_valid, room, pop;
-  ats_pr_t     msg;
+  ats_pr_t     msg_d, msg;
   logic        prpr_q;                // of the device context
   logic [3:0]  response_q, response_d;
   logic        last, marker, wants_response;
@@ -85,21 +86,26 @@ module iommu_page_queue
       .Depth(Depth)
   ) u_messages (
       .clk_i, .rst_ni,
-      .valid_i(pr_valid_i && up_q),
+      .valid_i(pr_valid_i && pr_ready_o),
       .ready_o(room),
       .data_i(pr_i),
       .valid_o(msg_valid),
       .ready_i(pop),
-      .data_o(msg)
+      .data_o(msg_d)
   );
+  // Not looked at in the cycle in which it becomes the oldest: that is StIdle's.
+  iommu_cut #(.T(ats_pr_t), .Cut(TimingCuts)) u_cut_msg (.clk_i, .d_i(msg_d), .q_o(msg));
 
-  assign pr_ready_o = up_q && room;
+  // Behind a register, with TimingCuts, nothing comes before capabilities are known.
+  assign pr_ready_o = (up_q || TimingCuts) && room;
 
   assign last           = msg.payload[2];
   assign marker         = msg.payload[2:0] == 3'b100;
   assign wants_response = last && !marker;
 
-  iommu_queue_tail u_tail (
+  iommu_queue_tail #(
+      .TimingCuts(TimingCuts)
+  ) u_tail (
       .clk_i, .rst_ni,
       .cfg_i   (cfg_i),
       .clear_i (clear_i),
@@ -207,6 +213,10 @@ module iommu_page_queue
   end
 
   logic [1:0][63:0] record;
+  logic [PaW-1:0]   addr;
+  iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_addr (
+      .clk_i, .d_i({cfg_i.ppn, 12'd0} + (PaW'(slot) << 4)), .q_o(addr)
+  );
 
   assign mem_wreq_valid_o = state_q == StWrite;
 
@@ -218,7 +228,7 @@ module iommu_page_queue
 
     mem_wreq_o      = '0;
     mem_wreq_o.id   = MemIdWide'(MemIdPage);
-    mem_wreq_o.addr = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 4);
+    mem_wreq_o.addr = addr;
     mem_wreq_o.len  = 2'd1;
     mem_wreq_o.size = 3'd3;
     mem_wreq_o.strb = 8'hFF;
@@ -230,7 +240,7 @@ module iommu_page_queue
   assign unused = ^rsp_i;
 
   `IOMMU_ASSERT(PageRecordOnlyWhileOn, !mem_wreq_valid_o || (on_o && !cfg_i.error))
-  `IOMMU_ASSERT(MessageHeld, state_q == StIdle || msg_valid)
+  `IOMMU_ASSERT(MessageHeld, state_q == StIdle || (msg_valid && msg == msg_d))
   `IOMMU_ASSERT(NoResponseToAMarker, !(prgr_valid_o && marker))
 
   `IOMMU_FSM(state_e, state_q)

@@ -9,7 +9,9 @@
 
 module iommu_queue_tail
   import iommu_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // slot_o is a cycle behind tail and registers, full_o two
+) (
     input  logic        clk_i,     // clock
     input  logic        rst_ni,    // asynchronous reset, active low
     input  queue_cfg_t  cfg_i,     // base, size, head, enable
@@ -23,10 +25,16 @@ module iommu_queue_tail
 );
 
   logic        on_q;
-  logic [31:0] tail_q, tail_next, mask;
+  logic [31:0] tail_q, tail_next_d, tail_next, mask, head;
+  logic        full_d;
 
-  assign mask      = queue_mask(cfg_i.log2sz_1);
-  assign tail_next = (tail_q + 32'd1) & mask;
+  // Records are further apart than what is late here.
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_mask (.clk_i, .d_i(queue_mask(cfg_i.log2sz_1)), .q_o(mask));
+  assign tail_next_d = (tail_q + 32'd1) & mask;
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_next (.clk_i, .d_i(tail_next_d), .q_o(tail_next));
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_head (.clk_i, .d_i(cfg_i.index & mask), .q_o(head));
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_slot (.clk_i, .d_i(tail_q & mask), .q_o(slot_o));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_full (.clk_i, .d_i(full_d), .q_o(full_o));
 
   // Turned off, the queue first stores what is under way.
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -43,8 +51,7 @@ module iommu_queue_tail
 
   assign on_o   = on_q;
   assign tail_o = tail_q;
-  assign slot_o = tail_q & mask;
-  assign full_o = tail_next == (cfg_i.index & mask);
+  assign full_d = tail_next == head;
 
   logic unused;
   assign unused = ^{cfg_i.ppn, cfg_i.error, cfg_i.mf};
