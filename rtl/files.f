@@ -24,6 +24,7 @@ iommu_fence_arb.sv
 iommu_fifo.sv
 iommu_hpm.sv
 iommu_gs_tlb.sv
+iommu_id_lookup.sv
 iommu_id_order.sv
 iommu_io_bridge.sv
 iommu_iotlb.sv

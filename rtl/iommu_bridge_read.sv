@@ -112,8 +112,8 @@ module iommu_bridge_read
 
   // ---------------------------------------------------------------- acceptance
   logic [Slots-1:0] live, may_fwd, may_refuse;
-  logic             free, accept, legal, trq_ready;
-  logic [SlotW-1:0] new_slot;
+  logic             free, accept, legal, trq_ready, may_accept_d, may_accept, may_enter;
+  logic [SlotW-1:0] new_slot_d, new_slot;
   burst_t           new_burst;
   tr_req_t          new_req;
 
@@ -121,8 +121,13 @@ module iommu_bridge_read
       .req_i  (~live),
       .start_i('0),
       .valid_o(free),
-      .idx_o  (new_slot)
+      .idx_o  (new_slot_d)
   );
+
+  // Only what enters takes the place of the next, so with TimingCuts there is a cycle for this.
+  assign may_accept_d = free && trq_ready;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_accept (.clk_i, .d_i(may_accept_d), .q_o(may_accept));
+  iommu_cut #(.T(logic [SlotW-1:0]), .Cut(TimingCuts)) u_cut_new (.clk_i, .d_i(new_slot_d), .q_o(new_slot));
 
   // What an AR is made into before it gets a slot.
   typedef struct packed {
@@ -151,10 +156,15 @@ module iommu_bridge_read
       .ready_o(s_dev_arready_o),
       .data_i (asked_d),
       .valid_o(asked_valid),
-      .ready_i(free && trq_ready),
+      .ready_i(may_enter),
       .data_o (asked)
   );
-  assign accept    = asked_valid && free && trq_ready;
+  logic asked_seen;
+  iommu_settle #(.Cycles(1), .Cut(TimingCuts)) u_asked_seen (
+      .clk_i, .rst_ni, .there_i(asked_valid), .taken_i(accept), .seen_o(asked_seen)
+  );
+  assign may_enter = may_accept && (asked_seen || !TimingCuts);
+  assign accept    = asked_valid && may_enter;
   assign legal     = asked.legal;
   assign new_burst = asked.burst;
   always_comb begin
@@ -211,11 +221,25 @@ module iommu_bridge_read
   burst_t           out_burst_q;
   logic             out_valid_q;
 
-  assign rsp_slot   = tr_rsp_i.tag[SlotW-1:0];
-  assign rsp_grant  = tr_rsp_valid_i && tr_rsp_i.grant && !tr_rsp_i.sink;
-  assign rsp_refuse = tr_rsp_valid_i && (!tr_rsp_i.grant || tr_rsp_i.sink);
+  logic             rsp_valid;
+  tr_rsp_t          rsp;
+  iommu_cut #(.T(tr_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(tr_rsp_i), .q_o(rsp));
+  if (TimingCuts) begin : g_rsp_cut
+    logic rsp_valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) rsp_valid_q <= 1'b0;
+      else rsp_valid_q <= tr_rsp_valid_i;
+    end
+    assign rsp_valid = rsp_valid_q;
+  end else begin : g_rsp
+    assign rsp_valid = tr_rsp_valid_i;
+  end
+
+  assign rsp_slot   = rsp.tag[SlotW-1:0];
+  assign rsp_grant  = rsp_valid && rsp.grant && !rsp.sink;
+  assign rsp_refuse = rsp_valid && (!rsp.grant || rsp.sink);
   assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
-  assign rsp_target = '{ppn: tr_rsp_i.spa[PaW-1:12], user: tr_rsp_i.user};
+  assign rsp_target = '{ppn: rsp.spa[PaW-1:12], user: rsp.user};
   assign stored     = granted_q & may_fwd;
 
   iommu_choose #(
@@ -279,10 +303,11 @@ module iommu_bridge_read
   // of its page are errors.
   logic [Slots-1:0] zero_q;
   burst_t           rsp_burst;
-  logic             rsp_zero;
-  assign rsp_burst = burst_q[rsp_slot];
-  assign rsp_zero  = tr_rsp_i.grant && (rsp_burst.len == '0) && (rsp_burst.size == 3'd2) &&
-                     (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+  logic             rsp_zero, zero_shape_d, zero_shape;
+  assign rsp_burst    = burst_q[tr_rsp_i.tag[SlotW-1:0]];
+  assign zero_shape_d = (rsp_burst.len == '0) && (rsp_burst.size == 3'd2) && (rsp_burst.offset[1:0] == '0) && !rsp_burst.lock;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_shape (.clk_i, .d_i(zero_shape_d), .q_o(zero_shape));
+  assign rsp_zero = rsp.grant && zero_shape;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       zero_q <= '0;
@@ -350,20 +375,45 @@ module iommu_bridge_read
   end
 
   // ---------------------------------------------------------------- answers
-  logic             rq_ready, m_take, m_push, rsp_known;
-  logic [SlotW-1:0] m_slot;
-  beat_t            rq_in, rq_out;
+  logic             rq_ready, m_valid, m_ready, m_take, m_push, rsp_known, lookup_hit;
+  logic [IdW-1:0]   lookup_id;
+  logic [SlotW-1:0] m_slot, lookup_slot;
+  beat_t            rq_in, rq_out, m_beat;
 
-  assign m_dev_rready_o = rq_ready && !err_turn_q;
-  assign m_take         = m_dev_rvalid_i && m_dev_rready_o;
+  iommu_id_lookup #(
+      .T    (beat_t),
+      .IdW  (IdW),
+      .SlotW(SlotW),
+      .Cut  (TimingCuts)
+  ) u_lookup (
+      .clk_i        (clk_i),
+      .rst_ni       (rst_ni),
+      .valid_i      (m_dev_rvalid_i),
+      .ready_o      (m_dev_rready_o),
+      .data_i       ({m_dev_rid_i, m_dev_rdata_i, m_dev_rresp_i, m_dev_rlast_i}),
+      .id_i         (m_dev_rid_i),
+      .last_i       (m_dev_rlast_i),
+      .lookup_id_o  (lookup_id),
+      .lookup_hit_i (lookup_hit),
+      .lookup_slot_i(lookup_slot),
+      .valid_o      (m_valid),
+      .ready_i      (m_ready),
+      .data_o       (m_beat),
+      .known_o      (rsp_known),
+      .slot_o       (m_slot)
+  );
+
+  assign m_ready        = rq_ready && !err_turn_q;
+  assign m_take         = m_valid && m_ready;
   assign m_push         = m_take && rsp_known;  // nobody waits for any other
   assign err_push       = err_valid_q && rq_ready && !m_take;
 
+  logic m_from;  // if anything goes in, it is m_dev's
+  assign m_from = m_valid && !err_turn_q;
+
   always_comb begin
     rq_in = '{id: err_id_q, data: '0, resp: err_zero_q ? RespOkay : RespSlvErr, last: err_last};
-    if (m_take) begin
-      rq_in = '{id: m_dev_rid_i, data: m_dev_rdata_i, resp: m_dev_rresp_i, last: m_dev_rlast_i};
-    end
+    if (m_from) rq_in = m_beat;
   end
 
   iommu_fifo #(
@@ -389,7 +439,7 @@ module iommu_bridge_read
   logic [Slots-1:0] waiting, refused;
   logic             done;
 
-  assign done = (m_push && m_dev_rlast_i) || (err_push && err_last && !err_atomic_q);
+  assign done = (m_push && m_beat.last) || (err_push && err_last && !err_atomic_q);
 
   iommu_id_order #(
       .Slots(Slots),
@@ -409,10 +459,10 @@ module iommu_bridge_read
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
       .done_i         (done),
-      .done_slot_i    (m_take ? m_slot : err_slot_q),
-      .lookup_id_i    (m_dev_rid_i),
-      .lookup_hit_o   (rsp_known),
-      .lookup_slot_o  (m_slot),
+      .done_slot_i    (m_from ? m_slot : err_slot_q),
+      .lookup_id_i    (lookup_id),
+      .lookup_hit_o   (lookup_hit),
+      .lookup_slot_o  (lookup_slot),
       .live_o         (live),
       .waiting_o      (waiting),
       .refused_o      (refused),
@@ -423,9 +473,10 @@ module iommu_bridge_read
   );
 
   logic unused;
-  assign unused = &{1'b0, asked, tr_rsp_i, rsp_burst, refused, tr_rsp_i.tag[TrTagW-1:SlotW], tr_rsp_i.spa[11:0]};
+  assign unused = &{1'b0, asked, asked_seen, rsp, rsp_burst, refused, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
 
-  `IOMMU_ASSERT(AnswerWanted, !tr_rsp_valid_i || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(AnswerWanted, !rsp_valid || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(EntersWhereThereIsRoom, !accept || (free && trq_ready && !live[new_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
   `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
 endmodule

@@ -172,7 +172,7 @@ module iommu_bridge_write
     tr_req_t    req;          // without tag
   } asked_t;
   asked_t asked_d, asked;
-  logic   asked_valid, legal, permitted, may_accept;
+  logic   asked_valid, asked_seen, legal, permitted, may_accept_d, may_accept, may_enter;
 
   iommu_burst_check #(.DataW(DataW)) u_check (
       .addr_i (s_dev_awaddr_i[11:0]),
@@ -196,10 +196,14 @@ module iommu_bridge_write
       .ready_o(s_dev_awready_o),
       .data_i (asked_d),
       .valid_o(asked_valid),
-      .ready_i(may_accept),
+      .ready_i(may_enter),
       .data_o (asked)
   );
-  assign accept    = asked_valid && may_accept;
+  iommu_settle #(.Cycles(1), .Cut(TimingCuts)) u_asked_seen (
+      .clk_i, .rst_ni, .there_i(asked_valid), .taken_i(accept), .seen_o(asked_seen)
+  );
+  assign may_enter = may_accept && (asked_seen || !TimingCuts);
+  assign accept    = asked_valid && may_enter;
   assign permitted = asked.permitted;
 
   logic atomic_ready;
@@ -218,7 +222,9 @@ module iommu_bridge_write
       .data_o ({atomic_id_o, atomic_len_o})
   );
 
-  assign may_accept = trq_ready && atomic_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
+  // Only what enters takes the place of the next, so with TimingCuts there is a cycle for this.
+  assign may_accept_d = trq_ready && atomic_ready && (new_q - head_q) != (SlotW + 1)'(Slots);
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_accept (.clk_i, .d_i(may_accept_d), .q_o(may_accept));
 
   assign new_burst     = asked.burst;
   assign asked_d.burst = '{
@@ -274,7 +280,7 @@ module iommu_bridge_write
   logic             w_take, fill;
   place_t           fill_place;
   logic [CntW-1:0]  fill_end;
-  logic             fill_seen;
+  logic             fill_seen, fill_come_d, fill_come;
 
   // Whether the beats up to (not including) `c` have come.
   function automatic logic come(logic [CntW-1:0] c, logic [CntW-1:0] beats);
@@ -283,12 +289,24 @@ module iommu_bridge_write
     return !d[CntW-1];
   endfunction
 
-  assign s_dev_wready_o = (beats_q - tail_q) != CntW'(BufBeats);
-  assign w_take         = s_dev_wvalid_i && s_dev_wready_o;
-  assign fill           = fill_seen && come(fill_end, beats_q);
+  // With TimingCuts as it was a cycle before, with room for the beat of that cycle.
+  if (TimingCuts) begin : g_room_cut
+    logic room_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) room_q <= 1'b0;
+      else room_q <= (BufW + 1)'(beats_q - tail_q) < (BufW + 1)'(BufBeats - 1);
+    end
+    assign s_dev_wready_o = room_q;
+  end else begin : g_room
+    assign s_dev_wready_o = (beats_q - tail_q) != CntW'(BufBeats);
+  end
+  assign w_take      = s_dev_wvalid_i && s_dev_wready_o;
+  assign fill_come_d = come(fill_end, beats_q);
+  assign fill        = fill_seen && fill_come;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_fill_come (.clk_i, .d_i(fill_come_d), .q_o(fill_come));
   iommu_cut #(.T(place_t), .Cut(TimingCuts)) u_cut_fill (.clk_i, .d_i(place_q[fill_slot]), .q_o(fill_place));
   iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_fill_end (.clk_i, .d_i(after(fill_place)), .q_o(fill_end));
-  iommu_settle #(.Cycles(2), .Cut(TimingCuts)) u_fill_seen (
+  iommu_settle #(.Cycles(3), .Cut(TimingCuts)) u_fill_seen (
       .clk_i, .rst_ni, .there_i(fill_q != new_q), .taken_i(fill), .seen_o(fill_seen)
   );
 
@@ -338,30 +356,64 @@ module iommu_bridge_write
   logic                   msi_take;
   wbeat_t                 msi_beat;
   logic [LaneW-1:0]       msi_lane;
-  assign msi_take = drain && is_sink_q[drain_slot];
-  assign msi_beat = buf_q[drain_place.start[BufW-1:0]];
-  assign msi_lane = burst_q[drain_slot].offset[2+:LaneW];
+  logic                   msi_take_d;
+  logic [SlotW-1:0]       msi_from;  // its slot
+  assign msi_take_d = drain && is_sink_q[drain_slot];
+  iommu_cut #(.T(wbeat_t), .Cut(TimingCuts)) u_cut_beat (
+      .clk_i, .d_i(buf_q[drain_place.start[BufW-1:0]]), .q_o(msi_beat)
+  );
+  iommu_cut #(.T(logic [LaneW-1:0]), .Cut(TimingCuts)) u_cut_lane (
+      .clk_i, .d_i(burst_q[drain_slot].offset[2+:LaneW]), .q_o(msi_lane)
+  );
+  iommu_cut #(.T(logic [SlotW-1:0]), .Cut(TimingCuts)) u_cut_from (.clk_i, .d_i(drain_slot), .q_o(msi_from));
+  if (TimingCuts) begin : g_take_cut
+    logic take_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) take_q <= 1'b0;
+      else take_q <= msi_take_d;
+    end
+    assign msi_take = take_q;
+  end else begin : g_take
+    assign msi_take = msi_take_d;
+  end
 
   // One at a time goes to be stored, in the order of its id.
-  logic             msi_any, msi_busy_q, msi_sent_q, msi_discard;
+  logic             msi_any, msi_seen, msi_busy_q, msi_sent_q, msi_full, msi_discard_d, msi_discard;
+  logic             msi_drop, msi_over;  // discarded, answered in this cycle
   logic [SlotW-1:0] msi_pick, msi_slot_q, msi_slot;
-  logic [31:0]      msi_data;
+  logic [31:0]      msi_word, msi_data_d;
+  logic [10:0]      msi_data;
+  logic [11:2]      msi_offset;
   iommu_choose #(
       .N  (Slots),
       .Cut(TimingCuts)
   ) u_msi (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
-      .req_i  (may_refuse & is_sink_q & msi_come_q & ~msi_end_q & ~{Slots{TimingCuts && msi_busy_q}}),
+      .req_i  (may_refuse & is_sink_q & msi_come_q & ~msi_end_q),
       .start_i(msi_slot_q + 1'b1),
-      .take_i (!msi_busy_q && msi_any),
+      .take_i (TimingCuts ? msi_drop || msi_over : !msi_busy_q && msi_any),
       .valid_o(msi_any),
       .idx_o  (msi_pick)
   );
-  assign msi_slot = msi_busy_q ? msi_slot_q : msi_pick;
+  // With TimingCuts it stays the one chosen until it has been stored or discarded: what it
+  // is made of is read, and then looked at, before anything happens.
+  assign msi_slot = (msi_busy_q && !TimingCuts) ? msi_slot_q : msi_pick;
+  iommu_settle #(.Cycles(2), .Cut(TimingCuts)) u_msi_seen (
+      .clk_i, .rst_ni, .there_i(msi_any), .taken_i(msi_drop || msi_over), .seen_o(msi_seen)
+  );
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_word (.clk_i, .d_i(msi_q[msi_slot]), .q_o(msi_word));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_full (.clk_i, .d_i(msi_full_q[msi_slot]), .q_o(msi_full));
+  iommu_cut #(.T(logic [11:2]), .Cut(TimingCuts)) u_cut_offset (
+      .clk_i, .d_i(burst_q[msi_slot].offset[11:2]), .q_o(msi_offset)
+  );
   // "in big-endian byte order if bit 2 of the destination address is one"
-  assign msi_data = burst_q[msi_slot].offset[2] ? {<<8{msi_q[msi_slot]}} : msi_q[msi_slot];
-  assign msi_discard = (burst_q[msi_slot].offset[11:3] != '0) || (msi_data[31:11] != '0) || !msi_full_q[msi_slot];
+  assign msi_data_d    = msi_offset[2] ? {<<8{msi_word}} : msi_word;
+  assign msi_discard_d = (msi_offset[11:3] != '0) || (msi_data_d[31:11] != '0) || !msi_full;
+  iommu_cut #(.T(logic [10:0]), .Cut(TimingCuts)) u_cut_data (.clk_i, .d_i(msi_data_d[10:0]), .q_o(msi_data));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_discard (.clk_i, .d_i(msi_discard_d), .q_o(msi_discard));
+  assign msi_drop = !msi_busy_q && msi_any && msi_seen && msi_discard;
+  assign msi_over = msi_busy_q && mrif_rsp_valid_i;
 
   assign mrif_req_valid_o = msi_busy_q && !msi_sent_q;
   assign mrif_req_o = '{
@@ -369,7 +421,7 @@ module iommu_bridge_write
           mrif: sink_q[msi_slot].mrif,
           dtf: sink_q[msi_slot].dtf,
           user: sink_q[msi_slot].user,
-          identity: msi_data[10:0]
+          identity: msi_data
       };
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -390,14 +442,14 @@ module iommu_bridge_write
       end
       if (rsp_sink) is_sink_q[rsp_slot] <= 1'b1;
       if (msi_take) begin
-        msi_come_q[drain_slot] <= 1'b1;
-        msi_full_q[drain_slot] <= &msi_beat.strb[4*msi_lane+:4];
+        msi_come_q[msi_from] <= 1'b1;
+        msi_full_q[msi_from] <= &msi_beat.strb[4*msi_lane+:4];
       end
       if (!msi_busy_q) begin
         msi_slot_q <= msi_pick;
         msi_sent_q <= 1'b0;
-        if (msi_any) begin
-          if (msi_discard) begin
+        if (msi_any && msi_seen) begin
+          if (msi_drop) begin
             msi_end_q[msi_pick] <= 1'b1;
             msi_err_q[msi_pick] <= !msi_full_q[msi_pick];
           end else begin
@@ -406,7 +458,7 @@ module iommu_bridge_write
         end
       end else begin
         if (mrif_req_ready_i) msi_sent_q <= 1'b1;
-        if (mrif_rsp_valid_i) begin
+        if (msi_over) begin
           msi_busy_q            <= 1'b0;
           msi_end_q[msi_slot_q] <= 1'b1;
           msi_err_q[msi_slot_q] <= mrif_rsp_err_i;
@@ -424,7 +476,7 @@ module iommu_bridge_write
           user: '{mcid: rsp.user.mcid, rcid: rsp.user.rcid}
       };
     end
-    if (msi_take) msi_q[drain_slot] <= msi_beat.data[32*msi_lane+:32];
+    if (msi_take) msi_q[msi_from] <= msi_beat.data[32*msi_lane+:32];
   end
 
   // ---------------------------------------------------------------- forwarding
@@ -443,14 +495,21 @@ module iommu_bridge_write
   assign rsp_oh     = Slots'(rsp_grant) << rsp_slot;
   assign rsp_target = '{ppn: rsp.spa[PaW-1:12], user: rsp.user};
 
+  // Once the oldest that waits, always that until it waits no longer: what is late here,
+  // by up to three cycles, is true or not looked at. A slot is not used again so soon.
+  logic [Slots-1:0] waiting_r;
+  logic [SlotW-1:0] head_r, oldest_slot_d;
+  logic             any_waiting_d;
+  iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_waiting (.clk_i, .d_i(waiting), .q_o(waiting_r));
+  iommu_cut #(.T(logic [SlotW-1:0]), .Cut(TimingCuts)) u_cut_head (.clk_i, .d_i(head_slot), .q_o(head_r));
   iommu_pick #(.N(Slots)) u_oldest (
-      .req_i  (waiting),
-      .start_i(head_slot),
-      .valid_o(any_waiting),
-      .idx_o  (oldest_slot)
+      .req_i  (waiting_r),
+      .start_i(head_r),
+      .valid_o(any_waiting_d),
+      .idx_o  (oldest_slot_d)
   );
-
-  // Once the oldest that waits, always that until it waits no longer.
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_any (.clk_i, .d_i(any_waiting_d), .q_o(any_waiting));
+  iommu_cut #(.T(logic [SlotW-1:0]), .Cut(TimingCuts)) u_cut_slot (.clk_i, .d_i(oldest_slot_d), .q_o(oldest_slot));
   assign oldest_oh_d = Slots'(any_waiting) << oldest_slot;
   iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_oldest (.clk_i, .d_i(oldest_oh_d), .q_o(oldest_oh));
 
@@ -492,8 +551,8 @@ module iommu_bridge_write
   assign m_dev_awuser_o   = out_target_q.user;
 
   // ---------------------------------------------------------------- data out, in the order of forwarding
-  logic             sq_ready, send_there, send_valid, send, send_last;
-  logic [SlotW-1:0] send_slot;
+  logic             sq_ready, send_there, send_valid, send, send_last, send_come;
+  logic [SlotW-1:0] send_slot_d, send_slot;
   place_t           send_place;
   logic [CntW-1:0]  send_cnt;
   logic [7:0]       send_beat_q;
@@ -512,31 +571,51 @@ module iommu_bridge_write
       .data_i (fwd_slot),
       .valid_o(send_there),
       .ready_i(send && send_last),
-      .data_o (send_slot)
+      .data_o (send_slot_d)
   );
 
-  // With TimingCuts its place is read, and its first beat counted, before it begins;
-  // then the count goes with the beats.
+  // With TimingCuts its place is read, its first beat counted, and whether that has come
+  // looked at, before it begins; then all of it goes a beat ahead.
   if (TimingCuts) begin : g_send_cut
-    place_t          place_r_q;
-    logic [CntW-1:0] cnt_q;
-    iommu_settle #(.Cycles(1), .Cut(1'b1)) u_seen (
+    place_t           place_r_q;
+    logic [SlotW-1:0] slot_q;
+    logic [CntW-1:0]  cnt_q, next_q, after_next;  // of the beat, of the one after it
+    logic [7:0]       beat_next;
+    logic             come_q, last_q;             // the beat has come, is the last
+    iommu_settle #(.Cycles(3), .Cut(1'b1)) u_seen (
         .clk_i, .rst_ni, .there_i(send_there), .taken_i(send && send_last), .seen_o(send_valid)
     );
+    assign after_next = beats_q + ~next_q;  // beats_q - (next_q + 1)
+    assign beat_next  = send_beat_q + 1'b1;
     always_ff @(posedge clk_i) begin
-      place_r_q <= place_q[send_slot];
-      if (!send_valid) cnt_q <= place_q[send_slot].start;
-      else if (send) cnt_q <= cnt_q + 1'b1;
+      slot_q    <= send_slot_d;
+      place_r_q <= place_q[send_slot_d];
+      if (!send_valid) begin
+        cnt_q  <= place_r_q.start;
+        next_q <= place_r_q.start + 1'b1;
+      end else if (send) begin
+        cnt_q  <= next_q;
+        next_q <= next_q + 1'b1;
+      end
+      come_q <= send ? !after_next[CntW-1] : come(next_q, beats_q);
+      last_q <= (send ? beat_next : send_beat_q) == place_r_q.len;
     end
+    assign send_slot  = slot_q;
     assign send_place = place_r_q;
     assign send_cnt   = cnt_q;
+    assign send_last  = last_q;
+    assign send_come  = come_q;
+    `IOMMU_ASSERT(BeatHasCome, !send || come(cnt_q + 1'b1, beats_q))
+    `IOMMU_ASSERT(LastIsLast, !send || last_q == (send_beat_q == place_q[send_slot_d].len))
   end else begin : g_send
     assign send_valid = send_there;
+    assign send_slot  = send_slot_d;
     assign send_place = place_q[send_slot];
     assign send_cnt   = send_place.start + CntW'(send_beat_q);
+    assign send_last  = send_beat_q == send_place.len;
+    assign send_come  = come(send_cnt + 1'b1, beats_q);
   end
-  assign send_last  = send_beat_q == send_place.len;
-  assign send       = send_valid && come(send_cnt + 1'b1, beats_q) && (!wout_valid_q || m_dev_wready_i);
+  assign send = send_valid && send_come && (!wout_valid_q || m_dev_wready_i);
 
   assign m_dev_wvalid_o = wout_valid_q;
   assign m_dev_wdata_o  = wout_q.data;
@@ -545,29 +624,41 @@ module iommu_bridge_write
 
   // ---------------------------------------------------------------- buffer space, in the order of acceptance
   logic [CntW-1:0] tail_d, drain_end;
-  logic            drain_seen;
+  logic            drain_seen, drain_come_d, drain_come;
+  logic            drain_refused, drain_send;  // no drain: beats are dropped, are sent
   iommu_cut #(.T(place_t), .Cut(TimingCuts)) u_cut_drain (.clk_i, .d_i(place_q[drain_slot]), .q_o(drain_place));
   iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_drain_end (
       .clk_i, .d_i(after(drain_place)), .q_o(drain_end)
   );
-  iommu_settle #(.Cycles(2), .Cut(TimingCuts)) u_drain_seen (
+  iommu_settle #(.Cycles(3), .Cut(TimingCuts)) u_drain_seen (
       .clk_i, .rst_ni, .there_i(drain_q != new_q), .taken_i(drain), .seen_o(drain_seen)
   );
 
-  always_comb begin
-    tail_d = tail_q;
-    drain  = 1'b0;
-    if (drain_seen) begin
-      if (sent_q[drain_slot] || (refused[drain_slot] && come(drain_end, beats_q)) ||
-          !live[drain_slot]) begin
-        tail_d = drain_end;
-        drain  = 1'b1;
-      end else if (refused[drain_slot]) begin
-        tail_d = beats_q;
-      end else if (send_valid && send_slot == drain_slot) begin
-        tail_d = send_cnt;
-      end
+  assign drain_come_d = come(drain_end, beats_q);
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_drain_come (.clk_i, .d_i(drain_come_d), .q_o(drain_come));
+
+  assign drain = drain_seen && (sent_q[drain_slot] || (refused[drain_slot] && drain_come) || !live[drain_slot]);
+  assign drain_refused = drain_seen && !drain && refused[drain_slot];
+  assign drain_send    = drain_seen && !drain && !refused[drain_slot] && send_valid && send_slot == drain_slot;
+
+  // With TimingCuts room is seen a cycle later. That all of a refused burst has come is known
+  // a cycle late too, but before a beat behind it can have come.
+  if (TimingCuts) begin : g_tail_cut
+    logic            drain_r_q, refused_q, send_q;
+    logic [CntW-1:0] end_q, beats_r_q, cnt_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) {drain_r_q, refused_q, send_q} <= '0;
+      else {drain_r_q, refused_q, send_q} <= {drain, drain_refused, drain_send};
     end
+    always_ff @(posedge clk_i) begin
+      end_q     <= drain_end;
+      beats_r_q <= beats_q;
+      cnt_q     <= send_cnt;
+    end
+    assign tail_d = drain_r_q ? end_q : refused_q ? beats_r_q : send_q ? cnt_q : tail_q;
+    `IOMMU_ASSERT(DropsItsOwnBeats, !drain_refused || !come(drain_end + 1'b1, beats_q))
+  end else begin : g_tail
+    assign tail_d = drain ? drain_end : drain_refused ? beats_q : drain_send ? send_cnt : tail_q;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -634,9 +725,34 @@ module iommu_bridge_write
   end
 
   // ---------------------------------------------------------------- answers
-  logic             any_refuse, err_push, err_turn_q, bq_ready, m_take, m_push, rsp_known;
-  logic [SlotW-1:0] err_slot, m_slot;
-  rsp_t             bq_in, bq_out;
+  logic             any_refuse, err_push, err_turn_q, bq_ready, m_valid, m_ready, m_take, m_push, rsp_known, lookup_hit;
+  logic             m_from;  // if anything is answered, m_dev's burst is
+  logic [IdW-1:0]   lookup_id;
+  logic [SlotW-1:0] err_slot, m_slot, lookup_slot;
+  rsp_t             bq_in, bq_out, m_rsp;
+
+  iommu_id_lookup #(
+      .T    (rsp_t),
+      .IdW  (IdW),
+      .SlotW(SlotW),
+      .Cut  (TimingCuts)
+  ) u_lookup (
+      .clk_i        (clk_i),
+      .rst_ni       (rst_ni),
+      .valid_i      (m_dev_bvalid_i),
+      .ready_o      (m_dev_bready_o),
+      .data_i       ({m_dev_bid_i, m_dev_bresp_i}),
+      .id_i         (m_dev_bid_i),
+      .last_i       (1'b1),
+      .lookup_id_o  (lookup_id),
+      .lookup_hit_i (lookup_hit),
+      .lookup_slot_i(lookup_slot),
+      .valid_o      (m_valid),
+      .ready_i      (m_ready),
+      .data_o       (m_rsp),
+      .known_o      (rsp_known),
+      .slot_o       (m_slot)
+  );
 
   iommu_choose #(
       .N  (Slots),
@@ -652,8 +768,9 @@ module iommu_bridge_write
   );
 
   // The two sources take turns when both have something.
-  assign m_dev_bready_o = bq_ready && !err_turn_q;
-  assign m_take         = m_dev_bvalid_i && m_dev_bready_o;
+  assign m_ready        = bq_ready && !err_turn_q;
+  assign m_from         = m_valid && !err_turn_q;
+  assign m_take         = m_valid && m_ready;
   assign m_push         = m_take && rsp_known;  // nobody waits for any other
   assign err_push       = any_refuse && bq_ready && !m_take;
 
@@ -662,7 +779,7 @@ module iommu_bridge_write
     else err_turn_q <= any_refuse && !err_push;
   end
 
-  assign bq_in = m_take ? '{id: m_dev_bid_i, resp: m_dev_bresp_i} :
+  assign bq_in = m_from ? m_rsp :
                           '{id: burst_q[err_slot].id,
                             resp: (is_sink_q[err_slot] && !msi_err_q[err_slot]) ? RespOkay : RespSlvErr};
 
@@ -702,10 +819,10 @@ module iommu_bridge_write
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
       .done_i         (m_push || err_push),
-      .done_slot_i    (m_take ? m_slot : err_slot),
-      .lookup_id_i    (m_dev_bid_i),
-      .lookup_hit_o   (rsp_known),
-      .lookup_slot_o  (m_slot),
+      .done_slot_i    (m_from ? m_slot : err_slot),
+      .lookup_id_i    (lookup_id),
+      .lookup_hit_o   (lookup_hit),
+      .lookup_slot_o  (lookup_slot),
       .live_o         (live),
       .waiting_o      (waiting),
       .refused_o      (refused),
@@ -716,9 +833,11 @@ module iommu_bridge_write
   );
 
   logic unused;
-  assign unused = &{1'b0, asked, send_place, rsp, rsp_burst, s_dev_wlast_i, sq_ready, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
+  assign unused = &{1'b0, asked, asked_seen, send_place, rsp, rsp_burst, s_dev_wlast_i, sq_ready, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !rsp_valid || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(EntersWhereThereIsRoom, !accept || may_accept_d)
+  `IOMMU_ASSERT(EntersAsNotTheOldest, !TimingCuts || !accept || !oldest_oh[new_slot])
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
   `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)
   `IOMMU_ASSERT(SendQueueRoom, !fwd || sq_ready)

@@ -177,11 +177,11 @@ module iommu_cmd_queue
   logic [7:0]       req_len_q;
 
   // ---------------------------------------------------------------- fetch
-  logic [31:0]     mask, avail_d, avail, to_end_d, to_end, slot;
+  logic [31:0]     mask, avail_d, avail, to_end_d, to_end, slot_d, slot;
   logic [8:0]      to_page;
+  logic [CntW-1:0] avail_n_d, avail_n, end_n_d, end_n, page_n_d, page_n;  // the same, PrefetchDepth at most
   logic [CntW-1:0] burst_d, burst;  // commands of the next burst
   logic [PaW-1:0]  fetch_addr_d, fetch_addr;
-  logic [7:0]      in_page;     // commands of the page before it
   logic            settled;     // these count: head_q has not just moved
   logic            start;       // make a burst
   logic            flush;       // forget what was prefetched
@@ -190,21 +190,23 @@ module iommu_cmd_queue
   logic [63:0]     data;        // of the beat, in order of bits
   logic            push, pop, done;  // done: the command has completed
 
-  assign mask         = queue_mask(cfg_i.log2sz_1);
   assign avail_d      = (cfg_i.index - head_q) & mask;  // commands in the queue
   assign to_end_d     = ~head_q & mask;                 // to the end of the ring, minus one
-  assign slot         = head_q & mask;                  // masked again: cqb may be rewritten at any time
+  assign slot_d       = head_q & mask;                  // masked again: cqb may be rewritten at any time
   assign fetch_addr_d = {cfg_i.ppn, 12'd0} + (PaW'(slot) << 4);
-  assign to_page      = 9'd256 - 9'(in_page);
+  assign to_page      = 9'd256 - 9'(slot[7:0]);
+
+  assign avail_n_d = (avail < PrefetchDepth) ? CntW'(avail) : CntW'(PrefetchDepth);
+  assign end_n_d   = (to_end < PrefetchDepth) ? CntW'(to_end + 32'd1) : CntW'(PrefetchDepth);
+  assign page_n_d  = (32'(to_page) < PrefetchDepth) ? CntW'(to_page) : CntW'(PrefetchDepth);
 
   always_comb begin
-    burst_d = CntW'(PrefetchDepth);
-    if (avail < 32'(burst_d)) burst_d = CntW'(avail);
-    if (to_end < 32'(burst_d)) burst_d = CntW'(to_end + 32'd1);
-    if (32'(to_page) < 32'(burst_d)) burst_d = CntW'(to_page);
+    burst_d = avail_n;
+    if (end_n < burst_d) burst_d = end_n;
+    if (page_n < burst_d) burst_d = page_n;
   end
 
-  assign empty_d  = avail == '0;
+  assign empty_d  = avail_n == '0;
   assign data     = endian64(csr_cfg_i.be, mem_rrsp_i.data);
   assign beat_err = mem_rrsp_i.err || mem_rrsp_i.poison;
   assign push     = mem_rrsp_valid_i && half_q && !drop_q && !flush;
@@ -280,87 +282,99 @@ module iommu_cmd_queue
   cmd_ats_t     nx_ats;
   logic         nx_legal_d, nx_legal;
 
+  // What makes a command legal.
+  typedef struct packed {
+    logic inval, fence, ats;  // each in full
+    logic rsvd, did, pid_0, pid;  // IODIR: reserved bits, DID, PID of INVAL_DDT, of INVAL_PDT
+  } legal_t;
+  legal_t       parts_d, parts;
+
   assign nx_inval = cmd_inval_t'(next_cmd);
   assign nx_fence = cmd_fence_t'(next_cmd);
   assign nx_dir   = cmd_dir_t'(next_cmd);
   assign nx_ats   = cmd_ats_t'(next_cmd);
 
   // Width of device_id in the directory's present shape, and of process_id.
-  logic [DeviceIdW-1:0]  did_over;
-  logic [ProcessIdW-1:0] pid_over;
+  logic [DeviceIdW-1:0]  did_over_d, did_over;
+  logic [ProcessIdW-1:0] pid_over_d, pid_over;
   caps_t                 caps;
 
   assign caps = csr_cfg_i.caps;
 
   always_comb begin
     unique case (ddtp_mode_i)
-      Ddtp1Lvl: did_over = caps.msi_flat ? 24'hFF_FFC0 : 24'hFF_FF80;
-      Ddtp2Lvl: did_over = caps.msi_flat ? 24'hFF_8000 : 24'hFF_0000;
-      default:  did_over = '0;
+      Ddtp1Lvl: did_over_d = caps.msi_flat ? 24'hFF_FFC0 : 24'hFF_FF80;
+      Ddtp2Lvl: did_over_d = caps.msi_flat ? 24'hFF_8000 : 24'hFF_0000;
+      default:  did_over_d = '0;
     endcase
     // Without process directories no width is defined: any PID is taken, and
     // there is nothing to invalidate (docs/freedoms.md).
-    if (caps.pd20) pid_over = '0;
-    else if (caps.pd17) pid_over = 20'hE_0000;
-    else if (caps.pd8) pid_over = 20'hF_FF00;
-    else pid_over = '0;
+    if (caps.pd20) pid_over_d = '0;
+    else if (caps.pd17) pid_over_d = 20'hE_0000;
+    else if (caps.pd8) pid_over_d = 20'hF_FF00;
+    else pid_over_d = '0;
   end
+  iommu_cut #(.T(logic [DeviceIdW-1:0]), .Cut(TimingCuts)) u_cut_did (.clk_i, .d_i(did_over_d), .q_o(did_over));
+  iommu_cut #(.T(logic [ProcessIdW-1:0]), .Cut(TimingCuts)) u_cut_pid (.clk_i, .d_i(pid_over_d), .q_o(pid_over));
+
+  assign parts_d.inval = nx_inval.func3 <= 3'd1 &&
+                         !(nx_inval.func3 == 3'd1 && nx_inval.pscv) &&
+                         (caps.nl || !nx_inval.nl) && (caps.s || !nx_inval.s) &&
+                         {nx_inval.rsvd1, nx_inval.rsvd2, nx_inval.rsvd3, nx_inval.rsvd4,
+                          nx_inval.rsvd5} == '0;
+  assign parts_d.fence = nx_fence.func3 == 3'd0 && (csr_cfg_i.wsi || !nx_fence.wsi) &&
+                         {nx_fence.rsvd1, nx_fence.rsvd2} == '0;
+  assign parts_d.ats   = caps.ats && nx_ats.func3 <= 3'd1 && {nx_ats.rsvd1, nx_ats.rsvd2} == '0;
+  assign parts_d.rsvd  = {nx_dir.rsvd1, nx_dir.rsvd2, nx_dir.rsvd3, nx_dir.rsvd4} == '0;
+  assign parts_d.did   = !(nx_dir.dv && (nx_dir.did & did_over) != '0);
+  assign parts_d.pid_0 = nx_dir.func3 == 3'd0 && nx_dir.pid == '0;
+  assign parts_d.pid   = nx_dir.func3 == 3'd1 && nx_dir.dv && (nx_dir.pid & pid_over) == '0;
+  iommu_cut #(.T(legal_t), .Cut(TimingCuts)) u_cut_parts (.clk_i, .d_i(parts_d), .q_o(parts));
 
   always_comb begin
-    nx_legal_d = 1'b0;
     unique case (nx_inval.opcode)
-      OpIotinval: begin
-        nx_legal_d = nx_inval.func3 <= 3'd1 &&
-                   !(nx_inval.func3 == 3'd1 && nx_inval.pscv) &&
-                   (caps.nl || !nx_inval.nl) && (caps.s || !nx_inval.s) &&
-                   {nx_inval.rsvd1, nx_inval.rsvd2, nx_inval.rsvd3, nx_inval.rsvd4,
-                    nx_inval.rsvd5} == '0;
-      end
-      OpIofence: begin
-        nx_legal_d = nx_fence.func3 == 3'd0 && (csr_cfg_i.wsi || !nx_fence.wsi) &&
-                   {nx_fence.rsvd1, nx_fence.rsvd2} == '0;
-      end
-      OpIodir: begin
-        nx_legal_d = {nx_dir.rsvd1, nx_dir.rsvd2, nx_dir.rsvd3, nx_dir.rsvd4} == '0 &&
-                   !(nx_dir.dv && (nx_dir.did & did_over) != '0);
-        unique case (nx_dir.func3)
-          3'd0:    nx_legal_d = nx_legal_d && nx_dir.pid == '0;
-          3'd1:    nx_legal_d = nx_legal_d && nx_dir.dv && (nx_dir.pid & pid_over) == '0;
-          default: nx_legal_d = 1'b0;
-        endcase
-      end
-      OpAts:   nx_legal_d = caps.ats && nx_ats.func3 <= 3'd1 && {nx_ats.rsvd1, nx_ats.rsvd2} == '0;
-      default: nx_legal_d = 1'b0;  // reserved, custom
+      OpIotinval: nx_legal_d = parts.inval;
+      OpIofence:  nx_legal_d = parts.fence;
+      OpIodir:    nx_legal_d = parts.rsvd && parts.did && (parts.pid_0 || parts.pid);
+      OpAts:      nx_legal_d = parts.ats;
+      default:    nx_legal_d = 1'b0;  // reserved, custom
     endcase
   end
 
   if (TimingCuts) begin : gen_cuts
-    logic       empty_q;
-    logic [1:0] moved_q, have_q;
+    logic       empty_q, settled_q;
+    logic [1:0] moved_q;
+    logic [2:0] have_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        empty_q <= 1'b1;
-        moved_q <= '0;
-        have_q  <= '0;
+        empty_q   <= 1'b1;
+        settled_q <= 1'b1;
+        moved_q   <= '0;
+        have_q    <= '0;
       end else begin
-        empty_q <= empty_d;
-        moved_q <= {moved_q[0], done || clear_i};
-        have_q  <= (pop || flush) ? '0 : {have_q[0], count_q != '0};
+        empty_q   <= empty_d;
+        settled_q <= !(done || clear_i) && moved_q == '0;
+        moved_q   <= {moved_q[0], done || clear_i};
+        have_q    <= (pop || flush) ? '0 : {have_q[1:0], count_q != '0};
       end
     end
     assign empty     = empty_q;
-    assign settled   = moved_q == '0;
-    assign have_next = have_q[1];
+    assign settled   = settled_q;
+    assign have_next = have_q[2];
   end else begin : gen_no_cuts
     assign empty     = empty_d;
     assign settled   = 1'b1;
     assign have_next = count_q != '0;
   end
 
-  // With TimingCuts what starts a burst is two cycles behind head_q and the queue's
-  // registers, the next command's decoding two behind the buffer.
+  // With TimingCuts what starts a burst is three cycles behind head_q and the queue's
+  // registers, the next command's decoding three behind the buffer.
   logic [PaW-1:0] slot_addr;
-  assign in_page = slot_addr[11:4];
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_mask (.clk_i, .d_i(queue_mask(cfg_i.log2sz_1)), .q_o(mask));
+  iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_place (.clk_i, .d_i(slot_d), .q_o(slot));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_avail_n (.clk_i, .d_i(avail_n_d), .q_o(avail_n));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_end_n (.clk_i, .d_i(end_n_d), .q_o(end_n));
+  iommu_cut #(.T(logic [CntW-1:0]), .Cut(TimingCuts)) u_cut_page_n (.clk_i, .d_i(page_n_d), .q_o(page_n));
   iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_avail (.clk_i, .d_i(avail_d), .q_o(avail));
   iommu_cut #(.T(logic [31:0]), .Cut(TimingCuts)) u_cut_to_end (.clk_i, .d_i(to_end_d), .q_o(to_end));
   iommu_cut #(.T(logic [PaW-1:0]), .Cut(TimingCuts)) u_cut_slot (.clk_i, .d_i(fetch_addr_d), .q_o(slot_addr));

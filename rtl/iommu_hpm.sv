@@ -4,7 +4,7 @@
 // The hardware performance monitor: iocountovf, iocountinh, iohpmcycles,
 // iohpmctr and iohpmevt (sections of those names). Events come on several
 // ports, one transaction a port and cycle; a counter takes those of its
-// eventID that pass its filter, one cycle later (two with TimingCuts). A write by
+// eventID that pass its filter, one cycle later (three with TimingCuts). A write by
 // software wins over counting in the same cycle; an overflow then comes after it.
 
 `include "iommu_macros.svh"
@@ -13,7 +13,7 @@ module iommu_hpm
   import iommu_pkg::*;
 #(
     parameter int unsigned NumCtr = 7,  // event counters, 1 to 31
-    parameter bit TimingCuts = 1'b0     // a register between filter and counter
+    parameter bit TimingCuts = 1'b0     // registers between filter, sum and counter; see words_t for reads and writes
 ) (
     input  logic        clk_i,       // clock
     input  logic        rst_ni,      // asynchronous reset, active low
@@ -91,45 +91,64 @@ module iommu_hpm
   logic [NumCtr:1][23:0] low;
   localparam int unsigned IncW = $clog2(HpmPorts + 1);
   logic [NumCtr:1][IncW-1:0] inc_d, inc;
-  logic                      any_event, any_inc;
+  logic                      any_event_d, any_event, any_inc;
+  logic [NumCtr:1][HpmPorts-1:0] hits_d, hits;  // the event passes the counter's filter
 
   always_comb begin
-    any_event = 1'b0;
-    for (int unsigned p = 0; p < HpmPorts; p++) any_event = any_event || ev_q[p].ev != '0;
+    any_event_d = 1'b0;
+    for (int unsigned p = 0; p < HpmPorts; p++) any_event_d = any_event_d || ev_q[p].ev != '0;
+  end
+
+  always_comb begin
+    hits_d = '0;
+    if (any_event_d) begin
+      for (int unsigned c = 1; c <= NumCtr; c++) begin
+        if (!inh_q[c] && evt_q[c].id != '0) begin
+          for (int unsigned p = 0; p < HpmPorts; p++) hits_d[c][p] = counts(ev_q[p], evt_q[c], low[c]);
+        end
+      end
+    end
   end
 
   always_comb begin
     inc_d = '0;
     if (any_event) begin
       for (int unsigned c = 1; c <= NumCtr; c++) begin
-        if (!inh_q[c] && evt_q[c].id != '0) begin
-          for (int unsigned p = 0; p < HpmPorts; p++) inc_d[c] = inc_d[c] + IncW'(counts(ev_q[p], evt_q[c], low[c]));
-        end
+        for (int unsigned p = 0; p < HpmPorts; p++) inc_d[c] = inc_d[c] + IncW'(hits[c][p]);
       end
     end
   end
 
   if (TimingCuts) begin : gen_cut
     logic [NumCtr:1][IncW-1:0] inc_q;
-    logic                      any_q;
+    logic                      seen_q, any_q;
+    logic [NumCtr:1][HpmPorts-1:0] hits_q;
     logic [NumCtr:1][23:0]     low_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        inc_q    <= '0;
-        any_q    <= 1'b0;
-        low_q <= '0;
+        hits_q <= '0;
+        inc_q  <= '0;
+        seen_q <= 1'b0;
+        any_q  <= 1'b0;
+        low_q  <= '0;
       end else begin
-        inc_q <= inc_d;
-        any_q <= any_event;
+        hits_q <= hits_d;
+        inc_q  <= inc_d;
+        seen_q <= any_event_d;
+        any_q  <= seen_q;
         for (int unsigned c = 1; c <= NumCtr; c++) low_q[c] <= low_bits(evt_q[c].did_gscid);
       end
     end
-    assign inc     = inc_q;
-    assign any_inc = any_q;
-    assign low     = low_q;
+    assign hits      = hits_q;
+    assign any_event = seen_q;
+    assign inc       = inc_q;
+    assign any_inc   = any_q;
+    assign low       = low_q;
   end else begin : gen_no_cut
-    assign inc     = inc_d;
-    assign any_inc = any_event;
+    assign hits      = hits_d;
+    assign any_event = any_event_d;
+    assign inc       = inc_d;
+    assign any_inc   = any_event;
     always_comb begin
       low = '0;
       if (any_event) for (int unsigned c = 1; c <= NumCtr; c++) low[c] = low_bits(evt_q[c].did_gscid);
@@ -137,16 +156,32 @@ module iommu_hpm
   end
 
   // ---------------------------------------------------------------- counters
-  logic [NumCtr:1] wr_ctr, wr_evt;  // the word of that register
+  // The word of that register is written, read. With TimingCuts a word stands for a cycle
+  // before its wr_en_i, and what is read is there a cycle after rd_en_i.
+  typedef struct packed {
+    logic          inh, cycles;
+    logic [NumCtr:1] ctr, evt;
+  } words_t;
+  words_t          wr_at_d, wr_at, rd_at_d, rd_at;
+  logic [NumCtr:1] wr_ctr, wr_evt;
   logic            wr_cycles;
 
-  assign wr_cycles = wr_word_i == WordCycles;
-  always_comb begin
+  function automatic words_t decode(input logic [8:0] word);
+    decode.inh    = word == WordOvfInh;
+    decode.cycles = word == WordCycles;
     for (int unsigned c = 1; c <= NumCtr; c++) begin
-      wr_ctr[c] = wr_word_i == WordCtr + 9'(c - 1);
-      wr_evt[c] = wr_word_i == WordEvt + 9'(c - 1);
+      decode.ctr[c] = word == WordCtr + 9'(c - 1);
+      decode.evt[c] = word == WordEvt + 9'(c - 1);
     end
-  end
+  endfunction
+
+  assign wr_at_d   = decode(wr_word_i);
+  assign rd_at_d   = (rd_en_i && present_i) ? decode(rd_word_i) : '0;
+  iommu_cut #(.T(words_t), .Cut(TimingCuts)) u_cut_wr_at (.clk_i, .d_i(wr_at_d), .q_o(wr_at));
+  iommu_cut #(.T(words_t), .Cut(TimingCuts)) u_cut_rd_at (.clk_i, .d_i(rd_at_d), .q_o(rd_at));
+  assign wr_cycles = wr_at.cycles;
+  assign wr_ctr    = wr_at.ctr;
+  assign wr_evt    = wr_at.evt;
 
   logic [63:0]     cycles_next;  // OF's place takes the carry
   logic [NumCtr:0] ovf;          // the counter overflows in this cycle
@@ -193,7 +228,7 @@ module iommu_hpm
         for (int unsigned c = 1; c <= NumCtr; c++) ctr_q[c] <= ctr_next[c][63:0];
       end
       if (present_i && wr_en_i != '0) begin
-        if (wr_word_i == WordOvfInh && wr_en_i[1]) inh_q <= wr_data_i[32+NumCtr:32];
+        if (wr_at.inh && wr_en_i[1]) inh_q <= wr_data_i[32+NumCtr:32];
         if (wr_cycles) begin
           cycles_q <= {wr_en_i[1] ? wr_data_i[62:32] : cycles_q[62:32], wr_en_i[0] ? wr_data_i[31:0] : cycles_q[31:0]};
         end
@@ -223,20 +258,16 @@ module iommu_hpm
   // ---------------------------------------------------------------- reads
   always_comb begin
     rd_data_o = '0;
-    if (rd_en_i && present_i) begin
-      if (rd_word_i == WordOvfInh) begin
-        rd_data_o[NumCtr:0]     = of_q;
-        rd_data_o[32+NumCtr:32] = inh_q;
-      end
-      if (rd_word_i == WordCycles) rd_data_o = {of_q[0], cycles_q};
+    if (TimingCuts || rd_at != '0) begin
+      rd_data_o[NumCtr:0]     = of_q & {(NumCtr + 1) {rd_at.inh}};
+      rd_data_o[32+NumCtr:32] = inh_q & {(NumCtr + 1) {rd_at.inh}};
+      rd_data_o              |= {of_q[0], cycles_q} & {64{rd_at.cycles}};
       for (int unsigned c = 1; c <= NumCtr; c++) begin
-        if (rd_word_i == WordCtr + 9'(c - 1)) rd_data_o = ctr_q[c];
-        if (rd_word_i == WordEvt + 9'(c - 1)) begin
-          rd_data_o = {
+        rd_data_o |= ctr_q[c] & {64{rd_at.ctr[c]}};
+        rd_data_o |= {
             of_q[c], evt_q[c].idt, evt_q[c].dv_gscv, evt_q[c].pv_pscv, evt_q[c].did_gscid, evt_q[c].pid_pscid,
             evt_q[c].dmask, 11'd0, evt_q[c].id
-          };
-        end
+          } & {64{rd_at.evt[c]}};
       end
     end
   end

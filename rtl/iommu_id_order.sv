@@ -6,7 +6,8 @@
 // one of its id is forwarded only after the refusal has been answered, so the
 // answers that come back for an id are always those of its oldest bursts.
 // Bursts of different ids are free of each other. Also watches for a fence.
-// Handshake: events are pulses, at most one of each kind a cycle.
+// Handshake: events are pulses, at most one of each kind a cycle. With TimingCuts
+// alloc_id_i stands a cycle before alloc_i, and nothing else enters in that cycle.
 
 `include "iommu_macros.svh"
 
@@ -49,7 +50,7 @@ module iommu_id_order #(
   logic [Slots-1:0] watch_q;     // the fence waits for it
 
   logic [Slots-1:0] alloc_oh, refuse_oh, sink_oh, fwd_oh, done_oh;
-  logic [Slots-1:0] same_tail, older_oh, lookup_oh;
+  logic [Slots-1:0] same_id_d, same_id, same_tail, older_oh, lookup_oh;
   logic [SlotW-1:0] older_slot;
   logic             older, older_fwd;
 
@@ -103,12 +104,14 @@ module iommu_id_order #(
       end
     end
 
-    assign same_tail[s] = tail_q[s] && id_q == alloc_id_i;
+    assign same_id_d[s] = id_q == alloc_id_i;
     assign lookup_oh[s] = live_q[s] && fwd_q[s] && !rsp_wait_q[s] && id_q == lookup_id_i;
     assign pred_fwd[s]  = (fwd_i && pred_q == fwd_slot_i) || (late_fwd && pred_q == late_fwd_slot);
     assign pred_done[s] = (done_i && pred_q == done_slot_i) || (late_done && pred_q == late_done_slot);
   end
 
+  iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_same (.clk_i, .d_i(same_id_d), .q_o(same_id));
+  assign same_tail = tail_q & same_id;
   assign older_oh  = same_tail & (TimingCuts ? '1 : ~done_oh);
   assign older     = |older_oh;
   assign older_fwd = |(older_oh & (fwd_q | (TimingCuts ? '0 : fwd_oh)));
@@ -154,6 +157,7 @@ module iommu_id_order #(
   end
 
   `IOMMU_ASSERT(AllocIsFree, (alloc_oh & live_q) == '0)
+  `IOMMU_ASSERT(ComparedInTime, !alloc_i || ((same_id ^ same_id_d) & tail_q) == '0)
   `IOMMU_ASSERT(TailIsLive, (tail_q & ~live_q) == '0)
   `IOMMU_ASSERT(OneTailAnId, !alloc_i || $onehot0(same_tail))
   `IOMMU_ASSERT(OneOldestAnId, $onehot0(lookup_oh))

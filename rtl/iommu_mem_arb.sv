@@ -151,6 +151,9 @@ module iommu_mem_arb
   logic [MemIdWide-1:0] err_id_q;
   logic [7:0]         err_left_q;
 
+  // With TimingCuts whatever is there: only ar_valid_q says that it counts.
+  logic ar_load;
+  assign ar_load     = (!ar_valid_q || m_mem_arready_i) && (TimingCuts || (rreq_valid && !rreq_beyond));
   assign choose_cq   = cq_rreq_valid_i && (!xl_rreq_valid_i || turn_cq_q);
   assign rreq_d      = choose_cq ? cq_rreq_i : xl_rreq_i;
   assign rreq_ready  = rreq_beyond ? !err_q : (!ar_valid_q || m_mem_arready_i);
@@ -216,11 +219,13 @@ module iommu_mem_arb
           err_left_q <= rreq.len;
         end else begin
           ar_valid_q <= 1'b1;
-          ar_id_q    <= sel_cq ? MemIdW'(MemIdCommand) : MemIdW'(rreq.id);
-          ar_addr_q  <= rreq.addr;
-          ar_len_q   <= rreq.len;
-          ar_user_q  <= rreq.user;
         end
+      end
+      if (ar_load) begin
+        ar_id_q   <= sel_cq ? MemIdW'(MemIdCommand) : MemIdW'(rreq.id);
+        ar_addr_q <= rreq.addr;
+        ar_len_q  <= rreq.len;
+        ar_user_q <= rreq.user;
       end
     end
   end

@@ -211,12 +211,13 @@ module iommu_regs
   logic       wr_due;   // a write is there
   logic       wr;       // it takes effect in this cycle (if legal)
   logic [8:0] wr_word;
-  logic       wr_lo, wr_hi, wr_legal, wr_pair, wr_is_msi;
+  logic       wr_lo, wr_hi, wr_legal_d, wr_legal, wr_pair, wr_is_msi;
   logic [1:0] wr_en;    // legal write of {high, low} half
   logic [31:0] wr_data_lo, wr_data_hi;
 
-  assign s_reg_awready_o = up_q && !aw_full_q;
-  assign s_reg_wready_o  = up_q && !w_full_q;
+  // Not before capabilities are known, which with TimingCuts they are when a write is looked at.
+  assign s_reg_awready_o = (up_q || TimingCuts) && !aw_full_q;
+  assign s_reg_wready_o  = (up_q || TimingCuts) && !w_full_q;
   assign s_reg_bvalid_o  = b_valid_q;
   assign s_reg_bresp_o   = bresp_q;
 
@@ -242,23 +243,23 @@ module iommu_regs
   always_comb begin
     wr_lo    = 1'b0;
     wr_hi    = 1'b0;
-    wr_legal = 1'b0;
+    wr_legal_d = 1'b0;
     if (awaddr_q[1:0] == 2'b00) begin
       unique case (wstrb_q)
         8'h0F: begin
-          wr_legal = !awaddr_q[2];
-          wr_lo    = 1'b1;
+          wr_legal_d = !awaddr_q[2];
+          wr_lo      = 1'b1;
         end
         8'hF0: begin
-          wr_legal = 1'b1;
-          wr_hi    = 1'b1;
+          wr_legal_d = 1'b1;
+          wr_hi      = 1'b1;
         end
         8'hFF: begin
-          wr_legal = !awaddr_q[2] && !wr_pair;
-          wr_lo    = 1'b1;
-          wr_hi    = 1'b1;
+          wr_legal_d = !awaddr_q[2] && !wr_pair;
+          wr_lo      = 1'b1;
+          wr_hi      = 1'b1;
         end
-        default: wr_legal = 1'b0;
+        default: wr_legal_d = 1'b0;
       endcase
     end
   end
@@ -272,7 +273,7 @@ module iommu_regs
         wr_en_q <= '0;
       end else begin
         wr_q    <= wr_due && !wr_q;
-        wr_en_q <= {wr_hi, wr_lo} & {2{wr_due && !wr_q && wr_legal}};
+        wr_en_q <= {wr_hi, wr_lo} & {2{wr_due && !wr_q && wr_legal_d}};
       end
     end
     assign wr    = wr_q;
@@ -281,6 +282,26 @@ module iommu_regs
     assign wr    = wr_due;
     assign wr_en = {wr_hi, wr_lo} & {2{wr && wr_legal}};
   end
+
+  // The registers that the write is for, and whether it is legal: with TimingCuts of the
+  // cycle before wr, in which the write was there already.
+  typedef struct packed {
+    logic fctl, qos, ddtp, cqb, cqht, csr, fqb, fqht, pqb, pqht, ipsr, icvec;
+    logic msi;                // any word of msi_cfg_tbl
+    logic [NumVec-1:0] vec;   // the vector, if there are messages
+  } written_t;
+  written_t at_d, at;
+  always_comb begin
+    at_d = '{
+      fctl: wr_word == WordFctl, qos: wr_word == WordQos, ddtp: wr_word == WordDdtp, cqb: wr_word == WordCqb,
+      cqht: wr_word == WordCqht, csr: wr_word == WordCsr, fqb: wr_word == WordFqb, fqht: wr_word == WordFqht,
+      pqb: wr_word == WordPqb && caps_q.ats, pqht: wr_word == WordPqht && caps_q.ats, ipsr: wr_word == WordIpsr,
+      icvec: wr_word == WordIcvec, msi: wr_is_msi, vec: '0
+    };
+    for (int unsigned v = 0; v < NumVec; v++) at_d.vec[v] = wr_is_msi && caps_q.igs != IgsWsi && awaddr_q[7:4] == 4'(v);
+  end
+  iommu_cut #(.T(written_t), .Cut(TimingCuts)) u_cut_at (.clk_i, .d_i(at_d), .q_o(at));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_legal (.clk_i, .d_i(wr_legal_d), .q_o(wr_legal));
 
   // B of a write to the MSI table waits until no message is under way, so that
   // after it no message of before can still appear.
@@ -307,8 +328,8 @@ module iommu_regs
       if (b_valid_q && s_reg_bready_i) b_valid_q <= 1'b0;
       if (wr) begin
         bresp_q   <= wr_legal ? RespOkay : RespSlvErr;
-        b_wait_q  <= wr_is_msi;
-        b_valid_q <= !wr_is_msi;
+        b_wait_q  <= at.msi;
+        b_valid_q <= !at.msi;
         aw_full_q <= 1'b0;
         w_full_q  <= 1'b0;
       end
@@ -334,12 +355,12 @@ module iommu_regs
       gxl_q   <= 1'b0;
       qosid_q <= '0;
     end else if (wr_en[0]) begin
-      if (wr_word == WordFctl) begin
+      if (at.fctl) begin
         be_q  <= wr_data_lo[0] && caps_q.endi;
         wsi_q <= wr_data_lo[1];
         gxl_q <= wr_data_lo[2] && gxl_wr;
       end
-      if (wr_word == WordQos && caps_q.qosid) qosid_q <= '{mcid: wr_data_lo[27:16], rcid: wr_data_lo[11:0]};
+      if (at.qos && caps_q.qosid) qosid_q <= '{mcid: wr_data_lo[27:16], rcid: wr_data_lo[11:0]};
     end
   end
 
@@ -386,7 +407,7 @@ module iommu_regs
         end
         DdtpDrain: if (ddtp_fence_done_i) ddtp_state_q <= DdtpStable;
         default: begin
-          if (wr_word == WordDdtp) begin
+          if (at.ddtp) begin
             if (wr_en[1]) ddtp_ppn_q[43:22] <= wr_data_hi[21:0];
             if (wr_en[0]) begin
               ddtp_ppn_q[21:0] <= wr_data_lo[31:10];
@@ -412,7 +433,7 @@ module iommu_regs
       cq_ppn_q      <= '0;
       cqt_q         <= '0;
     end else begin
-      if (wr_word == WordCqb) begin
+      if (at.cqb) begin
         if (wr_en[1]) cq_ppn_q[43:22] <= wr_data_hi[21:0];
         if (wr_en[0]) begin
           cq_ppn_q[21:0] <= wr_data_lo[31:10];
@@ -420,13 +441,13 @@ module iommu_regs
           cqt_q          <= cqt_q & queue_mask(wr_data_lo[4:0]);
         end
       end
-      if (wr_word == WordCqht && wr_en[1]) cqt_q <= wr_data_hi & queue_mask(cq_log2sz_1_q);
+      if (at.cqht && wr_en[1]) cqt_q <= wr_data_hi & queue_mask(cq_log2sz_1_q);
     end
   end
 
   // A write while busy is ignored.
   assign cq_busy    = cqen_q != cq_on_i;
-  assign wr_cqcsr   = wr_word == WordCsr && wr_en[0] && !cq_busy;
+  assign wr_cqcsr   = at.csr && wr_en[0] && !cq_busy;
   assign cq_clear_o = wr_cqcsr && wr_data_lo[0] && !cqen_q;
 
   // An event in the cycle of a clearing write comes after it: the bit stays.
@@ -473,9 +494,9 @@ module iommu_regs
 
   iommu_queue_csr u_fq_csr (
       .clk_i, .rst_ni,
-      .wr_base_i(wr_en & {2{wr_word == WordFqb}}),
-      .wr_head_i(wr_en[0] && wr_word == WordFqht),
-      .wr_csr_i(wr_en[1] && wr_word == WordCsr),
+      .wr_base_i(wr_en & {2{at.fqb}}),
+      .wr_head_i(wr_en[0] && at.fqht),
+      .wr_csr_i(wr_en[1] && at.csr),
       .base_i(wdata_q),
       .head_i(wr_data_lo),
       .csr_i(wr_data_hi),
@@ -494,9 +515,9 @@ module iommu_regs
   // There without ATS too, but then nothing writes it: it stays off and 0.
   iommu_queue_csr u_pq_csr (
       .clk_i, .rst_ni,
-      .wr_base_i(wr_en & {2{wr_word == WordPqb && caps_q.ats}}),
-      .wr_head_i(wr_en[0] && wr_word == WordPqht && caps_q.ats),
-      .wr_csr_i(wr_en[0] && wr_word == WordIpsr && caps_q.ats),
+      .wr_base_i(wr_en & {2{at.pqb}}),
+      .wr_head_i(wr_en[0] && at.pqht),
+      .wr_csr_i(wr_en[0] && at.ipsr && caps_q.ats),
       .base_i(wdata_q),
       .head_i(wr_data_lo),
       .csr_i(wr_data_lo),
@@ -514,7 +535,7 @@ module iommu_regs
 
   // ---------------------------------------------------------------- HPM, debug interface
   logic        rd_due;   // a read is there
-  logic        rd_look;  // the words of many registers are looked up in this cycle
+  logic        rd_look, rd_look_at;  // a read begins in this cycle, an aligned one
   logic        rd;       // a register is read in this cycle
   logic [8:0]  rd_word;
   logic [63:0] hpm_rdata, dbg_rdata;
@@ -530,7 +551,7 @@ module iommu_regs
       .wr_en_i(wr_en),
       .wr_word_i(wr_word),
       .wr_data_i(wdata_q),
-      .rd_en_i(rd_look),
+      .rd_en_i(rd_look_at),
       .rd_word_i(rd_word),
       .rd_data_o(hpm_rdata),
       .overflow_o(hpm_overflow)
@@ -542,7 +563,7 @@ module iommu_regs
       .wr_en_i(wr_en),
       .wr_word_i(wr_word),
       .wr_data_i(wdata_q),
-      .rd_en_i(rd_look),
+      .rd_en_i(rd_look_at),
       .rd_word_i(rd_word),
       .rd_data_o(dbg_rdata),
       .req_valid_o(dbg_req_valid_o),
@@ -556,7 +577,7 @@ module iommu_regs
   // A bit that software clears is 0 for a cycle at least and rises again if
   // its condition stands: that edge is a new message. Records and overflows of
   // counters are events: one that meets a clearing write is kept for the cycle after.
-  assign ipsr_clr = (wr_word == WordIpsr && wr_en[1]) ? (wr_data_hi[3:0] & ipsr_q) : 4'b0000;
+  assign ipsr_clr = (at.ipsr && wr_en[1]) ? (wr_data_hi[3:0] & ipsr_q) : 4'b0000;
   assign ipsr_set = {pip_set, overflow_q, fip_set, cip_set};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -576,7 +597,7 @@ module iommu_regs
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) icvec_q <= '0;
-    else if (wr_word == WordIcvec && wr_en[0]) icvec_q <= wr_data_lo[15:0] & {4{VecMask}};
+    else if (at.icvec && wr_en[0]) icvec_q <= wr_data_lo[15:0] & {4{VecMask}};
   end
 
   assign icvec_o = icvec_q;
@@ -585,11 +606,6 @@ module iommu_regs
   logic [53:0]             msi_addr_q[NumVec];  // bits 55:2
   logic [31:0]             msi_data_q[NumVec];
   logic [NumVec-1:0]       msi_mask_q;
-  logic                    wr_msi;
-  logic [3:0]              wr_vec;
-
-  assign wr_msi = wr_is_msi && caps_q.igs != IgsWsi;
-  assign wr_vec = awaddr_q[7:4];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -598,9 +614,9 @@ module iommu_regs
         msi_data_q[v] <= '0;
       end
       msi_mask_q <= '0;
-    end else if (wr_msi) begin
+    end else if (at.msi && wr_en != '0) begin
       for (int unsigned v = 0; v < NumVec; v++) begin
-        if (wr_vec == 4'(v)) begin
+        if (at.vec[v]) begin
           if (!awaddr_q[3]) begin
             if (wr_en[0]) msi_addr_q[v][29:0] <= wr_data_lo[31:2];
             if (wr_en[1]) msi_addr_q[v][53:30] <= wr_data_hi[23:0];
@@ -631,43 +647,73 @@ module iommu_regs
   // ---------------------------------------------------------------- read port
   logic        ar_full_q, r_valid_q;
   logic [11:0] araddr_q;
-  logic [63:0] rdata_q, rd_data;
+  logic [63:0] rdata_q, rd_data, plain_d, plain;
   logic [1:0]  rresp_q;
 
-  assign s_reg_arready_o = up_q && !ar_full_q;
+  assign s_reg_arready_o = (up_q || TimingCuts) && !ar_full_q;
   assign s_reg_rvalid_o  = r_valid_q;
   assign s_reg_rdata_o   = rdata_q;
   assign s_reg_rresp_o   = rresp_q;
   assign rd_word         = araddr_q[11:3];
   assign rd_due          = ar_full_q && !r_valid_q;
 
-  // Words of msi_cfg_tbl, HPM and debug interface: 0 in all but one of them. With
-  // TimingCuts each in a register, and then together in one.
-  logic [63:0] msi_rdata, msi_word, hpm_word, dbg_word, other;
+  // Words of msi_cfg_tbl, HPM, debug interface and of all others: 0 in all but one of them.
+  // With TimingCuts the word is decoded, then read, then joined with the rest, a cycle each.
+  typedef struct packed {
+    logic caps, fctl, ddtp, cqb, cqht, fqb, fqht, pqb, pqht, csr, ipsr, qos, icvec;
+  } read_t;
+  read_t             rd_at_d, rd_at;
+  logic [NumVec-1:0] rd_addr_d, rd_addr, rd_info_d, rd_info;  // halves of an entry of msi_cfg_tbl
+  logic [63:0]       msi_rdata, msi_word, hpm_word, dbg_early, dbg_word, other;
+
+  assign rd_look_at = rd_look && araddr_q[1:0] == 2'b00;
+  always_comb begin
+    rd_at_d = '0;
+    rd_addr_d = '0;
+    rd_info_d = '0;
+    if (TimingCuts || rd_look) begin
+      if (araddr_q[1:0] == 2'b00) begin
+        rd_at_d = '{
+          caps: rd_word == WordCaps, fctl: rd_word == WordFctl, ddtp: rd_word == WordDdtp, cqb: rd_word == WordCqb,
+          cqht: rd_word == WordCqht, fqb: rd_word == WordFqb, fqht: rd_word == WordFqht, pqb: rd_word == WordPqb,
+          pqht: rd_word == WordPqht, csr: rd_word == WordCsr, ipsr: rd_word == WordIpsr, qos: rd_word == WordQos,
+          icvec: rd_word == WordIcvec
+        };
+        for (int unsigned v = 0; v < NumVec; v++) begin
+          rd_addr_d[v] = araddr_q[11:8] == MsiPage && araddr_q[7:3] == {4'(v), 1'b0};
+          rd_info_d[v] = araddr_q[11:8] == MsiPage && araddr_q[7:3] == {4'(v), 1'b1};
+        end
+      end
+    end
+  end
+  iommu_cut #(.T(read_t), .Cut(TimingCuts)) u_cut_rd_at (.clk_i, .d_i(rd_at_d), .q_o(rd_at));
+  iommu_cut #(.T(logic [NumVec-1:0]), .Cut(TimingCuts)) u_cut_addr (.clk_i, .d_i(rd_addr_d), .q_o(rd_addr));
+  iommu_cut #(.T(logic [NumVec-1:0]), .Cut(TimingCuts)) u_cut_info (.clk_i, .d_i(rd_info_d), .q_o(rd_info));
+
   always_comb begin
     msi_rdata = '0;
-    if (rd_look && (araddr_q[11:8] == MsiPage)) begin
+    if (TimingCuts || rd_addr != '0 || rd_info != '0) begin
       for (int unsigned v = 0; v < NumVec; v++) begin
-        if (araddr_q[7:4] == 4'(v)) begin
-          msi_rdata = araddr_q[3] ? {31'd0, msi_mask_q[v], msi_data_q[v]} : {8'd0, msi_addr_q[v], 2'b00};
-        end
+        msi_rdata |= {8'd0, msi_addr_q[v], 2'b00} & {64{rd_addr[v]}};
+        msi_rdata |= {31'd0, msi_mask_q[v], msi_data_q[v]} & {64{rd_info[v]}};
       end
     end
   end
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_msi (.clk_i, .d_i(msi_rdata), .q_o(msi_word));
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_hpm (.clk_i, .d_i(hpm_rdata), .q_o(hpm_word));
-  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg (.clk_i, .d_i(dbg_rdata), .q_o(dbg_word));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg (.clk_i, .d_i(dbg_rdata), .q_o(dbg_early));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg_word (.clk_i, .d_i(dbg_early), .q_o(dbg_word));
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_other (
       .clk_i, .d_i(msi_word | hpm_word | dbg_word), .q_o(other)
   );
   if (TimingCuts) begin : gen_rd_cut
-    logic [1:0] rd_q;
+    logic [2:0] rd_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) rd_q <= '0;
-      else rd_q <= {rd_q[0], rd_look};
+      else rd_q <= {rd_q[1:0], rd_look};
     end
     assign rd_look = rd_due && (rd_q == '0);
-    assign rd      = rd_q[1];
+    assign rd      = rd_q[2];
   end else begin : gen_rd
     assign rd_look = rd_due;
     assign rd      = rd_due;
@@ -675,43 +721,26 @@ module iommu_regs
 
   // Nothing moves here unless a register is read: simulation time.
   always_comb begin
-    rd_data = '0;
-    if (rd && araddr_q[1:0] == 2'b00) begin
-      unique case (rd_word)
-        WordCaps: rd_data = 64'(caps_q);
-        WordFctl: rd_data[2:0] = {gxl_q, wsi, be_q};
-        WordDdtp: begin
-          rd_data[53:10] = ddtp_ppn_q;
-          rd_data[4]     = ddtp_busy;
-          rd_data[3:0]   = 4'(ddtp_mode_q);
-        end
-        WordCqb: begin
-          rd_data[53:10] = cq_ppn_q;
-          rd_data[4:0]   = cq_log2sz_1_q;
-        end
-        WordCqht: rd_data = {cqt_q, cq_head_i};
-        WordFqb:  rd_data = fqb;
-        WordFqht: rd_data = {fq_tail_i, fq_cfg_o.index};
-        WordPqb:  rd_data = pqb;
-        WordPqht: rd_data = {pq_tail_i, pq_cfg_o.index};
-        WordCsr: begin
-          rd_data[0]     = cqen_q;
-          rd_data[1]     = cie_q;
-          rd_data[8]     = cqmf_q;
-          rd_data[9]     = cmd_to_q;
-          rd_data[10]    = cmd_ill_q;
-          rd_data[11]    = fence_w_ip_q;
-          rd_data[16]    = cq_on_i;
-          rd_data[17]    = cq_busy;
-          rd_data[63:32] = fqcsr;
-        end
-        WordIpsr:  rd_data = {28'd0, ipsr_q, pqcsr};
-        WordQos:   rd_data[31:0] = {4'd0, qosid_q.mcid, 4'd0, qosid_q.rcid};
-        WordIcvec: rd_data[15:0] = icvec_q;
-        default:   rd_data = other;
-      endcase
+    plain_d = '0;
+    if (TimingCuts || rd_at != '0) begin
+      plain_d |= 64'(caps_q) & {64{rd_at.caps}};
+      plain_d |= 64'({gxl_q, wsi, be_q}) & {64{rd_at.fctl}};
+      plain_d |= {10'd0, ddtp_ppn_q, 5'd0, ddtp_busy, 4'(ddtp_mode_q)} & {64{rd_at.ddtp}};
+      plain_d |= {10'd0, cq_ppn_q, 5'd0, cq_log2sz_1_q} & {64{rd_at.cqb}};
+      plain_d |= {cqt_q, cq_head_i} & {64{rd_at.cqht}};
+      plain_d |= fqb & {64{rd_at.fqb}};
+      plain_d |= {fq_tail_i, fq_cfg_o.index} & {64{rd_at.fqht}};
+      plain_d |= pqb & {64{rd_at.pqb}};
+      plain_d |= {pq_tail_i, pq_cfg_o.index} & {64{rd_at.pqht}};
+      plain_d |= {fqcsr, 14'd0, cq_busy, cq_on_i, 4'd0, fence_w_ip_q, cmd_ill_q, cmd_to_q, cqmf_q, 6'd0, cie_q, cqen_q} &
+                 {64{rd_at.csr}};
+      plain_d |= {28'd0, ipsr_q, pqcsr} & {64{rd_at.ipsr}};
+      plain_d |= 64'({4'd0, qosid_q.mcid, 4'd0, qosid_q.rcid}) & {64{rd_at.qos}};
+      plain_d |= 64'(icvec_q) & {64{rd_at.icvec}};
     end
   end
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_plain (.clk_i, .d_i(plain_d), .q_o(plain));
+  assign rd_data = plain | other;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
