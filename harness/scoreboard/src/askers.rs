@@ -43,6 +43,8 @@ pub(crate) struct Asker {
 pub(crate) struct Askers {
     all: VecDeque<Asker>,
     next: u64,
+    /// When walks came and how many were open then, where there were never more later.
+    peaks: VecDeque<(u64, u32)>,
 }
 
 impl Askers {
@@ -61,6 +63,11 @@ impl Askers {
             told: false,
             ask_again: false,
         });
+        let open = self.open().count() as u32;
+        while self.peaks.back().is_some_and(|p| p.1 <= open) {
+            self.peaks.pop_back();
+        }
+        self.peaks.push_back((since, open));
         serial
     }
 
@@ -80,6 +87,12 @@ impl Askers {
         self.all.iter_mut().filter(|a| a.open)
     }
 
+    /// The most of them that were open at once since one came at this clock.
+    pub(crate) fn most_open(&self, since: u64) -> u32 {
+        let most = self.peaks.iter().find(|p| p.0 >= since);
+        most.map_or(0, |p| p.1)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -91,6 +104,7 @@ impl Askers {
 
     pub(crate) fn clear(&mut self) {
         self.all.clear();
+        self.peaks.clear();
     }
 }
 

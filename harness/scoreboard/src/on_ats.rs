@@ -550,7 +550,6 @@ impl Scoreboard {
             asker: serial,
             kind: crate::on_pq::MessageKind::Done(d),
             options: Vec::new(),
-            ahead: self.under_way(),
         });
         self.hpm_begin(Maker::message(&request));
         for t in &mut self.ats.tags {

@@ -53,8 +53,6 @@ pub(crate) struct Message {
     pub(crate) asker: u64,
     pub(crate) kind: MessageKind,
     pub(crate) options: Vec<MessageVerdict>,
-    /// Requests that were under way when it came, and may be looked at before it.
-    pub(crate) ahead: u64,
 }
 
 impl Message {
@@ -270,7 +268,6 @@ impl Scoreboard {
             asker: serial,
             kind: MessageKind::Page(request),
             options: Vec::new(),
-            ahead: self.under_way(),
         });
         let lost = self.pq.ring.may_lose_one();
         self.pq.jobs.push(Job {
@@ -562,15 +559,14 @@ impl Scoreboard {
         self.pq.ring.overflow_used |= job.lost & lost::FULL != 0;
     }
 
-    /// Requests of all kinds that wait for something.
-    pub(crate) fn under_way(&self) -> u64 {
-        u64::from(self.dev.open()) + self.askers.open().count() as u64
-    }
-
-    /// Clocks that the walks of all that has been open at once since then may take.
+    /// Clocks that the look-up of a message which came then may wait for the walks of others. Walks
+    /// wait in one place, which all ports share and which takes them by turns: a look-up waits for
+    /// those that were there when it came, and as they end, at most as many that come later may have
+    /// their turn before it. There are never more than have been open at once since then, and each
+    /// ends within the time of a request that waits for nobody.
     fn walks_limit(&self, since: u64) -> u64 {
-        let asked = self.askers.open().count() as u64;
-        self.bounds.drain(&self.dev, since) + asked * self.bounds.other
+        let asked = u64::from(self.askers.most_open(since)) * self.bounds.other * 2;
+        self.bounds.drain(&self.dev, since) + asked
     }
 
     /// Page requests whose record or response does not come.
@@ -588,7 +584,6 @@ impl Scoreboard {
             self.bounds.record + self.pq.jobs.len() as u64 * self.bounds.record / 4
         };
         let late = |of: &Self, at: u64| {
-            // The walks of its contexts wait for those of requests and translations before it.
             let walks = if settled { 0 } else { of.walks_limit(at) };
             all || at.max(since) + limit + walks < now
         };
@@ -624,16 +619,8 @@ impl Scoreboard {
             .iter()
             .filter(|m| !self.pq.jobs.iter().any(|j| j.asker == m.asker))
             .filter(|m| {
-                // Its look-up waits for what came before it, as long as that is under way.
-                let limit = limit
-                    + if settled {
-                        0
-                    } else {
-                        m.ahead * self.bounds.other
-                    };
-                self.askers
-                    .get(m.asker)
-                    .is_none_or(|a| all || a.since.max(since) + limit < now)
+                let asker = self.askers.get(m.asker);
+                asker.is_none_or(|a| late(self, a.since))
             })
             .map(|m| m.asker)
             .filter(|&a| {

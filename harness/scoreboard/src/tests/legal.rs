@@ -46,11 +46,11 @@ impl Rig {
         self.fetch(CQ, 4);
     }
 
-    fn forwarded(&mut self, id: u8, addr: u64) {
+    pub(super) fn forwarded(&mut self, id: u8, addr: u64) {
         self.clock(&[Event::OutAr(burst(id, addr, 0))]);
     }
 
-    fn over(&mut self, id: u8) {
+    pub(super) fn over(&mut self, id: u8) {
         self.clock(&[Event::OutR(r(id, 7, Resp::Okay, true))]);
         self.clock(&[Event::DevR(r(id, 7, Resp::Okay, true))]);
     }

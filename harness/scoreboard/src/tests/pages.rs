@@ -304,3 +304,29 @@ fn a_stop_marker_wants_no_response() {
     rig.end();
     rig.fine();
 }
+
+#[test]
+fn a_request_waits_for_the_walks_of_others_and_no_longer() {
+    // Walks go on all the time, so something may still come of it. What was open at once counts: the
+    // request itself, and one read, or four.
+    for reads in [1, 4] {
+        let mut rig = rig();
+        (1..reads).for_each(|id| rig.ask_read(id, RW, 0));
+        rig.ask_page(ASK);
+        let begin = rig.board.now;
+        rig.good_read(reads, RW);
+        for id in 1..reads {
+            rig.forwarded(id, PA);
+            rig.over(id);
+        }
+        let b = rig.board.bounds;
+        let limit = b.record + b.record / 4 + (u64::from(reads) + 1) * 2 * b.other;
+        while rig.board.violations().is_empty() && rig.board.now < begin + 2 * limit {
+            rig.good_read(1, RW);
+            rig.idle(20);
+        }
+        rig.only(Check::PageRecord);
+        let took = rig.board.now - begin;
+        assert!((limit..limit + 200).contains(&took), "{took}, not {limit}");
+    }
+}
