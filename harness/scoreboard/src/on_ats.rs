@@ -596,14 +596,15 @@ impl Scoreboard {
             return;
         }
         let (now, since) = (self.now, self.bounds.since);
-        let limit = self.bounds.request + self.bounds.other * self.askers.open().count() as u64;
-        let late = |at: u64| all || at.max(since) + 2 * limit < now;
-        while let Some(n) = self
-            .ats
-            .open
-            .iter()
-            .position(|o| self.askers.get(o.asker).is_some_and(|a| late(a.since)))
-        {
+        let late = |of: &Self, at: u64| {
+            let limit = 2 * of.bounds.request + of.walks_limit(at);
+            all || at.max(since) + limit < now
+        };
+        while let Some(n) = self.ats.open.iter().position(|o| {
+            self.askers
+                .get(o.asker)
+                .is_some_and(|a| late(self, a.since))
+        }) {
             let open = self.ats.open.remove(n);
             let story = self
                 .askers

@@ -564,7 +564,7 @@ impl Scoreboard {
     /// those that were there when it came, and as they end, at most as many that come later may have
     /// their turn before it. There are never more than have been open at once since then, and each
     /// ends within the time of a request that waits for nobody.
-    fn walks_limit(&self, since: u64) -> u64 {
+    pub(crate) fn walks_limit(&self, since: u64) -> u64 {
         let asked = u64::from(self.askers.most_open(since)) * self.bounds.other * 2;
         self.bounds.drain(&self.dev, since) + asked
     }

@@ -302,6 +302,24 @@ fn ats_stuck_without_a_completion() {
     rig.only(Check::RequestStuck);
 }
 
+#[test]
+fn ats_behind_others_may_wait_for_all_of_them() {
+    // Those before it are answered at last, and count though they are gone; it has its limit then.
+    let mut rig = rig();
+    for tag in 1..=10 {
+        rig.ask_ats(AtsRequest { tag, ..ASK });
+    }
+    let b = rig.board.bounds;
+    rig.idle(2 * b.request + 10 * b.other);
+    for tag in 1..10 {
+        rig.complete(AtsRange { tag, ..ANSWER });
+    }
+    rig.idle(9 * b.other);
+    rig.fine();
+    rig.idle(2 * b.other);
+    rig.only(Check::RequestStuck);
+}
+
 /// The sender's context is in a directory of three levels; device 0x040123 is in no way special.
 fn wide() -> Rig {
     let mut rig = rig();
