@@ -180,7 +180,7 @@ module iommu_ats_invalidate
 
   state_e  state_q;
   logic    ic_valid, ic_room, ic_pop;
-  ats_ic_t ic;
+  ats_ic_t ic_d, ic;
 
   iommu_fifo #(
       .Width($bits(ats_ic_t)),
@@ -192,8 +192,10 @@ module iommu_ats_invalidate
       .data_i(ic_i),
       .valid_o(ic_valid),
       .ready_i(ic_pop),
-      .data_o(ic)
+      .data_o(ic_d)
   );
+  // Not looked at in the cycle in which it becomes the oldest: that is StIdle's.
+  iommu_cut #(.T(ats_ic_t), .Cut(TimingCuts)) u_cut_ic (.clk_i, .d_i(ic_d), .q_o(ic));
   assign ic_ready_o = (up_q || TimingCuts) && ic_room;
 
   assign apply  = state_q == StWait && rsp_valid_i && !rsp_fault_i;
@@ -225,23 +227,27 @@ module iommu_ats_invalidate
   // stands for 8.
   // The completion stands while the pipeline is asked, for several cycles.
   logic [NumItags-1:0] same_d, same;  // to that device
+  logic [NumItags-1:0] last_d, last;  // with this one it has as many as are to come
   always_comb begin
     same_d = '0;
+    last_d = '0;
     if (TimingCuts || apply) begin
       for (int unsigned i = 0; i < NumItags; i++) begin
         same_d[i] = ic.itag_vector[i] && device_q[i][15:0] == ic.device_id[15:0] &&
                     (!dsv_q[i] || device_q[i][23:16] == ic.device_id[23:16]);
+        last_d[i] = (got_q[i] + 3'd1) == ic.count;
       end
     end
   end
   iommu_cut #(.T(logic [NumItags-1:0]), .Cut(TimingCuts)) u_cut_same (.clk_i, .d_i(same_d), .q_o(same));
+  iommu_cut #(.T(logic [NumItags-1:0]), .Cut(TimingCuts)) u_cut_last (.clk_i, .d_i(last_d), .q_o(last));
   always_comb begin
     hit  = '0;
     done = '0;
     if (apply) begin
       for (int unsigned i = 0; i < NumItags; i++) begin
         hit[i]  = same[i] && sent_q[i];
-        done[i] = hit[i] && (got_q[i] + 3'd1) == ic.count;
+        done[i] = hit[i] && last[i];
       end
     end
   end
@@ -249,6 +255,7 @@ module iommu_ats_invalidate
   logic unused;
   assign unused = ^{ic, inv_q};
 
+  `IOMMU_ASSERT(CompletionStands, !apply || ic == ic_d)
   `IOMMU_ASSERT(ItagIsFree, !take || !busy_q[tag])
   `IOMMU_ASSERT(RequestHasRoom, !take || fifo_ready)
   `IOMMU_ASSERT(OnlyTheBusyIsSent, (sent_q & ~busy_q) == '0)

@@ -164,7 +164,7 @@ module iommu_bridge_read
       .clk_i, .rst_ni, .there_i(asked_valid), .taken_i(accept), .seen_o(asked_seen)
   );
   assign may_enter = may_accept && (asked_seen || !TimingCuts);
-  assign accept    = asked_valid && may_enter;
+  assign accept    = (TimingCuts ? asked_seen : asked_valid) && may_accept;
   assign legal     = asked.legal;
   assign new_burst = asked.burst;
   always_comb begin
@@ -476,6 +476,7 @@ module iommu_bridge_read
   assign unused = &{1'b0, asked, asked_seen, rsp, rsp_burst, refused, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !rsp_valid || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(EntersAsAsked, !accept || asked_valid)
   `IOMMU_ASSERT(EntersWhereThereIsRoom, !accept || (free && trq_ready && !live[new_slot]))
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)
   `IOMMU_ASSERT(GrantedIsWaiting, (granted_q & ~waiting) == '0)

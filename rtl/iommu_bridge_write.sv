@@ -203,7 +203,7 @@ module iommu_bridge_write
       .clk_i, .rst_ni, .there_i(asked_valid), .taken_i(accept), .seen_o(asked_seen)
   );
   assign may_enter = may_accept && (asked_seen || !TimingCuts);
-  assign accept    = asked_valid && may_enter;
+  assign accept    = (TimingCuts ? asked_seen : asked_valid) && may_accept;
   assign permitted = asked.permitted;
 
   logic atomic_ready;
@@ -836,6 +836,7 @@ module iommu_bridge_write
   assign unused = &{1'b0, asked, asked_seen, send_place, rsp, rsp_burst, s_dev_wlast_i, sq_ready, rsp.tag[TrTagW-1:SlotW], rsp.spa[11:0]};
 
   `IOMMU_ASSERT(AnswerWanted, !rsp_valid || (waiting[rsp_slot] && !granted_q[rsp_slot]))
+  `IOMMU_ASSERT(EntersAsAsked, !accept || asked_valid)
   `IOMMU_ASSERT(EntersWhereThereIsRoom, !accept || may_accept_d)
   `IOMMU_ASSERT(EntersAsNotTheOldest, !TimingCuts || !accept || !oldest_oh[new_slot])
   `IOMMU_ASSERT(RefusedNotForwarded, (fwd_oh & refused) == '0)

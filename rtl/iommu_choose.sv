@@ -20,25 +20,23 @@ module iommu_choose #(
     output logic            valid_o,  // somebody asks
     output logic [IdxW-1:0] idx_o     // the one picked; without Cut 0 if nobody asks
 );
-  logic [N-1:0]    req;
-  logic [IdxW-1:0] start;
-  logic            valid_d;
-  logic [IdxW-1:0] idx_d;
-
-  iommu_cut #(.T(logic [N-1:0]), .Cut(Cut)) u_cut_req (.clk_i, .d_i(req_i), .q_o(req));
-  iommu_cut #(.T(logic [IdxW-1:0]), .Cut(Cut)) u_cut_start (.clk_i, .d_i(start_i), .q_o(start));
-
-  iommu_pick #(.N(N)) u_pick (
-      .req_i  (req),
-      .start_i(start),
-      .valid_o(valid_d),
-      .idx_o  (idx_d)
-  );
-
   if (Cut) begin : g_cut
     logic            valid_q;
-    logic            old_q;    // req is of before what was taken
-    logic [IdxW-1:0] idx_q;
+    logic            old_q;          // req is of before what was taken
+    logic [IdxW-1:0] idx_d, idx_q;
+    logic [N-1:0]    req_q, at_q;    // who asked; at or after start_i
+    logic [N-1:0]    above, from;
+    always_ff @(posedge clk_i) begin
+      req_q <= req_i;
+      at_q  <= ~N'(0) << start_i;
+    end
+    // As iommu_pick does, which would make the mask here.
+    assign above = req_q & at_q;
+    assign from  = (above != '0) ? above : req_q;
+    always_comb begin
+      idx_d = '0;
+      for (int unsigned i = N; i > 0; i--) if (from[i-1]) idx_d = IdxW'(i - 1);
+    end
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         valid_q <= 1'b0;
@@ -49,7 +47,7 @@ module iommu_choose #(
         if (valid_q) begin
           if (take_i) valid_q <= 1'b0;
         end else if (!old_q) begin
-          valid_q <= valid_d;
+          valid_q <= req_q != '0;
           idx_q   <= idx_d;
         end
       end
@@ -58,8 +56,12 @@ module iommu_choose #(
     assign idx_o   = idx_q;
     `IOMMU_ASSERT(ChoiceStands, !valid_q || req_i[idx_q])
   end else begin : g_wire
-    assign valid_o = valid_d;
-    assign idx_o   = idx_d;
+    iommu_pick #(.N(N)) u_pick (
+        .req_i  (req_i),
+        .start_i(start_i),
+        .valid_o(valid_o),
+        .idx_o  (idx_o)
+    );
     logic unused;
     assign unused = ^{clk_i, rst_ni, take_i};
   end

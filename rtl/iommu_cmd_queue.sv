@@ -38,7 +38,7 @@ module iommu_cmd_queue
 
     // invalidation: held until ready, which says that it is done
     output logic        inv_valid_o,
-    input  logic        inv_ready_i,
+    input  logic        inv_ready_i,       // looked at only with inv_valid_o
     output inv_req_t    inv_o,
 
     // fence over device traffic: held until the done pulse
@@ -211,7 +211,11 @@ module iommu_cmd_queue
   assign beat_err = mem_rrsp_i.err || mem_rrsp_i.poison;
   assign push     = mem_rrsp_valid_i && half_q && !drop_q && !flush;
 
-  assign start = on_q && cfg_i.en && !cfg_i.error && state_q == StFetch && settled && !fetching_q &&
+  // On a queue that is on the error bits are 0 here: they come with StStopped, and go
+  // before it is left. So it does not matter that with TimingCuts error is late.
+  logic error;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_error (.clk_i, .d_i(cfg_i.error), .q_o(error));
+  assign start = on_q && cfg_i.en && !error && state_q == StFetch && settled && !fetching_q &&
                  count_q == '0 && !empty;
 
   assign mem_rreq_valid_o = req_q;
@@ -383,6 +387,9 @@ module iommu_cmd_queue
   iommu_cut #(.T(logic [127:0]), .Cut(TimingCuts)) u_cut_next (.clk_i, .d_i(buf_q[rd_q]), .q_o(next_cmd));
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_err (.clk_i, .d_i(buf_err_q[rd_q]), .q_o(next_err));
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_legal (.clk_i, .d_i(nx_legal_d), .q_o(nx_legal));
+  logic nx_is_fence, nx_is_ats;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_is_fence (.clk_i, .d_i(nx_inval.opcode == OpIofence), .q_o(nx_is_fence));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_is_ats (.clk_i, .d_i(nx_inval.opcode == OpAts), .q_o(nx_is_ats));
 
   // ---------------------------------------------------------------- execute
   cmd_inval_t cmd_inval;
@@ -412,7 +419,7 @@ module iommu_cmd_queue
     set_to_o  = 1'b0;
     unique case (state_q)
       StFetch: begin
-        if (on_q && cfg_i.en && !cfg_i.error && have_next && settled && !empty) begin
+        if (on_q && cfg_i.en && !error && have_next && settled && !empty) begin
           pop = 1'b1;
           if (next_err) begin
             fault   = 1'b1;
@@ -421,19 +428,17 @@ module iommu_cmd_queue
             set_ill_o = 1'b1;
             state_d   = StStopped;
           end else begin
-            unique case (nx_inval.opcode)
-              OpIofence: begin
-                state_d = (ats_pending_i || ats_timed_out_i) ? StAtsWait : after_ats(nx_fence.pr || nx_fence.pw, nx_fence.av);
-                done    = state_d == StFetch;
-              end
-              OpAts:   state_d = StAts;
-              default: state_d = StInval;
-            endcase
+            if (nx_is_fence) begin
+              state_d = (ats_pending_i || ats_timed_out_i) ? StAtsWait : after_ats(nx_fence.pr || nx_fence.pw, nx_fence.av);
+              done    = state_d == StFetch;
+            end else begin
+              state_d = nx_is_ats ? StAts : StInval;
+            end
           end
         end
       end
       StInval: begin
-        if (inv_ready_i) begin
+        if (inv_ready_i && inv_valid_o) begin
           done    = 1'b1;
           state_d = StFetch;
         end
@@ -506,7 +511,7 @@ module iommu_cmd_queue
       cmd_q   <= '0;
     end else begin
       state_q <= state_d;
-      if (pop) cmd_q <= next_cmd;
+      if (pop || (TimingCuts && state_q == StFetch)) cmd_q <= next_cmd;  // nobody looks at it then
       if (cfg_i.en && !on_q) on_q <= 1'b1;
       if (turn_off) on_q <= 1'b0;
       if (done) head_q <= (head_q + 32'd1) & mask;
@@ -518,7 +523,16 @@ module iommu_cmd_queue
   assign head_o = head_q;
 
   // ---------------------------------------------------------------- outputs
-  assign inv_valid_o = state_q == StInval;
+  if (TimingCuts) begin : gen_inv_cut
+    logic inv_valid_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) inv_valid_q <= 1'b0;
+      else inv_valid_q <= state_q == StInval && !(inv_ready_i && inv_valid_q);
+    end
+    assign inv_valid_o = inv_valid_q;
+  end else begin : gen_inv
+    assign inv_valid_o = state_q == StInval;
+  end
 
   always_comb begin
     inv_o = '0;
@@ -588,7 +602,9 @@ module iommu_cmd_queue
   `IOMMU_ASSERT(BurstNotEmpty, !start || burst != '0)
   `IOMMU_ASSERT(BurstInsidePage,
                 !req_q || 12'(req_addr_q[11:3]) + 12'(req_len_q) < 12'd512)
-  `IOMMU_ASSERT(InvalidationHeld, !inv_valid_o || on_q)
+  `IOMMU_ASSERT(InvalidationHeld, !inv_valid_o || (on_q && state_q == StInval))
+  `IOMMU_ASSERT(NoErrorWhileFetching, state_q != StFetch || !on_q || !cfg_i.error)
+  `IOMMU_ASSERT(DecodesTheNext, !pop || (next_cmd == buf_q[rd_q] && nx_is_fence == (nx_inval.opcode == OpIofence)))
   `IOMMU_ASSERT(HeadStaysOnError, !((set_mf_o || set_ill_o || set_to_o) && done))
   `IOMMU_ASSERT(FenceHasNothingUnderWay,
                 !(set_fence_o || mem_wreq_valid_o) || !ats_pending_i)

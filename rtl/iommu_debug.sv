@@ -10,7 +10,9 @@
 
 module iommu_debug
   import iommu_pkg::*;
-(
+#(
+    parameter bit TimingCuts = 1'b0  // what is read is there a cycle after rd_en_i
+) (
     input  logic        clk_i,        // clock
     input  logic        rst_ni,       // asynchronous reset, active low
     input  logic        present_i,    // capabilities.DBG
@@ -125,12 +127,16 @@ module iommu_debug
     req_o.iova       = {vpn_q, 12'd0};
   end
 
+  logic [2:0] rd_at_d, rd_at;  // tr_response, tr_req_ctl, tr_req_iova
+  assign rd_at_d = {rd_word_i == WordRsp, rd_word_i == WordCtl, rd_word_i == WordIova} & {3{rd_en_i && present_i}};
+  iommu_cut #(.T(logic [2:0]), .Cut(TimingCuts)) u_cut_rd_at (.clk_i, .d_i(rd_at_d), .q_o(rd_at));
+
   always_comb begin
     rd_data_o = '0;
-    if (rd_en_i && present_i) begin
-      if (rd_word_i == WordIova) rd_data_o = {vpn_q, 12'd0};
-      if (rd_word_i == WordCtl) rd_data_o = {did_q, 7'd0, pv_q, pid_q, 8'd0, nw_q, exe_q, priv_q, !idle};
-      if (rd_word_i == WordRsp) rd_data_o = {10'd0, ppn_q, s_q, pbmt_q, 6'd0, fault_q};
+    if (TimingCuts || rd_at != '0) begin
+      rd_data_o |= {vpn_q, 12'd0} & {64{rd_at[0]}};
+      rd_data_o |= {did_q, 7'd0, pv_q, pid_q, 8'd0, nw_q, exe_q, priv_q, !idle} & {64{rd_at[1]}};
+      rd_data_o |= {10'd0, ppn_q, s_q, pbmt_q, 6'd0, fault_q} & {64{rd_at[2]}};
     end
   end
 

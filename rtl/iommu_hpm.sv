@@ -224,7 +224,7 @@ module iommu_hpm
         of_q       <= of_written | ovf;
         overflow_q <= (ovf & ~of_written) != '0;
       end
-      if (any_inc) begin
+      if (any_inc || TimingCuts) begin
         for (int unsigned c = 1; c <= NumCtr; c++) ctr_q[c] <= ctr_next[c][63:0];
       end
       if (present_i && wr_en_i != '0) begin

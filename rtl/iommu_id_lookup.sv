@@ -66,7 +66,7 @@ module iommu_id_lookup #(
     always_ff @(posedge clk_i) begin
       if (!first_valid_q || move) first_q <= second_valid_q ? second_q : in;
       if (!second_valid_q) second_q <= in;
-      if (move) begin
+      if (!found_valid_q || ready_i) begin
         data_q  <= first_q.data;
         last_q  <= first_q.last;
         known_q <= lookup_hit_i;

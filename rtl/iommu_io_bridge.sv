@@ -155,26 +155,42 @@ module iommu_io_bridge
   logic hold_q;  // a request is out and not yet taken
   logic turn_q;  // writes go first
   logic pick_wr;
-  logic pick_q;  // what is held
 
-  always_comb begin
-    if (hold_q) pick_wr = pick_q;
-    else pick_wr = wr_req_valid && (turn_q || !rd_req_valid);
+  if (TimingCuts) begin : g_pick_cut
+    iommu_choose #(
+        .N  (2),
+        .Cut(1'b1)
+    ) u_choose (
+        .clk_i, .rst_ni,
+        .req_i  ({wr_req_valid, rd_req_valid}),
+        .start_i(turn_q),
+        .take_i (tr_req_ready_i),
+        .valid_o(tr_req_valid_o),
+        .idx_o  (pick_wr)
+    );
+  end else begin : g_pick
+    logic pick_q;  // what is held
+    always_comb begin
+      if (hold_q) pick_wr = pick_q;
+      else pick_wr = wr_req_valid && (turn_q || !rd_req_valid);
+    end
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) pick_q <= 1'b0;
+      else pick_q <= pick_wr;
+    end
+    assign tr_req_valid_o = pick_wr ? wr_req_valid : rd_req_valid;
   end
 
-  assign tr_req_valid_o = pick_wr ? wr_req_valid : rd_req_valid;
   assign tr_req_o       = pick_wr ? wr_req : rd_req;
-  assign rd_req_ready   = tr_req_ready_i && !pick_wr;
-  assign wr_req_ready   = tr_req_ready_i && pick_wr;
+  assign rd_req_ready   = tr_req_ready_i && !pick_wr && (tr_req_valid_o || !TimingCuts);
+  assign wr_req_ready   = tr_req_ready_i && pick_wr && (tr_req_valid_o || !TimingCuts);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       hold_q <= 1'b0;
       turn_q <= 1'b0;
-      pick_q <= 1'b0;
     end else begin
       hold_q <= tr_req_valid_o && !tr_req_ready_i;
-      pick_q <= pick_wr;
       if (tr_req_valid_o && tr_req_ready_i) turn_q <= !pick_wr;
     end
   end

@@ -318,7 +318,9 @@ module iommu_mem_arb
 
   // The client after the one before goes first.
   logic [NumWr-1:0] wr_want, wr_after, wr_from;
-  assign wr_after = wr_want & (~NumWr'(1) << sel_q);
+  logic [NumWr-1:0] behind;  // that client
+  iommu_cut #(.T(logic [NumWr-1:0]), .Cut(TimingCuts)) u_cut_behind (.clk_i, .d_i(~NumWr'(1) << sel_q), .q_o(behind));
+  assign wr_after = wr_want & behind;
   assign wr_from  = (wr_after != '0) ? wr_after : wr_want;
   always_comb begin
     sel_d = '0;

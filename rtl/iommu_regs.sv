@@ -238,7 +238,7 @@ module iommu_regs
     endcase
   endfunction
 
-  assign wr_pair = is_pair(wr_word);
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_pair (.clk_i, .d_i(is_pair(wr_word)), .q_o(wr_pair));
 
   always_comb begin
     wr_lo    = 1'b0;
@@ -265,15 +265,17 @@ module iommu_regs
   end
 
   if (TimingCuts) begin : gen_wr_cut
-    logic       wr_q;
+    logic       due_q, wr_q;
     logic [1:0] wr_en_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
+        due_q   <= 1'b0;
         wr_q    <= 1'b0;
         wr_en_q <= '0;
       end else begin
-        wr_q    <= wr_due && !wr_q;
-        wr_en_q <= {wr_hi, wr_lo} & {2{wr_due && !wr_q && wr_legal_d}};
+        due_q   <= wr_due;
+        wr_q    <= wr_due && due_q && !wr_q;
+        wr_en_q <= {wr_hi, wr_lo} & {2{wr_due && due_q && !wr_q && wr_legal_d}};
       end
     end
     assign wr    = wr_q;
@@ -557,7 +559,9 @@ module iommu_regs
       .overflow_o(hpm_overflow)
   );
 
-  iommu_debug u_debug (
+  iommu_debug #(
+      .TimingCuts(TimingCuts)
+  ) u_debug (
       .clk_i, .rst_ni,
       .present_i(caps_q.dbg),
       .wr_en_i(wr_en),
@@ -664,7 +668,7 @@ module iommu_regs
   } read_t;
   read_t             rd_at_d, rd_at;
   logic [NumVec-1:0] rd_addr_d, rd_addr, rd_info_d, rd_info;  // halves of an entry of msi_cfg_tbl
-  logic [63:0]       msi_rdata, msi_word, hpm_word, dbg_early, dbg_word, other;
+  logic [63:0]       msi_rdata, msi_word, hpm_word, dbg_word, other;
 
   assign rd_look_at = rd_look && araddr_q[1:0] == 2'b00;
   always_comb begin
@@ -701,8 +705,7 @@ module iommu_regs
   end
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_msi (.clk_i, .d_i(msi_rdata), .q_o(msi_word));
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_hpm (.clk_i, .d_i(hpm_rdata), .q_o(hpm_word));
-  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg (.clk_i, .d_i(dbg_rdata), .q_o(dbg_early));
-  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg_word (.clk_i, .d_i(dbg_early), .q_o(dbg_word));
+  iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_dbg (.clk_i, .d_i(dbg_rdata), .q_o(dbg_word));
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_other (
       .clk_i, .d_i(msi_word | hpm_word | dbg_word), .q_o(other)
   );
