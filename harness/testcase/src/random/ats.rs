@@ -87,6 +87,7 @@ impl World {
         if !commands {
             budget.commands = 0;
         }
+        self.ats_answers = commands;
         self.ats_budget = budget;
     }
 

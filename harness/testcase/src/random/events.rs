@@ -466,7 +466,7 @@ impl World {
 
     /// A command that others seldom are there: INVAL_PDT, ATS.INVAL, ATS.PRGR.
     fn first_of_a_page(&mut self) {
-        if self.ats && self.r.aim.percent(60) {
+        if self.ats && self.r.aim.percent(60) && self.ats_answers {
             return self.ats_command();
         }
         let n = self.r.aim.below(self.devices.len() as u64) as usize;

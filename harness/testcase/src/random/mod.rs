@@ -433,6 +433,29 @@ mod tests {
     }
 
     #[test]
+    fn no_device_is_told_while_memory_is_broken() {
+        // Its answer may be refused for that, and the next fence waits for it for ever.
+        let p = profiles().into_iter().find(|p| p.name == "ats").unwrap();
+        let mut told = [0, 0];
+        for seed in 0..60 {
+            let mut broken = false;
+            for op in ops(&p, seed) {
+                match op.op {
+                    Op::MemFault { .. } => broken = true,
+                    Op::ClearFaults => broken = false,
+                    Op::Store { data, .. } if &*op.at.text == "ATS command" => {
+                        // The low byte of the command, in either byte order.
+                        let invalidation = [data[0], data[7]].contains(&4);
+                        told[usize::from(broken)] += usize::from(invalidation);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(told[0] > 100 && told[1] == 0, "{told:?}");
+    }
+
+    #[test]
     fn capabilities_are_those_that_can_be() {
         for p in profiles() {
             let case = case(&p, &Target::default());

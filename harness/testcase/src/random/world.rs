@@ -226,6 +226,8 @@ pub(super) struct World {
     pub ats: bool,
     pub ats_devices: AtsDevices,
     pub ats_budget: super::ats::Budget,
+    /// Nothing is broken in memory that may refuse the answer to an invalidation.
+    pub ats_answers: bool,
     /// Page requests since software took them.
     pub pages_unread: u64,
     /// Devices whose context a spoilt directory does not reach.
@@ -346,6 +348,7 @@ impl World {
             ats,
             ats_devices: AtsDevices::default(),
             ats_budget: super::ats::Budget::default(),
+            ats_answers: true,
             pages_unread: 0,
             cut_off: Vec::new(),
             bare: false,
