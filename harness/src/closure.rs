@@ -139,7 +139,8 @@ const STEER: &[(&str, &[&str])] = &[
         "axi.align",
         &["traffic.burst.narrow", "traffic.burst.fixed"],
     ),
-    ("axi.lock", &["traffic.exclusive"]),
+    ("axi.lock", &["traffic.exclusive", "traffic.exclusive_pair"]),
+    ("axi.data_first", &["timing.data_first"]),
     ("axi.barred/*,crosses*", &["traffic.burst.crossing"]),
     ("axi.barred/*,no legal burst", &["traffic.burst.illegal"]),
     ("axi.barred/*,atomic", &["traffic.atomic"]),
@@ -158,19 +159,25 @@ const STEER: &[(&str, &[&str])] = &[
     ("axi.out_response", &["memory.breaks", "memory.where.data"]),
     (
         "axi.dev_response",
-        &["memory.breaks", "memory.where.data", "traffic.exclusive"],
+        &[
+            "memory.breaks",
+            "memory.where.data",
+            "traffic.exclusive",
+            "traffic.exclusive_pair",
+        ],
     ),
     (
         "fault.at/268*",
         &[
             "memory.breaks",
+            "memory.aimed",
             "memory.where.directory",
             "memory.answer.poison",
         ],
     ),
     (
         "fault.at/257*",
-        &["memory.breaks", "memory.where.directory"],
+        &["memory.breaks", "memory.aimed", "memory.where.directory"],
     ),
     (
         "fault.at/258*",
@@ -182,13 +189,21 @@ const STEER: &[(&str, &[&str])] = &[
     ),
     (
         "fault.at/259*",
-        &["tables.spoilt_context", "tables.spoil_context.reserved"],
+        &[
+            "tables.spoilt_context",
+            "tables.spoil_context.reserved",
+            "tables.spoil_context.mode",
+            "tables.spoil_context.flag",
+            "tables.spoil_context.rule",
+        ],
     ),
     (
         "fault.at/26*",
         &[
             "tables.processes",
             "tables.spoilt_context",
+            "tables.spoil_context.rule",
+            "memory.aimed",
             "traffic.odd_process",
             "traffic.privileged",
         ],
@@ -197,13 +212,19 @@ const STEER: &[(&str, &[&str])] = &[
         "fault.at/274*",
         &[
             "memory.breaks",
+            "memory.aimed",
             "memory.answer.poison",
             "memory.where.entry",
         ],
     ),
     (
         "fault.at/AF*",
-        &["memory.breaks", "memory.answer.error", "memory.where.entry"],
+        &[
+            "memory.breaks",
+            "memory.aimed",
+            "memory.answer.error",
+            "memory.where.entry",
+        ],
     ),
     (
         "fault.at/PF*",
@@ -229,13 +250,24 @@ const STEER: &[(&str, &[&str])] = &[
     ("rule.taken/GPAT*", &["tables.spoilt_guest"]),
     (
         "rule.taken/DC*",
-        &["tables.spoilt_context", "capabilities.mask_out"],
+        &[
+            "tables.spoilt_context",
+            "tables.spoil_context.rule",
+            "capabilities.mask_out",
+        ],
     ),
     (
         "rule.taken/PC*",
-        &["tables.spoilt_context", "tables.processes"],
+        &[
+            "tables.spoilt_context",
+            "tables.spoil_context.rule",
+            "tables.processes",
+        ],
     ),
-    ("rule.taken/GET_PC*", &["tables.processes", "memory.breaks"]),
+    (
+        "rule.taken/GET_PC*",
+        &["tables.processes", "memory.breaks", "memory.aimed"],
+    ),
     (
         "rule.taken/MSI*",
         &["tables.message_tables", "traffic.address.message"],
@@ -258,6 +290,11 @@ const STEER: &[(&str, &[&str])] = &[
     ),
     ("iova.switch", &["queues.mode_changes"]),
     (
+        "iova.device_bits",
+        &["tables.device_ids.one-bit", "traffic.stranger"],
+    ),
+    ("dc.format", &["capabilities.base_contexts"]),
+    (
         "walk.leaf/*,*,X",
         &["tables.permission.x", "traffic.execute"],
     ),
@@ -277,13 +314,19 @@ const STEER: &[(&str, &[&str])] = &[
     ("walk.leaf/*,Sv48 512G", &["tables.leaf_size.level3"]),
     ("walk.leaf/*,Sv57 512G", &["tables.leaf_size.level3"]),
     ("walk.leaf/*,Sv57 256T", &["tables.leaf_size.level4"]),
-    ("walk.load", &["memory.breaks", "memory.where.directory"]),
+    (
+        "walk.load",
+        &["memory.breaks", "memory.aimed", "memory.where.directory"],
+    ),
+    ("walk.napot", &["tables.leaf_size.64K"]),
     (
         "walk.ad",
         &[
             "tables.not_accessed",
             "tables.not_dirty",
             "tables.hardware_updates",
+            "edits.warm",
+            "edits.unset",
         ],
     ),
     ("walk.user", &["tables.supervisor", "traffic.privileged"]),
@@ -313,9 +356,16 @@ const STEER: &[(&str, &[&str])] = &[
             "edits.fence.wire",
         ],
     ),
-    ("cmd.illegal", &["queues.illegal_command"]),
+    (
+        "cmd.illegal",
+        &["queues.illegal_command", "queues.page_start"],
+    ),
+    ("cmd.range", &["edits.extended"]),
     ("cmd.traffic", &["run.racing", "queues.illegal_command"]),
-    ("cmd.place", &["queues.illegal_command"]),
+    (
+        "cmd.place",
+        &["queues.illegal_command", "queues.page_start"],
+    ),
     (
         "queue",
         &[
@@ -327,7 +377,12 @@ const STEER: &[(&str, &[&str])] = &[
     ),
     (
         "irq",
-        &["queues.interrupts", "queues.wires", "memory.where.message"],
+        &[
+            "queues.interrupts",
+            "queues.wires",
+            "queues.masked",
+            "memory.where.message",
+        ],
     ),
     (
         "reg.access",
@@ -339,8 +394,14 @@ const STEER: &[(&str, &[&str])] = &[
         ],
     ),
     ("reg.odd", &["registers.kind.illegal"]),
-    ("race.edit", &["run.racing", "edits.kind.change"]),
-    ("race.invalidate", &["run.racing"]),
+    (
+        "race.edit",
+        &["run.racing", "edits.kind.change", "edits.warm"],
+    ),
+    (
+        "race.invalidate",
+        &["run.racing", "edits.warm", "edits.insufficient"],
+    ),
     (
         "race.change",
         &[
@@ -359,13 +420,17 @@ const STEER: &[(&str, &[&str])] = &[
     ),
     ("hpm.event", &["registers.kind.counter"]),
     ("dbg.request", &["registers.kind.debug"]),
-    ("irq.signal", &["registers.kind.mask", "queues.wires"]),
+    (
+        "irq.signal",
+        &["registers.kind.mask", "queues.wires", "queues.masked"],
+    ),
     ("irq.cause/counter", &["registers.kind.counter"]),
     ("walk.global", &["tables.global"]),
     (
         "walk.implicit",
         &[
             "memory.breaks",
+            "memory.aimed",
             "memory.where.entry",
             "memory.where.process",
         ],
@@ -378,14 +443,23 @@ const STEER: &[(&str, &[&str])] = &[
             "tables.second_stage.Sv32x4",
         ],
     ),
-    ("ats", &["ats.devices", "ats.guest_addresses"]),
+    ("ats", &["ats.devices", "ats.guest_addresses", "ats.cached"]),
+    (
+        "ats.invalidation",
+        &["ats.told", "ats.trouble", "ats.stops"],
+    ),
     (
         "pri",
         &["ats.pages", "ats.page_queue_off", "ats.lazy_software"],
     ),
     (
         "fault.at/*,ATS request*",
-        &["ats.devices", "tables.spoilt_context", "memory.breaks"],
+        &[
+            "ats.devices",
+            "tables.spoilt_context",
+            "memory.breaks",
+            "memory.aimed",
+        ],
     ),
     ("time.agent", &["timing.changes", "timing.port_stops"]),
 ];
@@ -542,6 +616,37 @@ mod tests {
             for name in *names {
                 assert!(knobs.iter().any(|k| k == name), "no knob `{name}`");
             }
+        }
+    }
+
+    #[test]
+    fn every_chance_that_profiles_switch_on_is_turned_for_something() {
+        // Those that make no bin of their own: how a run is done, and what is there all the time.
+        const NOT: [&str; 17] = [
+            "run.other_state",
+            "run.isolation",
+            "run.unspecified",
+            "tables.pass_through",
+            "tables.software_bits",
+            "tables.shared_tables",
+            "tables.looped_tables",
+            "traffic.writes",
+            "traffic.pause",
+            "timing.memory_out_of_order",
+            "timing.memory_interleave",
+            "timing.output_out_of_order",
+            "timing.output_interleave",
+            "timing.for_ever",
+            "memory.twice",
+            "edits.generous",
+            "resets.same_tables",
+        ];
+        let profile = Profile::default();
+        let turned = |name: &str| STEER.iter().any(|(_, knobs)| knobs.contains(&name));
+        let chance = |name: &String| name.split('.').count() == 2 && profile.value(name).is_some();
+        for name in Profile::names().filter(chance) {
+            let left = NOT.contains(&name.as_str());
+            assert!(turned(&name) != left, "{name}: turned, or left alone");
         }
     }
 
