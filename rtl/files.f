@@ -15,6 +15,7 @@ iommu_cmd_queue.sv
 iommu_core.sv
 iommu_dc_check.sv
 iommu_cut.sv
+iommu_pulse.sv
 iommu_settle.sv
 iommu_slice.sv
 iommu_ddtc.sv

@@ -52,6 +52,9 @@ module iommu_dc_check
   logic [3:0] mode;  // MODE field of iohgatp, iosatp, pdtp and msiptp
   assign mode = data_i[63:60];
 
+  pt_mode_e gs_mode;
+  iommu_cut #(.T(pt_mode_e), .Cut(TimingCuts)) u_cut_mode (.clk_i, .d_i(decode_mode(mode, cfg_i.gxl)), .q_o(gs_mode));
+
   assign dc_o = '{
           en_ats: data_i[1],
           en_pri: data_i[2],
@@ -64,7 +67,7 @@ module iommu_dc_check
           dpe: data_i[9],
           sbe: data_i[10],
           sxl: data_i[11],
-          gs_mode: decode_mode(mode, cfg_i.gxl),
+          gs_mode: gs_mode,
           gs_ppn: data_i[PpnW-1:0],
           gscid: (mode == ModeBare) ? '0 : data_i[59:44],
           pscid: data_i[31:12],
@@ -78,9 +81,12 @@ module iommu_dc_check
           msi_pattern: data_i[51:0]
       };
 
-  logic [7:0] bad_d, bad;  // by doubleword
+  // By doubleword: reserved bits and the like, and modes.
+  logic [7:0] bad_d, bad;
+  logic [2:0] bad_mode_d, bad_mode;
   always_comb begin
-    bad_d = '0;
+    bad_d      = '0;
+    bad_mode_d = '0;
     unique case (beat_i)
       3'd0: begin  // tc
         bad_d[beat_i] =
@@ -101,9 +107,9 @@ module iommu_dc_check
             (cfg_i.gxl ? !data_i[11] : (!cfg_i.gxl_wr && data_i[11]));
       end
       3'd1: begin  // iohgatp
+        bad_mode_d[0] = !mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
+                                 {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4});
         bad_d[beat_i] =
-            !mode_ok(mode, cfg_i.gxl, cfg_i.caps.sv32x4,
-                     {cfg_i.caps.sv57x4, cfg_i.caps.sv48x4, cfg_i.caps.sv39x4}) ||
             // T2GPA with a Bare second stage
             (dc_i.t2gpa && (mode == ModeBare)) ||
             // root not aligned to 16 KiB
@@ -114,14 +120,15 @@ module iommu_dc_check
                         (!cfg_i.caps.qosid && (data_i[63:40] != '0));
       end
       3'd3: begin  // fsc: pdtp or iosatp
-        bad_d[beat_i] = (data_i[59:44] != '0) ||
+        bad_d[beat_i] = data_i[59:44] != '0;
+        bad_mode_d[1] =
             !(dc_i.pdtv
                 ? pd_mode_ok(mode, {cfg_i.caps.pd20, cfg_i.caps.pd17, cfg_i.caps.pd8})
                 : mode_ok(mode, dc_i.sxl, cfg_i.caps.sv32, {cfg_i.caps.sv57, cfg_i.caps.sv48, cfg_i.caps.sv39}));
       end
       3'd4: begin  // msiptp: Off or Flat; Off when the second stage is Bare
-        bad_d[beat_i] = (data_i[59:44] != '0) || (mode > 4'd1) ||
-                        ((dc_i.gs_mode == PtBare) && (mode != 4'd0));
+        bad_d[beat_i] = data_i[59:44] != '0;
+        bad_mode_d[2] = (mode > 4'd1) || ((dc_i.gs_mode == PtBare) && (mode != 4'd0));
       end
       3'd5, 3'd6: begin  // msi_addr_mask, msi_addr_pattern
         bad_d[beat_i] = (data_i[63:52] != '0) || ((data_i[51:0] & above_mgpaw[63:12]) != '0);
@@ -132,8 +139,9 @@ module iommu_dc_check
     endcase
   end
   iommu_cut #(.T(logic [7:0]), .Cut(TimingCuts)) u_cut_bad (.clk_i, .d_i(bad_d), .q_o(bad));
+  iommu_cut #(.T(logic [2:0]), .Cut(TimingCuts)) u_cut_bad_mode (.clk_i, .d_i(bad_mode_d), .q_o(bad_mode));
   assign verdict_o.v   = (beat_i == 3'd0) ? data_i[0] : verdict_i.v;
-  assign verdict_o.bad = (bad != '0) || ((beat_i != 3'd0) && verdict_i.bad);
+  assign verdict_o.bad = (bad != '0) || (bad_mode != '0) || ((beat_i != 3'd0) && verdict_i.bad);
 
   logic unused;
   assign unused = &{1'b0, cfg_i, dc_i, above_mgpaw[11:0]};

@@ -88,7 +88,7 @@ module iommu_iotlb
     iommu_cut #(.T(same_t), .Cut(1'b1)) u_cut_same (.clk_i, .d_i(same_d), .q_o(same));
     always_comb begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        same_d.vpn[i]        = ((vpn_q[i] ^ wanted.vpn) & ~page_mask(size_q[i]) & ~wanted.range) == '0;
+        same_d.vpn[i]        = valid[i] && ((vpn_q[i] ^ wanted.vpn) & ~page_mask(size_q[i]) & ~wanted.range) == '0;
         same_d.gscid[i]      = space_q[i].gscid == gscid;
         same_d.pscid[i]      = space_q[i].pscid == pscid;
         same_d.modes[i]      = (space_q[i].gs_mode == space_i.gs_mode) && (space_q[i].fs_mode == space_i.fs_mode);
@@ -96,7 +96,7 @@ module iommu_iotlb
         same_d.one_stage[i]  = space_q[i].fs_mode != PtBare;
       end
     end
-    assign match = valid & same.vpn & same.gscid & same.pscid & same.modes;
+    assign match = same.vpn & same.gscid & same.pscid & same.modes;
     // As `reaches` says.
     set_t in_space, in_range;
     assign in_space  = ~(same.two_stages ^ {Entries{inv_reach_i.guest}}) & (same.gscid | {Entries{!inv_reach_i.gscid_en}}) &

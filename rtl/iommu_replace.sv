@@ -5,8 +5,8 @@
 // valid, where the one that a lookup hits lies, and which one a fill overwrites:
 // the one of the same tag, else the first free one, else the first not used
 // recently. Combinational from hit and same to the indices. With Cut they come a
-// cycle later, a fill is written a cycle after fill_i, and the next lookup must
-// not depend on it for two more.
+// cycle later, a fill is written a cycle after fill_i, and the next one must not find its
+// place for three more.
 
 `include "iommu_macros.svh"
 
@@ -36,10 +36,11 @@ module iommu_replace #(
     for (int unsigned i = 0; i < Entries; i++) numbers_with[i] = ((i >> digit) % 2) == 1;
   endfunction
 
-  logic [Entries-1:0] candidate, place_d, place, write, used_now;
+  logic [Entries-1:0] candidate, victim, place_d, place, write, used_now;
   logic [IndexW-1:0]  hit_index_d, place_index;
   assign candidate = (&valid_q) ? ~used_q : ~valid_q;
-  assign place_d   = (same_i != '0) ? same_i : candidate & (~candidate + 1'b1);
+  iommu_cut #(.T(logic [Entries-1:0]), .Cut(Cut)) u_cut_victim (.clk_i, .d_i(candidate & (~candidate + 1'b1)), .q_o(victim));
+  assign place_d   = (same_i != '0) ? same_i : victim;
   assign valid_o   = valid_q;
 
   for (genvar b = 0; b < IndexW; b++) begin : g_index

@@ -66,16 +66,23 @@ module iommu_walk_cache
 
   // Entries that match the address, and the one of the same place, which a fill replaces.
   typedef logic [Entries-1:0] set_t;
-  set_t            match_d, match, same_d, at_level[Levels];
+  set_t            match_d, match, same_d;
   logic [VpnW-1:0] fill_vpn;
   assign fill_vpn = vpn_i & ~table_mask(mode, fill_level_i);
   if (TimingCuts) begin : gen_compare_cut
-    // One comparison for both, part by part.
-    set_t same_space_q, same_vpn_q;
+    // One comparison for both, part by part. What an entry leaves open follows from its
+    // own mode, which is the one looked up where the address space is the same.
+    set_t            same_space_q, same_vpn_q;
+    logic [VpnW-1:0] open_bits[Entries];
+    for (genvar i = 0; i < Entries; i++) begin : gen_open
+      iommu_cut #(.T(logic [VpnW-1:0]), .Cut(1'b1)) u_cut (
+          .clk_i, .d_i(table_mask(Second ? space_q[i].gs_mode : space_q[i].fs_mode, LevelW'(level_q[i]))), .q_o(open_bits[i])
+      );
+    end
     always_ff @(posedge clk_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
         same_space_q[i] <= space_q[i] == space;
-        same_vpn_q[i]   <= ((vpn_q[i] ^ vpn_i) & ~table_mask(mode, LevelW'(level_q[i]))) == '0;
+        same_vpn_q[i]   <= ((vpn_q[i] ^ vpn_i) & ~open_bits[i]) == '0;
       end
     end
     always_comb begin
@@ -105,14 +112,30 @@ module iommu_walk_cache
       end
     end
   end
-  // By level, and the one of the lowest level.
-  always_comb begin
-    best = '0;
-    for (int unsigned l = 0; l < Levels; l++) at_level[l] = '0;
-    if (match != '0) begin
-      for (int unsigned i = 0; i < Entries; i++) at_level[level_q[i]][i] = match[i];
-      for (int unsigned l = Levels; l > 0; l--) begin
-        if (at_level[l-1] != '0) best = at_level[l-1] & (~at_level[l-1] + 1'b1);
+  // The one of the lowest level.
+  if (TimingCuts) begin : gen_best_cut
+    // Who goes before whom is known before the lookup: levels change with fills only.
+    set_t before_q[Entries];
+    for (genvar i = 0; i < Entries; i++) begin : gen_entry
+      set_t before_d;
+      always_comb begin
+        for (int unsigned j = 0; j < Entries; j++) begin
+          before_d[j] = {level_q[j], IndexW'(j)} < {level_q[i], IndexW'(i)};
+        end
+      end
+      always_ff @(posedge clk_i) before_q[i] <= before_d;
+      assign best[i] = match[i] && ((match & before_q[i]) == '0);
+    end
+  end else begin : gen_best
+    set_t at_level[Levels];
+    always_comb begin
+      best = '0;
+      for (int unsigned l = 0; l < Levels; l++) at_level[l] = '0;
+      if (match != '0) begin
+        for (int unsigned i = 0; i < Entries; i++) at_level[level_q[i]][i] = match[i];
+        for (int unsigned l = Levels; l > 0; l--) begin
+          if (at_level[l-1] != '0) best = at_level[l-1] & (~at_level[l-1] + 1'b1);
+        end
       end
     end
   end

@@ -86,6 +86,9 @@ module iommu_walk_step
     logic updated;    // it is what an update has written
     logic acc_exec;
     logic acc_write;
+    pt_mode_e          mode;
+    logic [LevelW-1:0] level;
+    logic              ade;
   } shape_t;
   shape_t      shape_d, shape;
   logic [63:0] raw, ordered, data;
@@ -96,7 +99,10 @@ module iommu_walk_step
           high32: cur.addr[2],
           updated: !mem_i && (cur.look == LkAmo),
           acc_exec: acc_exec,
-          acc_write: acc_write
+          acc_write: acc_write,
+          mode: (cur.rd == RdGs) ? dc.gs_mode : pc.mode,
+          level: (cur.rd == RdGs) ? cur.glevel : cur.level,
+          ade: (cur.rd == RdGs) ? dc.gade : dc.sade
       };
   iommu_cut #(.T(shape_t), .Cut(TimingCuts)) u_cut_shape (.clk_i, .d_i(shape_d), .q_o(shape));
   iommu_cut #(.T(logic [63:0]), .Cut(TimingCuts)) u_cut_data (.clk_i, .d_i(ordered), .q_o(data));
@@ -113,8 +119,12 @@ module iommu_walk_step
   end
 
   logic err, poison;  // of the whole read, at its last beat
-  assign err    = mem_i ? (rsp_i.err || cur.err) : amo_err_i;
-  assign poison = mem_i ? (rsp_i.poison || cur.poison) : amo_poison_i;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_err (
+      .clk_i, .d_i(mem_i ? (rsp_i.err || cur.err) : amo_err_i), .q_o(err)
+  );
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_poison (
+      .clk_i, .d_i(mem_i ? (rsp_i.poison || cur.poison) : amo_poison_i), .q_o(poison)
+  );
 
   verdict_t dc_verdict;
   iommu_dc_check #(
@@ -170,17 +180,17 @@ module iommu_walk_step
       .clk_i   (clk_i),
       .svpbmt_i(cfg_i.caps.svpbmt),
       .svrsw_i (cfg_i.caps.svrsw60t59b),
-      .mode_i  (is_gs ? dc.gs_mode : pc.mode),
+      .mode_i  (shape.mode),
       .gs_i    (is_gs),
       .pte_i   (data),
-      .level_i (is_gs ? cur.glevel : cur.level),
+      .level_i (shape.level),
       .vpn_i   (is_gs ? cur.gpa[58:12] : req.iova[58:12]),
       .exec_i  (shape.acc_exec),
       .write_i (shape.acc_write),
       .priv_i  (cur.priv),
       .sum_i   (pc.sum),
       .any_i   (any && (!is_gs || (cur.why == WhyData))),
-      .ade_i   (is_gs ? dc.gade : dc.sade),
+      .ade_i   (shape.ade),
       .fault_o (pte_d.fault),
       .leaf_o  (pte_d.leaf),
       .update_o(pte_d.update),
@@ -195,7 +205,9 @@ module iommu_walk_step
   // ---------------------------------------------------------------- causes
   logic [11:0] access, gs_access, gs_corrupt;
   logic        for_pdt;
-  assign access     = access_cause(req.exec, req.write);
+  iommu_cut #(.T(logic [11:0]), .Cut(TimingCuts)) u_cut_access (
+      .clk_i, .d_i(access_cause(req.exec, req.write)), .q_o(access)
+  );
   assign for_pdt    = cur.why inside {WhyPdt, WhyPc};
   assign gs_access  = for_pdt ? CausePdtAccess : access;
   assign gs_corrupt = for_pdt ? CausePdtCorrupt : CausePtCorrupt;
@@ -223,9 +235,22 @@ module iommu_walk_step
     logic        go_gpa;     // translate mid.gpa for mid.why
     logic        go_data;    // the same, or mid.gpa is an interrupt file's
     logic        at_page;    // the second stage has led to the page at pte.ppn
-    logic        finish;     // the access's page is in mid.ppn
+    logic        finish;     // the access's page is in mid.addr
     logic        fs_fill;    // a pointer of the first stage was read
     logic        gs_fill;    // of the second stage
+    // what becomes of the walk
+    logic        cause;      // heard.cause
+    logic        level;      // heard.level
+    logic        to_pdt;     // mid.gpa is an entry of the process directory
+    logic        to_fs;      // of the first stage
+    logic        fs_root;    // the first of a walk
+    logic        fs_leaf;    // the first stage's page is known
+    logic        fs_ad;      // its entry is to be updated
+    logic        gs_ad;      // the second stage's is
+    logic        in_ddt;     // mid.addr is in the device directory
+    logic        in_gs;      // in the second stage
+    logic        dc_done;    // the device context is complete
+    logic        msi_first;  // first half of an MSI PTE
   } said_t;
   walk_t       mid_d, mid;
   said_t       said_d, said;
@@ -288,6 +313,8 @@ module iommu_walk_step
   typedef struct packed {
     logic              fault;
     logic              guest;  // a guest-page fault
+    logic              pointer;  // of the second stage, without a fault in itself
+    logic              again;  // it has changed before the update: to be read again
     logic [11:0]       cause;
     logic [LevelW-1:0] level;
     logic [51:0]       page;
@@ -299,7 +326,8 @@ module iommu_walk_step
   logic [51:0]       next_page;
   logic              begins;
   assign begins  = !mem_i && (cur.look == LkStart);
-  assign heard_d = '{fault: fault, guest: guest, cause: cause, level: next_level, page: next_page};
+  assign heard_d = '{fault: fault, guest: guest, pointer: !err && !poison && !pte.fault,
+                     again: shape.updated && !err && !poison && !amo_same_i, cause: cause, level: next_level, page: next_page};
   iommu_cut #(.T(heard_t), .Cut(TimingCuts)) u_cut_heard (.clk_i, .d_i(heard_d), .q_o(heard));
   always_comb begin
     fault = 1'b1;
@@ -389,11 +417,9 @@ module iommu_walk_step
 
   // Offset of the next entry of the process directory, or of the first stage's.
   logic [11:0] offset;
-  logic        in_pdt;
-  assign in_pdt = begins ? (cur.stage == SgPdt) : (cur.rd == RdPdt);
   always_comb begin
     offset = 12'(pte_addr(pc.mode, heard.level, 1'b0, '0, req.iova[58:12]));
-    if (in_pdt) begin
+    if (said.to_pdt) begin
       unique case (heard.level)
         3'd2:    offset = {6'd0, req.process_id[19:17], 3'd0};
         3'd1:    offset = {req.process_id[16:8], 3'd0};
@@ -404,133 +430,96 @@ module iommu_walk_step
 
   iommu_cut #(.T(walk_t), .Cut(TimingCuts)) u_cut_mid (.clk_i, .d_i(mid_d), .q_o(mid));
   iommu_cut #(.T(said_t), .Cut(TimingCuts)) u_cut_said (.clk_i, .d_i(said_d), .q_o(said));
-  logic new_gpa, new_data;  // mid.gpa is at heard.page; it is the access's
   always_comb begin
-    mid_d        = cur;
     said_d       = '0;
     said_d.state = WkDone;
-    new_gpa      = 1'b0;
-    new_data     = 1'b0;
-    if (TimingCuts || phase_i[PhThink]) begin
-      mid_d.cause = access;
-      if (mem_i) begin
-        mid_d.beat   = cur.beat + 3'd1;
-        mid_d.err    = err;
-        mid_d.poison = poison;
-        if (rsp_i.last) begin
-          mid_d.beat   = '0;
-          mid_d.err    = 1'b0;
-          mid_d.poison = 1'b0;
-        end
-      end
-
+    if (TimingCuts || phase_i[PhSay]) begin
       if (begins) begin
         unique case (cur.stage)
           SgDdt: said_d.state = WkReq;
           SgPdt: begin
-            mid_d.level   = heard.level;
-            mid_d.why     = (heard.level == '0) ? WhyPc : WhyPdt;
-            new_gpa       = 1'b1;
+            said_d.to_pdt = 1'b1;
+            said_d.level  = 1'b1;
             said_d.go_gpa = 1'b1;
           end
           default: begin
             if (pc.mode == PtBare) begin
-              new_data = 1'b1;
+              said_d.go_data = 1'b1;
             end else begin
-              mid_d.level   = heard.level;
-              mid_d.glob    = fs.hit && fs.glob;
-              mid_d.why     = WhyFs;
-              new_gpa       = 1'b1;
-              said_d.go_gpa = 1'b1;
+              said_d.to_fs   = 1'b1;
+              said_d.fs_root = 1'b1;
+              said_d.level   = 1'b1;
+              said_d.go_gpa  = 1'b1;
             end
           end
         endcase
       end else if (!mem_i && (cur.look == LkMsi)) begin
-        mid_d.rd        = RdMsi;
-        mid_d.addr      = {dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
-        mid_d.cause     = CauseMsiAccess;
-        said_d.state    = WkReq;
         said_d.in_table = 1'b1;
-      end else if (shape.updated && !err && !poison && !amo_same_i) begin
-        said_d.state = WkReq;  // read it again
+        said_d.state    = WkReq;
+      end else if (heard.again) begin
+        said_d.state = WkReq;
       end else begin
         unique case (cur.rd)
           RdDdt: begin
-            mid_d.addr   = {heard.page[PpnW-1:0], ddt_offset};
-            mid_d.level  = heard.level;
-            mid_d.rd     = (cur.level == 3'd1) ? RdDc : RdDdt;
-            said_d.state = WkReq;
-            said_d.fail  = heard.fault;
-            if (heard.fault) mid_d.cause = heard.cause;
+            said_d.in_ddt = 1'b1;
+            said_d.level  = 1'b1;
+            said_d.state  = WkReq;
+            said_d.fail   = heard.fault;
+            said_d.cause  = heard.fault;
           end
           RdDc: begin
-            mid_d.verdict = dc_verdict;
-            said_d.state  = WkWait;
+            said_d.state = WkWait;
             if (rsp_i.last) begin
-              said_d.state = WkCtx;
-              said_d.fail  = heard.fault;
-              if (heard.fault) mid_d.cause = heard.cause;
-              else mid_d.dc_valid = 1'b1;
+              said_d.state   = WkCtx;
+              said_d.fail    = heard.fault;
+              said_d.cause   = heard.fault;
+              said_d.dc_done = !heard.fault;
             end
           end
           RdPdt: begin
-            mid_d.level = heard.level;
-            mid_d.why   = (cur.level == 3'd1) ? WhyPc : WhyPdt;
-            new_gpa     = 1'b1;
-            said_d.fail = heard.fault;
-            if (heard.fault) mid_d.cause = heard.cause;
-            else said_d.go_gpa = 1'b1;
+            said_d.to_pdt = 1'b1;
+            said_d.level  = 1'b1;
+            said_d.fail   = heard.fault;
+            said_d.cause  = heard.fault;
+            said_d.go_gpa = !heard.fault;
           end
           RdPc: begin
             said_d.state = WkWait;
-            if (!rsp_i.last) begin
-              mid_d.verdict.v   = data[0];
-              mid_d.verdict.bad = (data[11:3] != '0) || (data[63:32] != '0);
-            end else begin
+            if (rsp_i.last) begin
               said_d.state = WkCtx;
               said_d.fail  = heard.fault;
-              if (heard.fault) mid_d.cause = heard.cause;
+              said_d.cause = heard.fault;
             end
           end
           RdFs: begin
-            said_d.fail = heard.fault;
-            if (heard.fault) begin
-              mid_d.cause = heard.cause;
-            end else if (!pte.leaf) begin
-              said_d.fs_fill = 1'b1;
-              mid_d.level    = heard.level;
-              mid_d.glob     = cur.glob || pte.g;
-              mid_d.why      = WhyFs;
-              new_gpa        = 1'b1;
-              said_d.go_gpa  = 1'b1;
-            end else if (pte.update) begin
-              mid_d.fs_pte   = data;
-              mid_d.fs_set_d = pte.set_d;
-              mid_d.why      = WhyFsAd;  // of the entry that was just read
-              said_d.go_gpa  = 1'b1;
-            end else begin
-              mid_d.fs_size = pte.size;
-              mid_d.fs_pbmt = pte.pbmt;
-              mid_d.fs_perm = pte.perm;
-              mid_d.glob    = cur.glob || pte.g;
-              new_data      = 1'b1;
+            said_d.fail  = heard.fault;
+            said_d.cause = heard.fault;
+            if (!heard.fault) begin
+              if (!pte.leaf) begin
+                said_d.fs_fill = 1'b1;
+                said_d.to_fs   = 1'b1;
+                said_d.level   = 1'b1;
+                said_d.go_gpa  = 1'b1;
+              end else if (pte.update) begin
+                said_d.fs_ad  = 1'b1;
+                said_d.go_gpa = 1'b1;
+              end else begin
+                said_d.fs_leaf = 1'b1;
+                said_d.go_data = 1'b1;
+              end
             end
           end
           RdGs: begin
             said_d.fail       = heard.fault;
             said_d.guest_fail = heard.guest;
-            if (heard.fault) mid_d.cause = heard.cause;
-            if (!heard.fault || !pte.leaf) begin
-              if (!pte.leaf) begin
-                said_d.gs_fill = !heard.guest && !err && !poison;
-                mid_d.glevel   = heard.level;
-                mid_d.addr     = pte_addr(dc.gs_mode, heard.level, 1'b0, heard.page[PpnW-1:0], cur.gpa[58:12]);
-                mid_d.cause    = heard.cause;
-                said_d.state   = WkReq;
-              end else if (pte.update) begin
-                mid_d.pte    = data;
-                mid_d.set_d  = pte.set_d;
-                mid_d.look   = LkAmo;
+            said_d.cause      = heard.fault || !pte.leaf;
+            if (!pte.leaf) begin
+              said_d.gs_fill = heard.pointer;
+              said_d.in_gs   = 1'b1;
+              said_d.state   = WkReq;
+            end else if (!heard.fault) begin
+              if (pte.update) begin
+                said_d.gs_ad = 1'b1;
                 said_d.state = WkAmo;
               end else begin
                 said_d.at_page = 1'b1;
@@ -540,29 +529,78 @@ module iommu_walk_step
           default: begin  // RdMsi
             said_d.state = WkWait;
             if (!rsp_i.last) begin
-              mid_d.pte = data;
+              said_d.msi_first = 1'b1;
             end else begin
-              said_d.fail = heard.fault;
-              if (heard.fault) mid_d.cause = heard.cause;
-              else begin
-                said_d.finish = 1'b1;
-                mid_d.msi     = 1'b1;
-                mid_d.mrif    = !cur.pte[2];
-                mid_d.nppn    = data[53:10];
-                mid_d.nid     = {data[60], data[9:0]};
-                mid_d.ppn     = cur.pte[2] ? (cur.pte[53:10] & ~addr_high_i[PaW-1:12]) : '0;
-                mid_d.gs_size = '0;
-                mid_d.gs_pbmt = '0;
-                mid_d.gs_perm = '{d: 1'b1, u: 1'b1, x: 1'b0, w: 1'b1, r: 1'b1};
-              end
+              said_d.fail   = heard.fault;
+              said_d.cause  = heard.fault;
+              said_d.finish = !heard.fault;
             end
           end
         endcase
       end
+    end
+  end
 
-      said_d.go_data = new_data;
-      if (new_data) mid_d.why = WhyData;
-      if (new_data || new_gpa) mid_d.gpa = {heard.page, new_data ? req.iova[11:0] : offset};
+  // The walk after it.
+  always_comb begin
+    mid_d = cur;
+    if (TimingCuts || phase_i[PhThink]) begin
+      mid_d.cause = said.cause ? heard.cause : said.in_table ? CauseMsiAccess : access;
+      if (mem_i) begin
+        mid_d.beat   = cur.beat + 3'd1;
+        mid_d.err    = err;
+        mid_d.poison = poison;
+        if (rsp_i.last) begin
+          mid_d.beat   = '0;
+          mid_d.err    = 1'b0;
+          mid_d.poison = 1'b0;
+        end
+        if (cur.rd == RdDc) mid_d.verdict = dc_verdict;
+        if (cur.rd == RdPc) mid_d.verdict = '{v: data[0], bad: (data[11:3] != '0) || (data[63:32] != '0)};
+      end
+      if (said.level) mid_d.level = heard.level;
+      if (said.dc_done) mid_d.dc_valid = 1'b1;
+      // where the next read is
+      if (said.in_table) begin
+        mid_d.rd   = RdMsi;
+        mid_d.addr = {dc.msi_ppn, 12'd0} | {msi_index_i, 4'd0};
+      end
+      if (said.in_ddt) begin
+        mid_d.rd   = (heard.level == '0) ? RdDc : RdDdt;
+        mid_d.addr = {heard.page[PpnW-1:0], ddt_offset};
+      end
+      if (said.in_gs) begin
+        mid_d.glevel = heard.level;
+        mid_d.addr   = pte_addr(dc.gs_mode, heard.level, 1'b0, heard.page[PpnW-1:0], cur.gpa[58:12]);
+      end
+      if (said.finish) begin
+        mid_d.addr    = cur.pte[2] ? {cur.pte[53:10] & ~addr_high_i[PaW-1:12], 12'd0} : '0;
+        mid_d.msi     = 1'b1;
+        mid_d.mrif    = !cur.pte[2];
+        mid_d.gs_size = '0;
+        mid_d.gs_pbmt = '0;
+        mid_d.gs_perm = '{d: 1'b1, u: 1'b1, x: 1'b0, w: 1'b1, r: 1'b1};
+      end
+      // what the second stage is asked for
+      if (said.to_pdt || said.to_fs || said.go_data) mid_d.gpa = {heard.page, said.go_data ? req.iova[11:0] : offset};
+      if (said.to_pdt) mid_d.why = (heard.level == '0) ? WhyPc : WhyPdt;
+      if (said.to_fs) mid_d.why = WhyFs;
+      if (said.fs_ad) mid_d.why = WhyFsAd;  // of the entry that was just read
+      if (said.go_data) mid_d.why = WhyData;
+      // what was read of the first stage
+      if (said.to_fs || said.fs_leaf) mid_d.glob = said.fs_root ? (fs.hit && fs.glob) : (cur.glob || pte.g);
+      if (said.fs_leaf) begin
+        mid_d.fs_size = pte.size;
+        mid_d.fs_pbmt = pte.pbmt;
+        mid_d.fs_perm = pte.perm;
+      end
+      if (said.fs_ad || said.finish) mid_d.fs_pte = data;
+      if (said.fs_ad) mid_d.fs_set_d = pte.set_d;
+      if (said.gs_ad || said.msi_first) mid_d.pte = data;
+      if (said.gs_ad) begin
+        mid_d.set_d = pte.set_d;
+        mid_d.look  = LkAmo;
+      end
     end
   end
 
@@ -688,17 +726,16 @@ module iommu_walk_step
   iommu_cut #(.T(plan_t), .Cut(TimingCuts)) u_cut_plan (.clk_i, .d_i(plan_d), .q_o(plan));
 
   always_comb begin
-    nxt_o         = mid;
-    nxt_o.iotval2 = '0;
-    state_o       = said.state;
+    nxt_o   = mid;
+    state_o = said.state;
     if (msi) begin
       nxt_o.look = LkMsi;
       state_o    = WkMsi;
     end
     if (TimingCuts || phase_i[PhEnd]) begin
       if (plan.guest_fault) begin
-        nxt_o.cause   = guest_cause(req.exec, req.write);
-        nxt_o.iotval2 = {mid.gpa[63:2], mid.why == WhyFsAd, mid.why != WhyData};
+        nxt_o.cause = guest_cause(req.exec, req.write);
+        nxt_o.guest = 1'b1;
       end else if (plan.begin_gs) begin
         nxt_o.rd     = RdGs;
         nxt_o.glevel = gs_level;
@@ -735,7 +772,6 @@ module iommu_walk_step
             nxt_o.cause = access;
             state_o     = WkDone;
             if (plan.resume) begin
-              nxt_o.ppn     = spa[PaW-1:12];
               nxt_o.gs_size = said.at_page ? pte.size : gs_on ? leaf.size : '1;
               nxt_o.gs_pbmt = said.at_page ? pte.pbmt : gs_on ? leaf.pbmt : '0;
               nxt_o.gs_perm = said.at_page ? pte.perm : gs_on ? leaf.perm : '1;

@@ -97,16 +97,13 @@ module iommu_walker
   dc_t              dc_q   [Slots];
   pc_t              pc_q   [Slots];
   logic [Slots-1:0] stale_q;
-  logic [Slots-1:0] starting;  // a walk is about to begin in the slot
+  logic [Slots-1:0] starting_next;  // a walk is about to begin in the slot, in the next cycle
   logic             denied;    // without a step
 
   // Slots by state.
   logic [Slots-1:0] want, looks, msis, amos;
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      idle_o[i] = (state_q[i] == WkIdle) && !starting[i];
-      ctx_o[i]  = (state_q[i] == WkCtx) && !starting[i];
-      done_o[i] = (state_q[i] == WkDone);
       want[i]   = (state_q[i] == WkReq);
       looks[i]  = (state_q[i] == WkLook);
       msis[i]   = (state_q[i] == WkMsi);
@@ -486,9 +483,20 @@ module iommu_walker
     return (be && entry32) ? {32'd0, swapped[63:32]} : swapped;
   endfunction
 
-  assign amo_fs     = walk_q[amo_slot_q].rd == RdFs;
-  assign amo_32     = (amo_fs ? pc_q[amo_slot_q].mode : dc_q[amo_slot_q].gs_mode) == Pt32;
-  assign amo_be     = amo_fs ? dc_q[amo_slot_q].sbe : cfg_i.be;
+  // How the entry lies in memory; with TimingCuts it is known before the entry is fetched.
+  typedef struct packed {
+    logic entry32;
+    logic be;
+  } amo_shape_t;
+  amo_shape_t amo_shape_d, amo_shape;
+  iommu_cut #(.T(amo_shape_t), .Cut(TimingCuts)) u_cut_amo_shape (.clk_i, .d_i(amo_shape_d), .q_o(amo_shape));
+  assign amo_fs      = walk_q[amo_slot_q].rd == RdFs;
+  assign amo_shape_d = '{
+          entry32: (amo_fs ? pc_q[amo_slot_q].mode : dc_q[amo_slot_q].gs_mode) == Pt32,
+          be: amo_fs ? dc_q[amo_slot_q].sbe : cfg_i.be
+      };
+  assign amo_32      = amo_shape.entry32;
+  assign amo_be      = amo_shape.be;
   assign amo_addr   = walk_q[amo_slot_q].addr;
   assign amo_old_le = walk_q[amo_slot_q].pte;
   assign amo_new_le = amo_old_le | {56'd0, walk_q[amo_slot_q].set_d, 7'b100_0000};
@@ -499,10 +507,16 @@ module iommu_walker
   logic      amo_taken;
   assign amo_taken = mem_wreq_valid_o && mem_wreq_ready_i;
   // It stands until memory has taken it (amo_taken), not only until the register has.
-  logic wreq_room;
+  logic wreq_room, amo_known;
+  iommu_settle #(.Cycles(1), .Cut(TimingCuts)) u_settle_amo (
+      .clk_i, .rst_ni,
+      .there_i(amo_busy_q),
+      .taken_i(amo_taken),
+      .seen_o (amo_known)
+  );
   iommu_slice #(.T(mem_wreq_t), .Cut(TimingCuts)) u_wreq (
       .clk_i, .rst_ni,
-      .valid_i(amo_busy_q),
+      .valid_i(amo_known),
       .ready_o(wreq_room),
       .data_i (wreq),
       .valid_o(mem_wreq_valid_o),
@@ -639,30 +653,38 @@ module iommu_walker
   // A walk that begins, and a step that ends, write their slot. With TimingCuts one of
   // the two in a cycle, from one multiplexer, with enables that are in registers: a
   // walk begins a cycle or two after start_valid_i, what start_* say stands so long.
-  logic [Slots-1:0] begin_at, end_at;  // the slots that are written
+  logic [Slots-1:0] begin_at, end_at, write_at;  // the slots that are written, by either
   if (TimingCuts) begin : gen_write_cut
-    logic [Slots-1:0] late_q, begin_q, end_q;
+    logic [Slots-1:0] late_q, late_d, begin_q, begin_d, end_q, end_d, write_q;
     logic             deny_q;
+    always_comb begin
+      late_d  = '0;
+      begin_d = late_q;
+      end_d   = '0;
+      if (start_valid_i) begin
+        if (step_phase[PhRange]) late_d[start_slot_i] = 1'b1;
+        else begin_d[start_slot_i] = 1'b1;
+      end
+      if (step_phase[PhRange]) end_d[step_slot] = 1'b1;
+    end
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         late_q  <= '0;
         begin_q <= '0;
         end_q   <= '0;
+        write_q <= '0;
       end else begin
-        late_q  <= '0;
-        begin_q <= late_q;
-        end_q   <= '0;
-        if (start_valid_i) begin
-          if (step_phase[PhRange]) late_q[start_slot_i] <= 1'b1;
-          else begin_q[start_slot_i] <= 1'b1;
-        end
-        if (step_phase[PhRange]) end_q[step_slot] <= 1'b1;
+        late_q  <= late_d;
+        begin_q <= begin_d;
+        end_q   <= end_d;
+        write_q <= begin_d | end_d;
       end
     end
     always_ff @(posedge clk_i) if (start_valid_i) deny_q <= start_i.deny;
     assign begin_at = begin_q;
     assign end_at   = end_q;
-    assign starting = late_q | begin_q;
+    assign write_at = write_q;
+    assign starting_next = late_d | begin_d;
     assign denied   = deny_q;
     `IOMMU_ASSERT(WalkOneWrite, $onehot0({begin_q, end_q}))
     `IOMMU_ASSERT(WalkEndsWithItsStep, (end_q != '0) == step_valid)
@@ -673,7 +695,8 @@ module iommu_walker
       if (start_valid_i) begin_at[start_slot_i] = 1'b1;
       if (step_valid) end_at[step_slot] = 1'b1;
     end
-    assign starting = '0;
+    assign write_at = begin_at | end_at;
+    assign starting_next = '0;
     assign denied   = start_i.deny;
   end
 
@@ -732,7 +755,7 @@ module iommu_walker
         end
       end
       always_ff @(posedge clk_i) begin
-        if (begin_at[i] || end_at[i]) walk_q[i] <= walk_d;
+        if (write_at[i]) walk_q[i] <= walk_d;
         if (begin_at[i]) req_q[i] <= start_req_i;
         dc_q[i] <= dc_bits;
         if (begin_at[i] || (end_at[i] && nxt_pc_we)) pc_q[i] <= pc_d;
@@ -755,12 +778,44 @@ module iommu_walker
   // ---------------------------------------------------------------- view of the slots
   // Faults that locating the device context has found are always reported; the
   // others unless DTF hides them, or ATS answers with success.
+  logic [Slots-1:0] reports_d, reports;
   always_comb begin
     for (int unsigned i = 0; i < Slots; i++) begin
-      report_o[i] = done_o[i] && walk_q[i].deny && !(walk_q[i].dc_valid && dc_q[i].dtf) &&
-                    !((req_q[i].kind == KdAts) && ats_silent(walk_q[i].cause));
+      reports_d[i] = walk_q[i].deny && !(walk_q[i].dc_valid && dc_q[i].dtf) &&
+                     !((req_q[i].kind == KdAts) && ats_silent(walk_q[i].cause));
     end
   end
+  // With TimingCuts the states that the pipeline asks for have registers of their own;
+  // an end is told a cycle late, with what it reports.
+  if (TimingCuts) begin : gen_view_cut
+    logic [Slots-1:0] idle_q, ctx_q, done_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        idle_q <= '1;
+        ctx_q  <= '0;
+        done_q <= '0;
+      end else begin
+        for (int unsigned i = 0; i < Slots; i++) begin
+          idle_q[i] <= (state_d[i] == WkIdle) && !starting_next[i];
+          ctx_q[i]  <= (state_d[i] == WkCtx) && !starting_next[i];
+          done_q[i] <= (state_d[i] == WkDone) && (state_q[i] == WkDone);
+        end
+      end
+    end
+    assign idle_o = idle_q;
+    assign ctx_o  = ctx_q;
+    assign done_o = done_q;
+  end else begin : gen_view
+    always_comb begin
+      for (int unsigned i = 0; i < Slots; i++) begin
+        idle_o[i] = (state_q[i] == WkIdle);
+        ctx_o[i]  = (state_q[i] == WkCtx);
+        done_o[i] = (state_q[i] == WkDone);
+      end
+    end
+  end
+  iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_reports (.clk_i, .d_i(reports_d), .q_o(reports));
+  assign report_o = done_o & reports;
 
   assign walk_o     = walk_q[sel_i];
   assign walk_req_o = req_q[sel_i];
@@ -771,6 +826,7 @@ module iommu_walker
   // A walk looks for a context until the pipeline has taken it, then for the
   // next, then for a page. Only device traffic brings pages into the IOTLB.
   typedef struct packed {
+    logic alive;  // a walk that looks for the same
     logic did;
     logic pid;
     logic page;
@@ -783,6 +839,7 @@ module iommu_walker
     if (TimingCuts || find_i) begin
       for (int unsigned i = 0; i < Slots; i++) begin
         same_d[i] = '{
+            alive: !idle_o[i] && !stale_q[i] && !walk_q[i].deny && (walk_q[i].stage == find_stage_i),
             did: req_q[i].device_id == find_req_i.device_id,
             pid: req_q[i].process_id == find_req_i.process_id,
             page: (req_q[i].kind == KdDevice) && (find_req_i.kind == KdDevice) &&
@@ -796,7 +853,7 @@ module iommu_walker
     found_o = '0;
     if (find_i) begin
       for (int unsigned i = 0; i < Slots; i++) begin
-        if (!idle_o[i] && !stale_q[i] && !walk_q[i].deny && (walk_q[i].stage == find_stage_i)) begin
+        if (same[i].alive) begin
           unique case (find_stage_i)
             SgDdt:   found_o[i] = same[i].did;
             SgPdt:   found_o[i] = same[i].did && same[i].pid;
@@ -838,7 +895,7 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp, wreq_room, nxt_dc_fields, walk_pc_o};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp, wreq_room, nxt_dc_fields, walk_pc_o, write_at, starting_next};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])

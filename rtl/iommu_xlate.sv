@@ -129,7 +129,7 @@ module iommu_xlate
     logic ddtp;   // take the new ddtp
   } op_t;
   op_t      pick, is, op;
-  logic     busy, commit;
+  logic     busy, commit_next;  // the next cycle is the last one
   logic     new_ready, aux_turn_q, turn_lookup_q, lookup_first, yields, retry_ready;
   logic     in_valid, in_aux_valid;  // requests, behind their registers
   tr_req_t  in_req;
@@ -164,7 +164,7 @@ module iommu_xlate
   if (TimingCuts) begin : g_cut
     op_t                     op_q;
     logic [LookupCycles-1:0] phase_q;
-    logic                    busy_q, req_valid_q, aux_valid_q;
+    logic                    commit, busy_q, req_valid_q, aux_valid_q;
     tr_req_t                 req_q;
     aux_req_t                aux_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -189,6 +189,7 @@ module iommu_xlate
     end
     assign busy            = busy_q;
     assign commit          = phase_q[LookupCycles-1];
+    assign commit_next     = phase_q[LookupCycles-2];
     assign is              = op_q;
     assign in_valid        = req_valid_q;
     assign in_req          = req_q;
@@ -201,7 +202,7 @@ module iommu_xlate
     `IOMMU_ASSERT(XlateOneUnderWay, $onehot0(phase_q) && ((phase_q != '0) == busy_q))
   end else begin : g_no_cut
     assign busy            = 1'b0;
-    assign commit          = 1'b1;
+    assign commit_next     = 1'b1;
     assign is              = pick;
     assign in_valid        = req_valid_i;
     assign in_req          = req_i;
@@ -211,7 +212,10 @@ module iommu_xlate
     assign aux_req_ready_o = new_ready && aux_turn_q;
     assign inv_ready_o     = 1'b1;
   end
-  assign op = commit ? is : '0;
+  // Each effect has a register of its own that says so: they lie far apart.
+  iommu_pulse #(.T(op_t), .Cut(TimingCuts)) u_pulse_op (
+      .clk_i, .rst_ni, .d_i(commit_next ? is : '0), .q_o(op)
+  );
 
   // Slot of done and ctx, in turn; it stands until the next is chosen.
   logic [NumWalkers-1:0] slot_wants;
@@ -366,7 +370,7 @@ module iommu_xlate
     logic [VpnW-1:0] gppn;
     page_attr_t      attr;
   } page_t;
-  logic            tlb_lookup, tlb_hit, is_fill, tlb_fill, page_ok_d, page_ok;
+  logic            tlb_lookup, tlb_hit, is_fill, page_ok_d, page_ok;
   logic [PpnW-1:0] tlb_ppn;
   logic [VpnW-1:0] tlb_gppn;
   page_attr_t      tlb_attr;
@@ -418,10 +422,20 @@ module iommu_xlate
   // slot too, which holds them until their record is taken.
   // A walk may end while the operation is under way; it is there, and who waits
   // for it is woken, as long as no operation serves it.
+  // With TimingCuts what does not depend on the page is known in the cycle before.
+  typedef struct packed {
+    logic  found;       // there is such a walk,
+    slot_t found_slot;  // here
+    logic  may_wait;
+    logic  may_walk;
+    slot_t idle_slot;
+  } walks_t;
+  walks_t                walks_d, walks;
   logic [NumWalkers-1:0] found_d, found;
   slot_t                 found_slot, idle_slot;
   logic                  is_wait, is_walk;
   iommu_cut #(.T(logic [NumWalkers-1:0]), .Cut(TimingCuts)) u_cut_found (.clk_i, .d_i(found_d), .q_o(found));
+  iommu_cut #(.T(walks_t), .Cut(TimingCuts)) u_cut_walks (.clk_i, .d_i(walks_d), .q_o(walks));
   always_comb begin
     found_slot = '0;
     idle_slot  = '0;
@@ -430,40 +444,76 @@ module iommu_xlate
       if (walk_idle[i-1]) idle_slot = slot_t'(i - 1);
     end
   end
-  assign is_wait = is_miss && !is.ctx && !start.deny && (found != '0) &&
-                   !(is.retry && head_waited && (head_stage >= start.stage));
-  assign is_walk = is_miss && !is_wait &&
-                   (is.ctx || ((walk_idle != '0) && ((is.retry && !woken_valid) || !blocked_valid)));
+  assign walks_d = '{
+          found: found != '0,
+          found_slot: found_slot,
+          may_wait: !is.ctx && !start.deny && !(is.retry && head_waited && (head_stage >= start.stage)),
+          may_walk: is.ctx || ((walk_idle != '0) && ((is.retry && !woken_valid) || !blocked_valid)),
+          idle_slot: idle_slot
+      };
+  assign is_wait = is_miss && walks.found && walks.may_wait;
+  assign is_walk = is_miss && !is_wait && walks.may_walk;
 
   // The outcome, in the last cycle.
   typedef struct packed {
     logic  grant;
-    logic  miss;
     logic  wait_for;
-    logic  walk_now;
     slot_t found_slot;
     slot_t walk_slot;
   } outcome_t;
   outcome_t outcome_d, outcome;
-  logic     grant, miss, walk_now;
   assign outcome_d = '{
           grant: is_grant,
-          miss: is_miss,
           wait_for: is_wait,
-          walk_now: is_walk,
-          found_slot: found_slot,
-          walk_slot: is.ctx ? slot : idle_slot
+          found_slot: walks.found_slot,
+          walk_slot: is.ctx ? slot : walks.idle_slot
       };
   iommu_cut #(.T(outcome_t), .Cut(TimingCuts)) u_cut_outcome (.clk_i, .d_i(outcome_d), .q_o(outcome));
-  assign grant    = commit && outcome.grant;
-  assign miss     = commit && outcome.miss;
-  assign walk_now = commit && outcome.walk_now;
+
+  // What takes effect in it.
+  typedef struct packed {
+    logic grant;
+    logic walk_now;
+    logic push;        // waits for a walk, or for a slot
+    logic answer;
+    logic answer_dev;  // to the bridge
+    logic answer_aux;  // to an own client
+    logic free;        // the slot
+    logic fault;
+    logic touch_tlb;
+    logic touch_ddtc;
+    logic touch_pdtc;
+    logic fill_tlb;
+    logic fill_ddtc;
+    logic fill_pdtc;
+  } effect_t;
+  effect_t effect_d, effect;
+  logic    answer_d, pdtc_fill;
+  assign answer_d  = is_grant || is.done;
+  assign pdtc_fill = is.ctx && walk_keep && (walk.stage == SgPdt);
+  assign effect_d  = '{
+          grant: is_grant,
+          walk_now: is_walk,
+          push: is_miss && !is_walk,
+          answer: answer_d,
+          answer_dev: answer_d && (req.kind == KdDevice),
+          answer_aux: answer_d && (req.kind != KdDevice),
+          free: is.done || (is.ctx && is_grant),
+          fault: is.done && walk.deny && walk_report[slot],
+          touch_tlb: look_up && page_ok,
+          touch_ddtc: look_up && !is.ctx && uses_dc,
+          touch_pdtc: look_up && !is.ctx && uses_pc,
+          fill_tlb: is_fill,
+          fill_ddtc: is.ctx && walk_keep && (walk.stage == SgDdt),
+          fill_pdtc: pdtc_fill
+      };
+  iommu_pulse #(.T(effect_t), .Cut(TimingCuts)) u_pulse_effect (
+      .clk_i, .rst_ni, .d_i(commit_next ? effect_d : '0), .q_o(effect)
+  );
 
   // ---------------------------------------------------------------- outcome
-  logic ended_grant, ended_deny, answer;
+  logic ended_grant;
   assign ended_grant = op.done && !walk.deny;
-  assign ended_deny  = op.done && walk.deny;
-  assign answer      = grant || op.done;
 
   // A page of both stages: the smaller one.
   page_size_t walk_size;
@@ -481,7 +531,6 @@ module iommu_xlate
       };
   // Interrupt files in memory are looked up each time.
   assign is_fill  = is.done && !walk.deny && walk_keep && !walk.mrif && (walk_req.kind == KdDevice);
-  assign tlb_fill = commit && is_fill;
 
   logic      rsp_valid_q;
   tr_rsp_t   rsp_q, rsp_d;
@@ -496,11 +545,11 @@ module iommu_xlate
     rsp_d.mrif      = '0;
     rsp_d.dtf       = 1'b0;
     if (is.done) begin
-      rsp_d.spa[PaW-1:12] = walk.ppn;
+      rsp_d.spa[PaW-1:12] = walk.addr[PaW-1:12];
       rsp_d.user.pbmt     = walk_attr.pbmt;
       if (walk.mrif && !walk.deny) begin
         rsp_d.sink = 1'b1;
-        rsp_d.mrif = '{addr: walk.pte[53:7], nppn: walk.nppn, nid: walk.nid};
+        rsp_d.mrif = '{addr: walk.pte[53:7], nppn: walk.fs_pte[53:10], nid: {walk.fs_pte[60], walk.fs_pte[9:0]}};
         rsp_d.dtf  = dc.dtf;
       end
     end else if (same) begin
@@ -517,8 +566,8 @@ module iommu_xlate
       rsp_valid_q <= 1'b0;
       rsp_q       <= '0;
     end else begin
-      rsp_valid_q <= answer && (req.kind == KdDevice);
-      if (TimingCuts || (answer && (req.kind == KdDevice))) rsp_q <= rsp_d;
+      rsp_valid_q <= effect.answer_dev;
+      if (TimingCuts || (effect.answer_dev)) rsp_q <= rsp_d;
     end
   end
   assign rsp_valid_o = rsp_valid_q;
@@ -529,12 +578,16 @@ module iommu_xlate
   aux_rsp_t aux_q, aux_d;
   page_size_t aux_size;
   pte_perm_t  fs_perm, gs_perm;
+  logic       has_msi;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_has_msi (
+      .clk_i, .d_i(msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, walk.gpa[63:12], 52'(page_mask(walk_size)))), .q_o(has_msi)
+  );
   always_comb begin
     fs_perm  = (walk_pc.mode == PtBare) ? '1 : walk.fs_perm;
     gs_perm  = (walk_dc.gs_mode == PtBare) ? '1 : walk.gs_perm;
     aux_size = walk_size;
     // A virtual interrupt file in the range has a mapping of its own.
-    if (msi_match(dc.msi_on, dc.msi_pattern, dc.msi_mask, walk.gpa[63:12], 52'(page_mask(walk_size)))) aux_size = '0;
+    if (has_msi) aux_size = '0;
     aux_d           = '0;
     aux_d.tag       = req.place[AuxTagW-1:0];
     aux_d.fault     = !(outcome.grant || (is.done && !walk.deny));
@@ -543,7 +596,7 @@ module iommu_xlate
     aux_d.en_pri    = dc.en_pri;
     aux_d.prpr      = dc.prpr;
     aux_d.t2gpa     = dc.t2gpa;
-    aux_d.addr      = 64'({walk.ppn, req.iova[11:0]});
+    aux_d.addr      = 64'({walk.addr[PaW-1:12], req.iova[11:0]});
     if ((req.kind == KdAts) && dc.t2gpa) aux_d.addr = walk.gpa;
     aux_d.size_log2 = size_log2(aux_size);
     aux_d.r         = fs_perm.r && gs_perm.r;
@@ -572,17 +625,15 @@ module iommu_xlate
       aux_valid_q <= 1'b0;
       aux_q       <= '0;
     end else begin
-      aux_valid_q <= answer && (req.kind != KdDevice);
-      if (TimingCuts || (answer && (req.kind != KdDevice))) aux_q <= aux_d;
+      aux_valid_q <= effect.answer_aux;
+      if (TimingCuts || (effect.answer_aux)) aux_q <= aux_d;
     end
   end
   assign aux_rsp_valid_o = aux_valid_q;
   assign aux_rsp_o       = aux_q;
 
   // Fault record.
-  logic       fault_push;
   fault_rec_t fault_q, fault_d;
-  assign fault_push = ended_deny && walk_report[slot];
   always_comb begin
     fault_d.cause   = walk.cause;
     fault_d.pid     = req.pv ? req.process_id : '0;
@@ -595,16 +646,16 @@ module iommu_xlate
     endcase
     fault_d.did     = req.device_id;
     fault_d.iotval  = req.iova;
-    fault_d.iotval2 = walk.iotval2;
+    fault_d.iotval2 = walk.guest ? {walk.gpa[63:2], walk.why == WhyFsAd, walk.why != WhyData} : '0;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       fault_valid_q <= 1'b0;
       fault_q       <= '0;
     end else begin
-      if (fault_push) fault_valid_q <= 1'b1;
+      if (effect.fault) fault_valid_q <= 1'b1;
       else if (fault_ready_i) fault_valid_q <= 1'b0;
-      if (TimingCuts ? !fault_valid_q : fault_push) fault_q <= fault_d;
+      if (TimingCuts ? !fault_valid_q : effect.fault) fault_q <= fault_d;
     end
   end
   assign fault_valid_o = fault_valid_q;
@@ -619,7 +670,7 @@ module iommu_xlate
       hpm_rsp_q <= '0;
     end else begin
       hpm_rsp_q <= '0;
-      if (answer && csr_cfg_i.caps.hpm) begin
+      if (effect.answer && csr_cfg_i.caps.hpm) begin
         hpm_rsp_q.ev[1] <= (req.kind inside {KdDevice, KdDebug}) && !req.translated;
         hpm_rsp_q.ev[2] <= (req.kind == KdDevice) && req.translated;
         hpm_rsp_q.ev[3] <= req.kind == KdAts;
@@ -651,38 +702,40 @@ module iommu_xlate
   // IODIR leaves what is kept of page tables alone, IOTINVAL the directories. A
   // device context that goes takes its process contexts along. Software
   // invalidates after a change of ddtp; dropping everything costs nothing then.
+  inv_req_t inv;  // the command, which stands
+  iommu_cut #(.T(inv_req_t), .Cut(TimingCuts)) u_cut_inv (.clk_i, .d_i(inv_i), .q_o(inv));
   logic   inv_vma, inv_gvma, inv_ddt, inv_pdt, leaves_only;
   reach_t reach_fs, reach_gs, reach_tlb;
-  assign inv_vma     = op.inv && (inv_i.kind == InvVma);
-  assign inv_gvma    = op.inv && (inv_i.kind == InvGvma);
-  assign inv_ddt     = op.inv && (inv_i.kind == InvDdt);
-  assign inv_pdt     = op.inv && (inv_i.kind == InvPdt);
+  assign inv_vma     = op.inv && (inv.kind == InvVma);
+  assign inv_gvma    = op.inv && (inv.kind == InvGvma);
+  assign inv_ddt     = op.inv && (inv.kind == InvDdt);
+  assign inv_pdt     = op.inv && (inv.kind == InvPdt);
   // Without NL an address reaches leaves only.
-  assign leaves_only = inv_i.av && !inv_i.nl;
+  assign leaves_only = inv.av && !inv.nl;
 
   logic [51:0] range;  // address bits that a range leaves open: up to the first 0
-  assign range = inv_i.s ? (inv_i.addr ^ (inv_i.addr + 52'd1)) : '0;
+  assign range = inv.s ? (inv.addr ^ (inv.addr + 52'd1)) : '0;
 
   reach_t reach_fs_d, reach_gs_d, reach_tlb_d;
   always_comb begin
     reach_fs_d = '{
         all: is.ddtp,
-        guest: inv_i.gv,
-        gscid_en: inv_i.gv,
-        gscid: inv_i.gscid,
-        pscid_en: inv_i.pscv,
-        pscid: inv_i.pscid,
-        addr_en: inv_i.av,
-        vpn: inv_i.addr[VpnW-1:0],
+        guest: inv.gv,
+        gscid_en: inv.gv,
+        gscid: inv.gscid,
+        pscid_en: inv.pscv,
+        pscid: inv.pscid,
+        addr_en: inv.av,
+        vpn: inv.addr[VpnW-1:0],
         range: range[VpnW-1:0]
     };
     reach_gs_d          = reach_fs_d;
     reach_gs_d.guest    = 1'b1;
     reach_gs_d.pscid_en = 1'b0;
-    reach_gs_d.addr_en  = inv_i.av && inv_i.gv;
+    reach_gs_d.addr_en  = inv.av && inv.gv;
     // The IOTLB does not know which guest page a translation came through.
     reach_tlb_d = reach_fs_d;
-    if (inv_i.kind == InvGvma) begin
+    if (inv.kind == InvGvma) begin
       reach_tlb_d         = reach_gs_d;
       reach_tlb_d.addr_en = 1'b0;
     end
@@ -690,9 +743,6 @@ module iommu_xlate
   iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_fs (.clk_i, .d_i(reach_fs_d), .q_o(reach_fs));
   iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_gs (.clk_i, .d_i(reach_gs_d), .q_o(reach_gs));
   iommu_cut #(.T(reach_t), .Cut(TimingCuts)) u_cut_reach_tlb (.clk_i, .d_i(reach_tlb_d), .q_o(reach_tlb));
-
-  logic pdtc_fill;
-  assign pdtc_fill = is.ctx && walk_keep && (walk.stage == SgPdt);
 
   iommu_ddtc #(
       .Entries   (DdtcEntries),
@@ -703,12 +753,12 @@ module iommu_xlate
       .did_i          (req.device_id),
       .hit_o          (ddtc_hit),
       .dc_o           (ddtc_dc),
-      .touch_i        (commit && look_up && !is.ctx && uses_dc),
-      .fill_i         (op.ctx && walk_keep && (walk.stage == SgDdt)),
+      .touch_i        (effect.touch_ddtc),
+      .fill_i         (effect.fill_ddtc),
       .fill_dc_i      (walk_dc),
       .inv_i          (inv_ddt || op.ddtp),
-      .inv_did_valid_i(!is.ddtp && inv_i.dv),
-      .inv_did_i      (inv_i.did)
+      .inv_did_valid_i(!is.ddtp && inv.dv),
+      .inv_did_i      (inv.did)
   );
 
   iommu_pdtc #(
@@ -722,14 +772,14 @@ module iommu_xlate
       .pid_i          (req.process_id),
       .hit_o          (pdtc_hit),
       .pc_o           (pdtc_pc),
-      .touch_i        (commit && look_up && !is.ctx && uses_pc),
-      .fill_i         (commit && pdtc_fill),
+      .touch_i        (effect.touch_pdtc),
+      .fill_i         (effect.fill_pdtc),
       .fill_pc_i      (walk_pc),
       .inv_i          (inv_ddt || inv_pdt || op.ddtp),
-      .inv_did_valid_i(!is.ddtp && (inv_i.dv || (inv_i.kind == InvPdt))),
-      .inv_did_i      (inv_i.did),
-      .inv_pid_valid_i(!is.ddtp && (inv_i.kind == InvPdt)),
-      .inv_pid_i      (inv_i.pid)
+      .inv_did_valid_i(!is.ddtp && (inv.dv || (inv.kind == InvPdt))),
+      .inv_did_i      (inv.did),
+      .inv_pid_valid_i(!is.ddtp && (inv.kind == InvPdt)),
+      .inv_pid_i      (inv.pid)
   );
 
   iommu_iotlb #(
@@ -745,9 +795,9 @@ module iommu_xlate
       .ppn_o      (page_d.ppn),
       .gppn_o     (page_d.gppn),
       .attr_o     (page_d.attr),
-      .touch_i    (commit && look_up && page_ok),
-      .fill_i     (tlb_fill),
-      .fill_ppn_i (walk.ppn),
+      .touch_i    (effect.touch_tlb),
+      .fill_i     (effect.fill_tlb),
+      .fill_ppn_i (walk.addr[PaW-1:12]),
       .fill_gppn_i(walk.gpa[58:12]),
       .fill_size_i(walk_size),
       .fill_attr_i(walk_attr),
@@ -770,7 +820,7 @@ module iommu_xlate
       .cfg_i           (csr_cfg_i),
       .qosid_i         (qosid_i),
       .addr_high_i     (addr_high_q[PaW-1:0]),
-      .start_valid_i   (walk_now),
+      .start_valid_i   (effect.walk_now),
       .start_slot_i    (outcome.walk_slot),
       .start_i         (start),
       .start_req_i     (req),
@@ -778,7 +828,7 @@ module iommu_xlate
       .start_dc_i      (dc),
       .start_pc_i      (fs),
       .start_priv_i    (priv),
-      .free_valid_i    (op.done || (op.ctx && grant)),
+      .free_valid_i    (effect.free),
       .free_slot_i     (slot),
       .idle_o          (walk_idle),
       .ctx_o           (walk_ctx),
@@ -793,7 +843,7 @@ module iommu_xlate
       .stale_i         (op.inv),
       .inv_fs_i        ((inv_vma && !leaves_only) || op.ddtp),
       .inv_fs_reach_i  (reach_fs),
-      .inv_gs_i        ((inv_gvma && !(leaves_only && inv_i.gv)) || op.ddtp),
+      .inv_gs_i        ((inv_gvma && !(leaves_only && inv.gv)) || op.ddtp),
       .inv_gs_reach_i  (reach_gs),
       .inv_leaf_i      (inv_gvma || op.ddtp),
       .inv_leaf_reach_i(reach_gs),
@@ -823,7 +873,7 @@ module iommu_xlate
   ) u_miss_queue (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
-      .push_i         (miss && !walk_now),
+      .push_i         (effect.push),
       .push_wait_i    (outcome.wait_for),
       .push_slot_i    (outcome.found_slot),
       .push_stage_i   (start.stage),
@@ -846,15 +896,15 @@ module iommu_xlate
     if (!rst_ni) begin
       inside_q <= '0;
     end else begin
-      if (answer) inside_q[req.place] <= 1'b0;
+      if (effect.answer) inside_q[req.place] <= 1'b0;
       else if (op.fresh) inside_q[req.place] <= 1'b1;
     end
   end
   `IOMMU_ASSERT(XlateTagUnique, !(op.fresh && inside_q[req.place]))
-  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !(answer && !op.fresh) || inside_q[req.place])
+  `IOMMU_ASSERT(XlateAnswersWhatIsInside, !(effect.answer && !op.fresh) || inside_q[req.place])
   `IOMMU_ASSERT(XlateNothingLost, !empty || (inside_q == '0))
   `IOMMU_ASSERT(XlateOneOperation, $onehot0({pick.inv, pick.done, pick.ctx, pick.retry, pick.fresh, pick.ddtp}))
-  `IOMMU_ASSERT(XlateFaultHasRoom, !(fault_push && fault_valid_q))
+  `IOMMU_ASSERT(XlateFaultHasRoom, !(effect.fault && fault_valid_q))
   `IOMMU_ASSERT(XlateDeniedNeverGranted, !(same && start.deny))
   `IOMMU_ASSERT(XlateGrantNeedsPermission,
                 !(ended_grant && (req.kind == KdDevice)) ||
@@ -865,5 +915,5 @@ module iommu_xlate
                 !(rsp_valid_q && rsp_q.grant && !rsp_q.sink) || ((rsp_q.spa & addr_high_q[PaW-1:0]) == '0))
 
   logic unused;
-  assign unused = &{1'b0, tlb_attr.g, range[51:VpnW], inv_i.addr[51:VpnW], walk, csr_cfg_i, fs, gs_perm, op};
+  assign unused = &{1'b0, tlb_attr.g, range[51:VpnW], inv.addr[51:VpnW], walk, csr_cfg_i, fs, gs_perm, op, effect};
 endmodule

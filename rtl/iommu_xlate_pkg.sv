@@ -361,15 +361,16 @@ package iommu_xlate_pkg;
   parameter int unsigned PhCheck    = 2;   // check the entry or the doubleword, rule by rule; the pointer's number
   parameter int unsigned PhVerdict  = 3;   // the verdict; read the pointer
   parameter int unsigned PhCause    = 4;   // the cause of a fault, the next level and its table
-  parameter int unsigned PhThink    = 5;   // what follows
-  parameter int unsigned PhRoute    = 6;   // an interrupt file's page, or one of the second stage; compare the latter's leaves and pointers
-  parameter int unsigned PhMatch    = 7;   // which of them match
-  parameter int unsigned PhPick     = 8;   // their numbers
-  parameter int unsigned PhRead     = 9;   // read them
-  parameter int unsigned PhAddr     = 10;  // the next physical address
-  parameter int unsigned PhRange    = 11;  // is it in range
-  parameter int unsigned PhEnd      = 12;  // back into the slot
-  parameter int unsigned StepPhases = 13;
+  parameter int unsigned PhSay      = 5;   // what follows
+  parameter int unsigned PhThink    = 6;   // the walk after it
+  parameter int unsigned PhRoute    = 7;   // an interrupt file's page, or one of the second stage; compare the latter's leaves and pointers
+  parameter int unsigned PhMatch    = 8;   // which of them match
+  parameter int unsigned PhPick     = 9;   // their numbers
+  parameter int unsigned PhRead     = 10;  // read them
+  parameter int unsigned PhAddr     = 11;  // the next physical address
+  parameter int unsigned PhRange    = 12;  // is it in range
+  parameter int unsigned PhEnd      = 13;  // back into the slot
+  parameter int unsigned StepPhases = 14;
 
   // State of a walk's slot.
   typedef enum logic [3:0] {
@@ -396,7 +397,7 @@ package iommu_xlate_pkg;
     read_e             rd;
     logic [LevelW-1:0] level;    // of directories and of the first stage
     logic [LevelW-1:0] glevel;   // of the second stage
-    logic [PaW-1:0]    addr;
+    logic [PaW-1:0]    addr;     // at last that of the access
     logic [2:0]        beat;     // doublewords of it seen
     logic              err;      // on an earlier beat
     logic              poison;   // on an earlier beat
@@ -413,17 +414,14 @@ package iommu_xlate_pkg;
     pte_perm_t         gs_perm;
     logic [63:0]       pte;      // to be updated; first half of an MSI PTE
     logic              set_d;    // the update sets D beside A
-    logic [63:0]       fs_pte;   // the same of the first stage, while the second stage
-    logic              fs_set_d; // may have an update of its own
+    logic [63:0]       fs_pte;   // the same of the first stage, while the second stage may
+    logic              fs_set_d; // have an update of its own; second half of an MSI PTE
     // result
     logic              deny;
     logic [11:0]       cause;
-    logic [63:0]       iotval2;
+    logic              guest;    // a guest-page fault: gpa and why are in the record
     logic              msi;
     logic              mrif;
-    logic [PpnW-1:0]   ppn;      // 4 KiB page of the access
-    logic [PpnW-1:0]   nppn;     // notice
-    logic [10:0]       nid;
   } walk_t;
 
   // How a request begins its walk, or why it is denied without one.
