@@ -129,16 +129,7 @@ module iommu_ats_translate
   iommu_cut #(.T(aux_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(rsp_i), .q_o(rsp));
   iommu_cut #(.T(logic [51:0]), .Cut(TimingCuts)) u_cut_below (.clk_i, .d_i(~({52{1'b1}} << pages_log2_d)), .q_o(below));
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_range (.clk_i, .d_i(pages_log2_d != '0), .q_o(range));
-  if (TimingCuts) begin : gen_rsp_cut
-    logic valid_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= 1'b0;
-      else valid_q <= rsp_valid_i;
-    end
-    assign rsp_valid = valid_q;
-  end else begin : gen_rsp
-    assign rsp_valid = rsp_valid_i;
-  end
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_valid (.clk_i, .rst_ni, .d_i(rsp_valid_i), .q_o(rsp_valid));
 
   // A range larger than 4 KiB: 2^n pages are n-1 ones below a zero.
   slot_t       slot;

@@ -59,16 +59,7 @@ module iommu_aux_arb
     rsp_valid[aux_client(rsp_tag_i)] = rsp_valid_i;
   end
 
-  if (TimingCuts) begin : gen_rsp_cut
-    logic [NumAuxCl-1:0] valid_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= '0;
-      else valid_q <= rsp_valid;
-    end
-    assign rsp_valid_o = valid_q;
-  end else begin : gen_rsp
-    assign rsp_valid_o = rsp_valid;
-  end
+  iommu_pulse #(.T(logic [NumAuxCl-1:0]), .Cut(TimingCuts)) u_cut_valid (.clk_i, .rst_ni, .d_i(rsp_valid), .q_o(rsp_valid_o));
 
   `IOMMU_ASSERT(AuxTagIsTheClients, !req_valid_o || aux_client(req_o.tag) == sel)
 

@@ -224,16 +224,7 @@ module iommu_bridge_read
   logic             rsp_valid;
   tr_rsp_t          rsp;
   iommu_cut #(.T(tr_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(tr_rsp_i), .q_o(rsp));
-  if (TimingCuts) begin : g_rsp_cut
-    logic rsp_valid_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) rsp_valid_q <= 1'b0;
-      else rsp_valid_q <= tr_rsp_valid_i;
-    end
-    assign rsp_valid = rsp_valid_q;
-  end else begin : g_rsp
-    assign rsp_valid = tr_rsp_valid_i;
-  end
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_rsp_valid (.clk_i, .rst_ni, .d_i(tr_rsp_valid_i), .q_o(rsp_valid));
 
   assign rsp_slot   = rsp.tag[SlotW-1:0];
   assign rsp_grant  = rsp_valid && rsp.grant && !rsp.sink;
@@ -317,7 +308,7 @@ module iommu_bridge_read
     end
   end
 
-  logic             err_valid_q, err_start, err_push, err_last, any_refuse;
+  logic             err_valid_q, err_start, err_push, err_last_q, any_refuse;
   logic             err_turn_q;  // m_dev went first last time
   logic             err_zero_q;  // no error after all
   logic             err_atomic_q, err_atomic_d;  // it answers an atomic, not a slot
@@ -342,7 +333,6 @@ module iommu_bridge_read
   assign err_start = !err_valid_q && (any_refuse || atomic_valid_i);
   assign err_atomic_d = atomic_valid_i && (!any_refuse || !err_atomic_q);  // in turns
   assign atomic_ready_o = !err_valid_q && err_atomic_d;
-  assign err_last  = err_left_q == '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -353,6 +343,7 @@ module iommu_bridge_read
       err_slot_q   <= '0;
       err_id_q     <= '0;
       err_left_q   <= '0;
+      err_last_q     <= 1'b0;
     end else begin
       err_turn_q <= err_valid_q && !err_push;
       if (err_start) begin
@@ -362,14 +353,17 @@ module iommu_bridge_read
         if (err_atomic_d) begin
           err_id_q   <= atomic_id_i;
           err_left_q <= atomic_len_i;
+          err_last_q   <= atomic_len_i == '0;
         end else begin
           err_slot_q <= err_slot_d;
           err_id_q   <= burst_q[err_slot_d].id;
           err_left_q <= burst_q[err_slot_d].len;
+          err_last_q   <= burst_q[err_slot_d].len == '0;
         end
       end else if (err_push) begin
         err_left_q <= err_left_q - 1'b1;
-        if (err_last) err_valid_q <= 1'b0;
+        err_last_q   <= err_left_q == 8'd1;
+        if (err_last_q) err_valid_q <= 1'b0;
       end
     end
   end
@@ -412,7 +406,7 @@ module iommu_bridge_read
   assign m_from = m_valid && !err_turn_q;
 
   always_comb begin
-    rq_in = '{id: err_id_q, data: '0, resp: err_zero_q ? RespOkay : RespSlvErr, last: err_last};
+    rq_in = '{id: err_id_q, data: '0, resp: err_zero_q ? RespOkay : RespSlvErr, last: err_last_q};
     if (m_from) rq_in = m_beat;
   end
 
@@ -437,9 +431,10 @@ module iommu_bridge_read
 
   // ---------------------------------------------------------------- order
   logic [Slots-1:0] waiting, refused;
-  logic             done;
+  logic             done, answered;
 
-  assign done = (m_push && m_beat.last) || (err_push && err_last && !err_atomic_q);
+  assign done     = m_push && m_beat.last;
+  assign answered = err_push && err_last_q && !err_atomic_q;
 
   iommu_id_order #(
       .Slots(Slots),
@@ -459,7 +454,9 @@ module iommu_bridge_read
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
       .done_i         (done),
-      .done_slot_i    (m_from ? m_slot : err_slot_q),
+      .done_slot_i    (m_slot),
+      .answered_i     (answered),
+      .answered_slot_i(err_slot_q),
       .lookup_id_i    (lookup_id),
       .lookup_hit_o   (lookup_hit),
       .lookup_slot_o  (lookup_slot),

@@ -338,16 +338,7 @@ module iommu_bridge_write
   // The answer, and what it depends on in its slot.
   iommu_cut #(.T(tr_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(tr_rsp_i), .q_o(rsp));
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_shape (.clk_i, .d_i(sink_shape_d), .q_o(sink_shape));
-  if (TimingCuts) begin : g_rsp_cut
-    logic rsp_valid_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) rsp_valid_q <= 1'b0;
-      else rsp_valid_q <= tr_rsp_valid_i;
-    end
-    assign rsp_valid = rsp_valid_q;
-  end else begin : g_rsp
-    assign rsp_valid = tr_rsp_valid_i;
-  end
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_rsp_valid (.clk_i, .rst_ni, .d_i(tr_rsp_valid_i), .q_o(rsp_valid));
 
   // The oldest data in the buffer, as it leaves.
   place_t                 drain_place;
@@ -358,7 +349,6 @@ module iommu_bridge_write
   logic [LaneW-1:0]       msi_lane;
   logic                   msi_take_d;
   logic [SlotW-1:0]       msi_from;  // its slot
-  assign msi_take_d = drain && is_sink_q[drain_slot];
   iommu_cut #(.T(wbeat_t), .Cut(TimingCuts)) u_cut_beat (
       .clk_i, .d_i(buf_q[drain_place.start[BufW-1:0]]), .q_o(msi_beat)
   );
@@ -366,16 +356,7 @@ module iommu_bridge_write
       .clk_i, .d_i(burst_q[drain_slot].offset[2+:LaneW]), .q_o(msi_lane)
   );
   iommu_cut #(.T(logic [SlotW-1:0]), .Cut(TimingCuts)) u_cut_from (.clk_i, .d_i(drain_slot), .q_o(msi_from));
-  if (TimingCuts) begin : g_take_cut
-    logic take_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) take_q <= 1'b0;
-      else take_q <= msi_take_d;
-    end
-    assign msi_take = take_q;
-  end else begin : g_take
-    assign msi_take = msi_take_d;
-  end
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_take (.clk_i, .rst_ni, .d_i(msi_take_d), .q_o(msi_take));
 
   // One at a time goes to be stored, in the order of its id.
   logic             msi_any, msi_seen, msi_busy_q, msi_sent_q, msi_full, msi_discard_d, msi_discard;
@@ -637,9 +618,18 @@ module iommu_bridge_write
   assign drain_come_d = come(drain_end, beats_q);
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_drain_come (.clk_i, .d_i(drain_come_d), .q_o(drain_come));
 
-  assign drain = drain_seen && (sent_q[drain_slot] || (refused[drain_slot] && drain_come) || !live[drain_slot]);
-  assign drain_refused = drain_seen && !drain && refused[drain_slot];
-  assign drain_send    = drain_seen && !drain && !refused[drain_slot] && send_valid && send_slot == drain_slot;
+  // Of its slot: all sent, refused, answered, for an interrupt file.
+  typedef struct packed {
+    logic sent, refused, live, sink;
+  } status_t;
+  status_t status_d, status;
+  assign status_d = '{sent: sent_q[drain_slot], refused: refused[drain_slot], live: live[drain_slot], sink: is_sink_q[drain_slot]};
+  iommu_cut #(.T(status_t), .Cut(TimingCuts)) u_cut_status (.clk_i, .d_i(status_d), .q_o(status));
+
+  assign drain         = drain_seen && (status.sent || (status.refused && drain_come) || !status.live);
+  assign drain_refused = drain_seen && !drain && status.refused;
+  assign drain_send    = drain_seen && !drain && !status.refused && send_valid && send_slot == drain_slot;
+  assign msi_take_d    = drain && status.sink;
 
   // With TimingCuts room is seen a cycle later. That all of a refused burst has come is known
   // a cycle late too, but before a beat behind it can have come.
@@ -818,8 +808,10 @@ module iommu_bridge_write
       .sink_slot_i    (rsp_slot),
       .fwd_i          (fwd),
       .fwd_slot_i     (fwd_slot),
-      .done_i         (m_push || err_push),
-      .done_slot_i    (m_from ? m_slot : err_slot),
+      .done_i         (m_push),
+      .done_slot_i    (m_slot),
+      .answered_i     (err_push),
+      .answered_slot_i(err_slot),
       .lookup_id_i    (lookup_id),
       .lookup_hit_o   (lookup_hit),
       .lookup_slot_o  (lookup_slot),

@@ -11,7 +11,7 @@
 module iommu_debug
   import iommu_pkg::*;
 #(
-    parameter bit TimingCuts = 1'b0  // what is read is there a cycle after rd_en_i
+    parameter bit TimingCuts = 1'b0  // what is read is there a cycle after rd_en_i; an answer counts a cycle late
 ) (
     input  logic        clk_i,        // clock
     input  logic        rst_ni,       // asynchronous reset, active low
@@ -59,11 +59,18 @@ module iommu_debug
   // 2^n pages are n-1 ones below a zero.
   logic [5:0]      pages_log2;
   logic [PpnW-1:0] below;  // ones
+  aux_rsp_t        rsp;
+  logic            rsp_valid, range;
   logic [PpnW-1:0] napot;
 
   assign pages_log2 = rsp_i.size_log2 - 6'd12;
-  assign below      = ~({PpnW{1'b1}} << pages_log2);
-  assign napot      = (rsp_i.addr[PaW-1:12] & ~below) | (below >> 1);
+  iommu_cut #(.T(aux_rsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(rsp_i), .q_o(rsp));
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_valid (.clk_i, .rst_ni, .d_i(rsp_valid_i), .q_o(rsp_valid));
+  iommu_cut #(.T(logic [PpnW-1:0]), .Cut(TimingCuts)) u_cut_below (
+      .clk_i, .d_i(~({PpnW{1'b1}} << pages_log2)), .q_o(below)
+  );
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_range (.clk_i, .d_i(pages_log2 != '0), .q_o(range));
+  assign napot      = (rsp.addr[PaW-1:12] & ~below) | (below >> 1);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -83,12 +90,12 @@ module iommu_debug
       unique case (state_q)
         StAsk: if (req_ready_i) state_q <= StWait;
         StWait: begin
-          if (rsp_valid_i) begin
+          if (rsp_valid) begin
             state_q <= StIdle;
-            fault_q <= rsp_i.fault;
-            s_q     <= !rsp_i.fault && pages_log2 != '0;
-            pbmt_q  <= rsp_i.fault ? '0 : rsp_i.pbmt;
-            ppn_q   <= rsp_i.fault ? '0 : napot;
+            fault_q <= rsp.fault;
+            s_q     <= !rsp.fault && range;
+            pbmt_q  <= rsp.fault ? '0 : rsp.pbmt;
+            ppn_q   <= rsp.fault ? '0 : napot;
           end
         end
         default: begin
@@ -141,7 +148,7 @@ module iommu_debug
   end
 
   logic unused;
-  assign unused = ^{rsp_i, wr_data_i};
+  assign unused = ^{rsp, wr_data_i};
 
   `IOMMU_ASSERT(DebugAnswerIsAwaited, !rsp_valid_i || state_q == StWait)
   `IOMMU_ASSERT(DebugRangeHoldsAPage, !rsp_valid_i || rsp_i.fault || rsp_i.size_log2 >= 6'd12)

@@ -50,7 +50,7 @@ module iommu_fault_queue
   // ---------------------------------------------------------------- places in front
   fault_rec_t      fifo_q [Depth];
   logic [PtrW:0]   wr_q, rd_q;     // one bit more than the index: full and empty differ in it
-  logic            empty, full;
+  logic            empty, full, room;
   logic            turn_msi_q;     // both sources want in: this one is next
   logic            take_tr, take_msi;
   logic            keep;           // what is taken is put into a place
@@ -58,15 +58,27 @@ module iommu_fault_queue
   logic            pop;
   fault_rec_t      head_rec;
 
+  // With TimingCuts as it was a cycle before, and not in the cycle after one was kept.
+  if (TimingCuts) begin : gen_room_cut
+    logic room_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) room_q <= 1'b0;
+      else room_q <= !full && !keep;
+    end
+    assign room = room_q;
+  end else begin : gen_room
+    assign room = !full;
+  end
+
   assign empty = wr_q == rd_q;
   assign full  = wr_q == {~rd_q[PtrW], rd_q[PtrW-1:0]};
 
   // The sources take turns; no source's own valid is in its ready.
-  assign tr_ready_o  = !full && !(msi_valid_i && turn_msi_q);
-  assign msi_ready_o = !full && !(tr_valid_i && !turn_msi_q);
+  assign tr_ready_o  = room && !(msi_valid_i && turn_msi_q);
+  assign msi_ready_o = room && !(tr_valid_i && !turn_msi_q);
   assign take_tr     = tr_valid_i && tr_ready_o;
   assign take_msi    = msi_valid_i && msi_ready_o;
-  assign keep        = (tr_valid_i || msi_valid_i) && !full && cfg_i.en;  // one of them is taken then
+  assign keep        = (tr_valid_i || msi_valid_i) && room && cfg_i.en;  // one of them is taken then
   assign from_msi    = msi_valid_i && (!tr_valid_i || turn_msi_q);
   iommu_cut #(.T(fault_rec_t), .Cut(TimingCuts)) u_cut_head (.clk_i, .d_i(fifo_q[rd_q[PtrW-1:0]]), .q_o(head_rec));
 

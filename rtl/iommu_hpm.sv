@@ -13,7 +13,7 @@ module iommu_hpm
   import iommu_pkg::*;
 #(
     parameter int unsigned NumCtr = 7,  // event counters, 1 to 31
-    parameter bit TimingCuts = 1'b0     // registers between filter, sum and counter; see words_t for reads and writes
+    parameter bit TimingCuts = 1'b0     // registers between comparison, sum and counter; see words_t for reads and writes
 ) (
     input  logic        clk_i,       // clock
     input  logic        rst_ni,      // asynchronous reset, active low
@@ -70,29 +70,33 @@ module iommu_hpm
     return id ^ (id + 24'd1);
   endfunction
 
-  function automatic logic counts(input hpm_event_t ev, input evt_t evt, input logic [23:0] low);
+  // Which parts of a filter an event passes; which of the ids count says IDT.
+  typedef struct packed {
+    logic kind, pid, pscid, did, gscid;
+  } match_t;
+
+  function automatic match_t compare(input hpm_event_t ev, input evt_t evt, input logic [23:0] low);
     logic [23:0] masked;
-    logic        ids, pid_ok, did_ok;
     logic [8:0]  ev_by_id;
-    ev_by_id = {ev.ev, 1'b0};
-    masked   = evt.dmask ? low : '0;
-    if (evt.idt) begin
-      ids    = idt_ok(evt.id);
-      pid_ok = ev.pscv && ev.pscid == evt.pid_pscid;
-      did_ok = ev.gscv && ((24'(ev.gscid) ^ evt.did_gscid) & ~masked) == '0;
-    end else begin
-      ids    = 1'b1;
-      pid_ok = ev.pv && ev.pid == evt.pid_pscid;
-      did_ok = ((ev.did ^ evt.did_gscid) & ~masked) == '0;
-    end
-    return ids && evt.id <= 4'(LastEvent) && ev_by_id[evt.id] && (pid_ok || !evt.pv_pscv) && (did_ok || !evt.dv_gscv);
+    ev_by_id      = {ev.ev, 1'b0};
+    masked        = evt.dmask ? low : '0;
+    compare.kind  = (!evt.idt || idt_ok(evt.id)) && evt.id <= 4'(LastEvent) && ev_by_id[evt.id];
+    compare.pid   = !evt.pv_pscv || (ev.pv && ev.pid == evt.pid_pscid);
+    compare.pscid = !evt.pv_pscv || (ev.pscv && ev.pscid == evt.pid_pscid);
+    compare.did   = !evt.dv_gscv || ((ev.did ^ evt.did_gscid) & ~masked) == '0;
+    compare.gscid = !evt.dv_gscv || (ev.gscv && ((24'(ev.gscid) ^ evt.did_gscid) & ~masked) == '0);
+  endfunction
+
+  function automatic logic counts(input match_t match, input logic idt);
+    return match.kind && (idt ? match.pscid && match.gscid : match.pid && match.did);
   endfunction
 
   logic [NumCtr:1][23:0] low;
   localparam int unsigned IncW = $clog2(HpmPorts + 1);
   logic [NumCtr:1][IncW-1:0] inc_d, inc;
   logic                      any_event_d, any_event, any_inc;
-  logic [NumCtr:1][HpmPorts-1:0] hits_d, hits;  // the event passes the counter's filter
+  match_t [NumCtr:1][HpmPorts-1:0] match_d, match;
+  logic   [NumCtr:1][HpmPorts-1:0] hits;  // the event passes the counter's filter
 
   always_comb begin
     any_event_d = 1'b0;
@@ -100,19 +104,23 @@ module iommu_hpm
   end
 
   always_comb begin
-    hits_d = '0;
+    match_d = '0;
     if (any_event_d) begin
       for (int unsigned c = 1; c <= NumCtr; c++) begin
         if (!inh_q[c] && evt_q[c].id != '0) begin
-          for (int unsigned p = 0; p < HpmPorts; p++) hits_d[c][p] = counts(ev_q[p], evt_q[c], low[c]);
+          for (int unsigned p = 0; p < HpmPorts; p++) match_d[c][p] = compare(ev_q[p], evt_q[c], low[c]);
         end
       end
     end
   end
 
   always_comb begin
+    hits  = '0;
     inc_d = '0;
     if (any_event) begin
+      for (int unsigned c = 1; c <= NumCtr; c++) begin
+        for (int unsigned p = 0; p < HpmPorts; p++) hits[c][p] = counts(match[c][p], evt_q[c].idt);
+      end
       for (int unsigned c = 1; c <= NumCtr; c++) begin
         for (int unsigned p = 0; p < HpmPorts; p++) inc_d[c] = inc_d[c] + IncW'(hits[c][p]);
       end
@@ -122,30 +130,30 @@ module iommu_hpm
   if (TimingCuts) begin : gen_cut
     logic [NumCtr:1][IncW-1:0] inc_q;
     logic                      seen_q, any_q;
-    logic [NumCtr:1][HpmPorts-1:0] hits_q;
+    match_t [NumCtr:1][HpmPorts-1:0] match_q;
     logic [NumCtr:1][23:0]     low_q;
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        hits_q <= '0;
-        inc_q  <= '0;
-        seen_q <= 1'b0;
-        any_q  <= 1'b0;
-        low_q  <= '0;
+        match_q <= '0;
+        inc_q   <= '0;
+        seen_q  <= 1'b0;
+        any_q   <= 1'b0;
+        low_q   <= '0;
       end else begin
-        hits_q <= hits_d;
-        inc_q  <= inc_d;
-        seen_q <= any_event_d;
-        any_q  <= seen_q;
+        match_q <= match_d;
+        inc_q   <= inc_d;
+        seen_q  <= any_event_d;
+        any_q   <= seen_q;
         for (int unsigned c = 1; c <= NumCtr; c++) low_q[c] <= low_bits(evt_q[c].did_gscid);
       end
     end
-    assign hits      = hits_q;
+    assign match     = match_q;
     assign any_event = seen_q;
     assign inc       = inc_q;
     assign any_inc   = any_q;
     assign low       = low_q;
   end else begin : gen_no_cut
-    assign hits      = hits_d;
+    assign match     = match_d;
     assign any_event = any_event_d;
     assign inc       = inc_d;
     assign any_inc   = any_event;

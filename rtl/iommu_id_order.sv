@@ -29,8 +29,10 @@ module iommu_id_order #(
     input  logic [SlotW-1:0] sink_slot_i,      // its slot; it counts as refused, but a fence waits for it
     input  logic             fwd_i,            // a burst's address goes to m_dev
     input  logic [SlotW-1:0] fwd_slot_i,       // its slot; may_fwd_o must be set
-    input  logic             done_i,           // a burst's last answer goes to s_dev
+    input  logic             done_i,           // the last answer of a burst that went to m_dev goes to s_dev
     input  logic [SlotW-1:0] done_slot_i,      // its slot; it is live no longer
+    input  logic             answered_i,       // the same of a refused one, not in the same cycle
+    input  logic [SlotW-1:0] answered_slot_i,
     input  logic [IdW-1:0]   lookup_id_i,      // whose answer came from m_dev?
     output logic             lookup_hit_o,     // a forwarded burst has this id
     output logic [SlotW-1:0] lookup_slot_o,    // the oldest such burst
@@ -58,7 +60,7 @@ module iommu_id_order #(
   assign refuse_oh = (Slots'(refuse_i) << refuse_slot_i) | (alloc_refused_i ? alloc_oh : '0);
   assign sink_oh   = Slots'(sink_i) << sink_slot_i;
   assign fwd_oh    = Slots'(fwd_i) << fwd_slot_i;
-  assign done_oh   = Slots'(done_i) << done_slot_i;
+  assign done_oh   = (Slots'(done_i) << done_slot_i) | (Slots'(answered_i) << answered_slot_i);
 
   // Everything about a slot that is compared with all others: flip-flops, not a memory.
   logic [Slots-1:0] pred_fwd, pred_done;  // its pred_q is forwarded or done now
@@ -77,9 +79,9 @@ module iommu_id_order #(
         done_slot_q <= '0;
       end else begin
         fwd_late_q  <= fwd_i;
-        done_late_q <= done_i;
+        done_late_q <= done_i || answered_i;
         fwd_slot_q  <= fwd_slot_i;
-        done_slot_q <= done_slot_i;
+        done_slot_q <= done_i ? done_slot_i : answered_slot_i;
       end
     end
     assign late_fwd       = fwd_late_q;
@@ -107,7 +109,8 @@ module iommu_id_order #(
     assign same_id_d[s] = id_q == alloc_id_i;
     assign lookup_oh[s] = live_q[s] && fwd_q[s] && !rsp_wait_q[s] && id_q == lookup_id_i;
     assign pred_fwd[s]  = (fwd_i && pred_q == fwd_slot_i) || (late_fwd && pred_q == late_fwd_slot);
-    assign pred_done[s] = (done_i && pred_q == done_slot_i) || (late_done && pred_q == late_done_slot);
+    assign pred_done[s] = (done_i && pred_q == done_slot_i) || (answered_i && pred_q == answered_slot_i) ||
+                          (late_done && pred_q == late_done_slot);
   end
 
   iommu_cut #(.T(logic [Slots-1:0]), .Cut(TimingCuts)) u_cut_same (.clk_i, .d_i(same_id_d), .q_o(same_id));
@@ -156,6 +159,7 @@ module iommu_id_order #(
     end
   end
 
+  `IOMMU_ASSERT(OneIsDone, !(done_i && answered_i))
   `IOMMU_ASSERT(AllocIsFree, (alloc_oh & live_q) == '0)
   `IOMMU_ASSERT(ComparedInTime, !alloc_i || ((same_id ^ same_id_d) & tail_q) == '0)
   `IOMMU_ASSERT(TailIsLive, (tail_q & ~live_q) == '0)

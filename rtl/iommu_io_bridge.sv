@@ -195,7 +195,10 @@ module iommu_io_bridge
     end
   end
 
-  assign fence_done_o = rd_fence_done && wr_fence_done;
+  // With TimingCuts a cycle late, but not of the fence before.
+  iommu_pulse #(.Cut(TimingCuts)) u_cut_fence (
+      .clk_i, .rst_ni, .d_i(rd_fence_done && wr_fence_done && !(TimingCuts && fence_valid_i)), .q_o(fence_done_o)
+  );
 
   iommu_bridge_read #(
       .IdW     (DevIdW),

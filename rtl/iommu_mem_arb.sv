@@ -271,24 +271,13 @@ module iommu_mem_arb
   logic rsp_mrif;
   assign rsp_mrif = !rsp_cq && rsp.id == MemIdWide'(MemIdMrif);
 
-  if (TimingCuts) begin : gen_rsp_cut
-    logic [2:0] valid_q;  // interrupt file, command queue, walks
-    mem_rrsp_t  rsp_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= '0;
-      else valid_q <= {rsp_mrif, rsp_cq, !rsp_cq && !rsp_mrif} & {3{rsp_valid}};
-    end
-    always_ff @(posedge clk_i) rsp_q <= rsp;
-    assign {mrif_rrsp_valid_o, cq_rrsp_valid_o, xl_rrsp_valid_o} = valid_q;
-    assign xl_rrsp_o = rsp_q;
-    assign cq_rrsp_o = rsp_q;
-  end else begin : gen_rsp
-    assign xl_rrsp_valid_o   = rsp_valid && !rsp_cq && !rsp_mrif;
-    assign mrif_rrsp_valid_o = rsp_valid && rsp_mrif;
-    assign cq_rrsp_valid_o   = rsp_valid && rsp_cq;
-    assign xl_rrsp_o         = rsp;
-    assign cq_rrsp_o         = rsp;
-  end
+  iommu_pulse #(.T(logic [3-1:0]), .Cut(TimingCuts)) u_cut_rrsp (
+      .clk_i, .rst_ni,
+      .d_i({rsp_mrif, rsp_cq, !rsp_cq && !rsp_mrif} & {3{rsp_valid}}),
+      .q_o({mrif_rrsp_valid_o, cq_rrsp_valid_o, xl_rrsp_valid_o})
+  );
+  iommu_cut #(.T(mem_rrsp_t), .Cut(TimingCuts)) u_cut_rsp (.clk_i, .d_i(rsp), .q_o(xl_rrsp_o));
+  assign cq_rrsp_o = xl_rrsp_o;
 
   // ---------------------------------------------------------------- writes
   typedef enum logic {
@@ -400,9 +389,7 @@ module iommu_mem_arb
       // An error waits for a cycle in which memory answers nothing.
       if (!m_mem_bvalid_i) err_b_q <= 1'b0;
       if (wr_state_q == WrIdle) begin
-        if (take) begin
-          sel_q     <= sel;
-          beat_q    <= '0;
+        if (take || TimingCuts) begin
           aw_id_q     <= MemIdW'(next.id);
           aw_addr_q   <= next.addr;
           aw_len_q    <= next.len;
@@ -411,6 +398,10 @@ module iommu_mem_arb
           aw_atop_q   <= next.atop;
           aw_wrap_q   <= next.wrap;
           aw_device_q <= next.device;
+        end
+        if (take) begin
+          sel_q  <= sel;
+          beat_q <= '0;
           if (next_beyond) begin
             if (!err_b_q) begin
               err_b_q    <= 1'b1;
@@ -465,16 +456,7 @@ module iommu_mem_arb
   end
   iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_err (.clk_i, .d_i(wrsp_err_d), .q_o(wrsp_err_o));
   iommu_cut #(.T(logic [MemIdWide-1:0]), .Cut(TimingCuts)) u_cut_id (.clk_i, .d_i(wrsp_id_d), .q_o(wrsp_id_o));
-  if (TimingCuts) begin : gen_wrsp_cut
-    logic [NumWr-1:0] valid_q;
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni) valid_q <= '0;
-      else valid_q <= wrsp_valid_d;
-    end
-    assign wrsp_valid_o = valid_q;
-  end else begin : gen_wrsp
-    assign wrsp_valid_o = wrsp_valid_d;
-  end
+  iommu_pulse #(.T(logic [NumWr-1:0]), .Cut(TimingCuts)) u_cut_wrsp (.clk_i, .rst_ni, .d_i(wrsp_valid_d), .q_o(wrsp_valid_o));
 
   logic unused;
   assign unused = ^{csr_cfg_i, next, shown, m_mem_rresp_i[0], m_mem_bresp_i[0]};

@@ -59,6 +59,7 @@ module iommu_mrif
   } state_e;
 
   state_e      state_q, state_d;
+  logic        notice_q;    // state_q is StNotice: many bits hang on it
   mrif_req_t   req_q;
   logic [63:0] old_q;       // doubleword as read; 0 for an atomic
   logic        err_q;       // nothing was stored
@@ -147,14 +148,16 @@ module iommu_mrif
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q <= StIdle;
-      req_q   <= '0;
-      old_q   <= '0;
-      err_q   <= 1'b0;
-      cause_q <= '0;
+      state_q  <= StIdle;
+      notice_q <= 1'b0;
+      req_q    <= '0;
+      old_q    <= '0;
+      err_q    <= 1'b0;
+      cause_q  <= '0;
     end else begin
-      state_q <= state_d;
-      cause_q <= cause_d;
+      state_q  <= state_d;
+      notice_q <= state_d == StNotice;
+      cause_q  <= cause_d;
       if (state_q == StIdle && req_valid_i) begin
         req_q <= req_i;
         old_q <= '0;
@@ -193,7 +196,7 @@ module iommu_mrif
   assign mem_wreq_valid_o = (state_q == StUpdate && compared && !beyond) || state_q == StNotice;
   always_comb begin
     mem_wreq_o = '0;
-    if (state_q == StNotice) begin
+    if (notice_q) begin
       mem_wreq_o.id      = MemIdWide'(MemIdNotice);
       mem_wreq_o.device  = 1'b1;
       mem_wreq_o.addr    = notice;
