@@ -271,7 +271,7 @@ module iommu_mem_arb
   logic rsp_mrif;
   assign rsp_mrif = !rsp_cq && rsp.id == MemIdWide'(MemIdMrif);
 
-  iommu_pulse #(.T(logic [3-1:0]), .Cut(TimingCuts)) u_cut_rrsp (
+  iommu_pulse #(.T(logic [2:0]), .Cut(TimingCuts)) u_cut_rrsp (
       .clk_i, .rst_ni,
       .d_i({rsp_mrif, rsp_cq, !rsp_cq && !rsp_mrif} & {3{rsp_valid}}),
       .q_o({mrif_rrsp_valid_o, cq_rrsp_valid_o, xl_rrsp_valid_o})
