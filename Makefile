@@ -52,7 +52,7 @@ help:
 	@echo "make oracle-proof     the software device passes SEEDS=n seeds, its wrong behaviours are caught (long)"
 	@echo "make test             everything that CI checks"
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
-	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3)"
+	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3, NO_ROUTE=1)"
 	@echo "make bench            kHz under a stream of hits and under random tests (DUT=small, large), and what takes the time"
 	@echo "make lint             Verilator's lint on the RTL"
 	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
@@ -112,7 +112,7 @@ mutants: setup
 # Long, and its tools are set up for it alone: not part of `make test`.
 synth:
 	@tools/setup --only synth
-	@tools/synth $(if $(PRESETS),--presets $(PRESETS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(AREA_ONLY),--area-only)
+	@tools/synth $(if $(PRESETS),--presets $(PRESETS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(AREA_ONLY),--area-only) $(if $(NO_ROUTE),--no-route)
 
 # The same profile throughout: each Verilator's models are compiled once.
 test: fmt lint clippy unit doc regression test-second test-small
