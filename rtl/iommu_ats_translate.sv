@@ -87,8 +87,9 @@ module iommu_ats_translate
       if (req_ready_i) req_valid_q <= 1'b0;
       if (complete) busy_q[leaving] <= 1'b0;
       if (take) busy_q[free] <= 1'b1;
-      if (take && ats_i) begin
-        req_valid_q      <= 1'b1;
+      if (take && ats_i) req_valid_q <= 1'b1;
+      // It follows what is offered until that is taken: no enable but its own valid.
+      if (!req_valid_q) begin
         req_q            <= '0;
         req_q.tag        <= AuxTagW'(free);
         req_q.kind       <= AuxAts;

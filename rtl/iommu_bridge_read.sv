@@ -201,7 +201,8 @@ module iommu_bridge_read
   iommu_fifo #(
       .Width      ($bits(tr_req_t)),
       .Depth      (TrQueue),
-      .FallThrough(!TimingCuts)
+      .FallThrough(!TimingCuts),
+      .EarlyWrite (TimingCuts)
   ) u_trq (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),

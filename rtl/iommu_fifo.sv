@@ -10,7 +10,8 @@
 module iommu_fifo #(
     parameter int unsigned Width       = 8,    // bits of an item
     parameter int unsigned Depth       = 2,    // items held, a power of two
-    parameter bit          FallThrough = 1'b0  // an empty queue shows its input
+    parameter bit          FallThrough = 1'b0, // an empty queue shows its input
+    parameter bit          EarlyWrite  = 1'b0  // what is offered lies in the place of the next before it is taken: for a fast clock
 ) (
     input  logic             clk_i,    // clock
     input  logic             rst_ni,   // asynchronous reset, active low
@@ -55,7 +56,7 @@ module iommu_fifo #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (push) mem_q[wr_q] <= data_i;
+    if (EarlyWrite ? ready_o : push) mem_q[wr_q] <= data_i;
   end
 
   `IOMMU_ASSERT(NoOverflow, !(push && cnt_q == CntW'(Depth)))

@@ -409,19 +409,31 @@ module iommu_walker
   logic [SlotW-1:0] turn_q, issue_slot, held_slot_q;
   logic             held_q, early, issue, taken;
   mem_rreq_t        rreq;
+  // What kind of read a slot issues: known before the slot is chosen.
+  typedef struct packed {
+    logic directory;  // of the device directory
+    logic dc;         // a device context
+    logic pair;       // of two doublewords
+  } read_kind_t;
+  function automatic read_kind_t kind_of(input read_e rd);
+    return '{directory: rd inside {RdDdt, RdDc}, dc: rd == RdDc, pair: rd inside {RdPc, RdMsi}};
+  endfunction
+  read_kind_t [Slots-1:0] kinds_d, kinds;
+  always_comb for (int unsigned i = 0; i < Slots; i++) kinds_d[i] = kind_of(walk_q[i].rd);
+  iommu_cut #(.T(read_kind_t [Slots-1:0]), .Cut(TimingCuts)) u_cut_kinds (.clk_i, .d_i(kinds_d), .q_o(kinds));
   // What is issued: the fields of the slot, or of the step's result.
-  read_e            issue_rd;
+  read_kind_t       issue_kind;
   logic [PaW-1:0]   issue_addr;
   mem_user_t        issue_user;
   assign early = !TimingCuts && (want == '0) && step_valid && (state_next == WkReq);
   always_comb begin
     issue_slot = step_slot;
-    issue_rd   = nxt.rd;
+    issue_kind = kind_of(nxt.rd);
     issue_addr = nxt.addr;
     issue_user = '{mcid: cur_dc.mcid, rcid: cur_dc.rcid};
     if (!early) begin
       issue_slot = (TimingCuts || held_q) ? held_slot_q : next_of(want, turn_q);
-      issue_rd   = walk_q[issue_slot].rd;
+      issue_kind = kinds[issue_slot];
       issue_addr = walk_q[issue_slot].addr;
       issue_user = '{mcid: dc_q[issue_slot].mcid, rcid: dc_q[issue_slot].rcid};
     end
@@ -431,14 +443,10 @@ module iommu_walker
   always_comb begin
     rreq.id   = MemIdWide'(issue_slot);
     rreq.addr = {issue_addr[PaW-1:3], 3'd0};
-    unique case (issue_rd)
-      RdDc:        rreq.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
-      RdPc, RdMsi: rreq.len = 8'd1;
-      default:     rreq.len = 8'd0;
-    endcase
+    if (issue_kind.dc) rreq.len = cfg_i.caps.msi_flat ? 8'd7 : 8'd3;
+    else rreq.len = {7'd0, issue_kind.pair};
     // The device directory is read with iommu_qosid, all else as its context says.
-    if (issue_rd inside {RdDdt, RdDc}) rreq.user = qosid_i;
-    else rreq.user = issue_user;
+    rreq.user = issue_kind.directory ? qosid_i : issue_user;
   end
 
   // The choice is in its register before its read is fetched.
@@ -654,6 +662,7 @@ module iommu_walker
   // the two in a cycle, from one multiplexer, with enables that are in registers: a
   // walk begins a cycle or two after start_valid_i, what start_* say stands so long.
   logic [Slots-1:0] begin_at, end_at, write_at;  // the slots that are written, by either
+  logic [Slots-1:0][7:0] dc_at;  // with TimingCuts: the doublewords of their device contexts
   if (TimingCuts) begin : gen_write_cut
     logic [Slots-1:0] late_q, late_d, begin_q, begin_d, end_q, end_d, write_q;
     logic             deny_q;
@@ -673,11 +682,15 @@ module iommu_walker
         begin_q <= '0;
         end_q   <= '0;
         write_q <= '0;
+        dc_at   <= '0;
       end else begin
         late_q  <= late_d;
         begin_q <= begin_d;
         end_q   <= end_d;
         write_q <= begin_d | end_d;
+        for (int unsigned i = 0; i < Slots; i++) begin
+          dc_at[i] <= begin_d[i] ? '1 : (end_d[i] && nxt_dc_we) ? 8'd1 << cur.beat : '0;
+        end
       end
     end
     always_ff @(posedge clk_i) if (start_valid_i) deny_q <= start_i.deny;
@@ -696,6 +709,7 @@ module iommu_walker
       if (step_valid) end_at[step_slot] = 1'b1;
     end
     assign write_at = begin_at | end_at;
+    assign dc_at    = '0;
     assign starting_next = '0;
     assign denied   = start_i.deny;
   end
@@ -746,13 +760,13 @@ module iommu_walker
     assign dc_d   = ends ? nxt_dc : start_dc;
     assign pc_d   = ends ? nxt_pc : start_pc_i;
     for (genvar i = 0; i < Slots; i++) begin : gen_slot
-      logic [$bits(dc_t)-1:0] dc_bits;
+      logic [$bits(dc_t)-1:0] dc_bits, dc_mask;
       always_comb begin
         dc_bits = dc_q[i];
+        dc_mask = '0;
+        for (int unsigned j = 0; j < 8; j++) if (dc_at[i][j]) dc_mask |= dc_fields(3'(j));
         // Field by field: the others keep their values.
-        for (int unsigned j = 0; j < $bits(dc_t); j++) begin
-          if (begin_at[i] || (end_at[i] && nxt_dc_we && nxt_dc_fields[j])) dc_bits[j] = dc_d[j];
-        end
+        for (int unsigned j = 0; j < $bits(dc_t); j++) if (dc_mask[j]) dc_bits[j] = dc_d[j];
       end
       always_ff @(posedge clk_i) begin
         if (write_at[i]) walk_q[i] <= walk_d;
@@ -895,7 +909,7 @@ module iommu_walker
                 !(step_look && (cur.look == LkMsi)) || (msi_busy_q && (step_slot == msi_slot_q)))
 
   logic unused;
-  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp, wreq_room, nxt_dc_fields, walk_pc_o, write_at, starting_next};
+  assign unused = &{1'b0, issue_addr[2:0], find_req_i, rsp.last, amo_got_rsp, amo_ordered_rsp, amo_cmp_rsp, wreq_room, nxt_dc_fields, dc_at, walk_pc_o, write_at, starting_next};
 
   for (genvar i = 0; i < Slots; i++) begin : gen_fsm
     `IOMMU_FSM(walk_state_e, state_q[i])
