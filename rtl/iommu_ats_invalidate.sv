@@ -198,8 +198,12 @@ module iommu_ats_invalidate
   iommu_cut #(.T(ats_ic_t), .Cut(TimingCuts)) u_cut_ic (.clk_i, .d_i(ic_d), .q_o(ic));
   assign ic_ready_o = (up_q || TimingCuts) && ic_room;
 
-  assign apply  = state_q == StWait && rsp_valid_i && !rsp_fault_i;
-  assign ic_pop = (state_q == StWait && rsp_valid_i) || (state_q == StIdle && !ats_i);
+  // The pipeline's answer; one is awaited at a time, so that it may be late.
+  logic rsp_valid, rsp_fault;
+  iommu_pulse #(.T(logic), .Cut(TimingCuts)) u_cut_rsp_valid (.clk_i, .rst_ni, .d_i(rsp_valid_i), .q_o(rsp_valid));
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_rsp_fault (.clk_i, .d_i(rsp_fault_i), .q_o(rsp_fault));
+  assign apply  = state_q == StWait && rsp_valid && !rsp_fault;
+  assign ic_pop = (state_q == StWait && rsp_valid) || (state_q == StIdle && !ats_i);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -207,7 +211,7 @@ module iommu_ats_invalidate
     end else begin
       unique case (state_q)
         StAsk:   if (req_ready_i) state_q <= StWait;
-        StWait:  if (rsp_valid_i) state_q <= StIdle;
+        StWait:  if (rsp_valid) state_q <= StIdle;
         default: if (ic_valid && ats_i) state_q <= StAsk;
       endcase
     end
