@@ -260,7 +260,8 @@ module iommu_bridge_write
   iommu_fifo #(
       .Width      ($bits(tr_req_t)),
       .Depth      (TrQueue),
-      .FallThrough(!TimingCuts)
+      .FallThrough(!TimingCuts),
+      .EarlyWrite (TimingCuts)
   ) u_trq (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),

@@ -290,7 +290,7 @@ module iommu_xlate
   end
 
   logic from_walk, look_up;
-  assign from_walk = is.done || is.ctx;
+  iommu_cut #(.T(logic), .Cut(TimingCuts)) u_cut_from_walk (.clk_i, .d_i(is.done || is.ctx), .q_o(from_walk));
   assign look_up   = is.ctx || is.retry || is.fresh;
   iommu_cut #(.T(xreq_t), .Cut(TimingCuts)) u_cut_req (
       .clk_i, .d_i(from_walk ? walk_req : entry), .q_o(req)
