@@ -54,7 +54,7 @@ help:
 	@echo "make mutants          put deliberate bugs into copies of the RTL; each has to be found"
 	@echo "make synth            size and speed of the presets on an FPGA (long; PRESETS=small, SEEDS=1,2,3, NO_ROUTE=1)"
 	@echo "make bench            kHz under a stream of hits and under random tests (DUT=small, large), and what takes the time"
-	@echo "make lint             Verilator's lint on the RTL"
+	@echo "make lint             Verilator's lint on the RTL; the deliberate bugs still fit it"
 	@echo "make doc              the API documentation, in $(TARGET_DIR)/doc"
 	@echo "make setup            Verilator and libclang into .tools (the other targets do it, once)"
 	@echo "make clean            remove what was built (not .tools)"
@@ -150,6 +150,7 @@ fmt:
 lint: setup
 	@echo "== lint"
 	@tools/lint
+	@tools/mutants --check
 
 clippy: setup
 	@echo "== clippy"
