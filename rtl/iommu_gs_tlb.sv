@@ -81,8 +81,9 @@ module iommu_gs_tlb
 
   if (TimingCuts) begin : gen_cut
     logic [1:0] fill_q, inv_q;
-    logic       all_q, hit_q;
-    set_t       match_q, in_space_d, in_range_d, in_space_q, in_range_q;
+    logic       hit_q;
+    set_t       match_q;
+    reached_t   reached_q[Entries];
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         fill_q  <= '0;
@@ -101,21 +102,17 @@ module iommu_gs_tlb
     assign match = match_q & valid;
     assign hit_o = hit_q;
 
-    // As `reaches` says.
-    always_comb begin
+    // The parts of `reaches` a cycle before they meet.
+    always_ff @(posedge clk_i) begin
       for (int unsigned i = 0; i < Entries; i++) begin
-        in_space_d[i] = ((space_q[i].gs_mode != PtBare) == inv_reach_i.guest) &&
-                        (!inv_reach_i.gscid_en || (space_q[i].gscid == inv_reach_i.gscid)) && !inv_reach_i.pscid_en;
-        in_range_d[i] = !inv_reach_i.addr_en || (((vpn_q[i] ^ inv_reach_i.vpn) & ~inv_reach_i.range &
-                                                  ~open_bits(space_q[i].gs_mode, size_q[i])) == '0);
+        reached_q[i] <= reached_parts(inv_reach_i, space_q[i], 1'b0, vpn_q[i],
+                                      open_bits(space_q[i].gs_mode, size_q[i]));
       end
     end
-    always_ff @(posedge clk_i) begin
-      in_space_q <= in_space_d;
-      in_range_q <= in_range_d;
-      all_q      <= inv_reach_i.all;
+    always_comb begin
+      drop = '0;
+      for (int unsigned i = 0; i < Entries; i++) drop[i] = inv_q[1] && (&reached_q[i]);
     end
-    assign drop = inv_q[1] ? ((in_space_q & in_range_q) | {Entries{all_q}}) : '0;
     `IOMMU_ASSERT(GsTlbNoWriteIntoDrop, !(write && (inv_q != '0)))
   end else begin : gen_no_cut
     assign fill  = fill_i && !inv_i;

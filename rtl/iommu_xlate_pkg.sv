@@ -234,14 +234,22 @@ package iommu_xlate_pkg;
   } reach_t;
 
   // Does it reach an entry of that space, which translates the pages `vpn` but
-  // for the bits `any`?
-  function automatic logic reaches(input reach_t r, input space_t space, input logic glob, input logic [VpnW-1:0] vpn,
-                                   input logic [VpnW-1:0] any);
+  // for the bits `any`? Only if it reaches both.
+  typedef struct packed {
+    logic space;
+    logic pages;
+  } reached_t;
+  function automatic reached_t reached_parts(input reach_t r, input space_t space, input logic glob, input logic [VpnW-1:0] vpn,
+                                             input logic [VpnW-1:0] any);
     logic in_space, in_range;
     in_space = ((space.gs_mode != PtBare) == r.guest) && (!r.gscid_en || (space.gscid == r.gscid)) &&
                (!r.pscid_en || ((space.fs_mode != PtBare) && (space.pscid == r.pscid) && !glob));
     in_range = !r.addr_en || (((vpn ^ r.vpn) & ~any & ~r.range) == '0);
-    return r.all || (in_space && in_range);
+    return '{space: r.all || in_space, pages: r.all || in_range};
+  endfunction
+  function automatic logic reaches(input reach_t r, input space_t space, input logic glob, input logic [VpnW-1:0] vpn,
+                                   input logic [VpnW-1:0] any);
+    return &reached_parts(r, space, glob, vpn, any);
   endfunction
 
   // ---------------------------------------------------------------- pages
